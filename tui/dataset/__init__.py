@@ -1,0 +1,1 @@
+"""Pure reading, checking, describing, mending and splitting of chat datasets."""

@@ -1,0 +1,1 @@
+"""Pure metrics and statistics for comparing two models."""

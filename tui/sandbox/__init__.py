@@ -1,0 +1,1 @@
+"""Azure on the loopback interface."""

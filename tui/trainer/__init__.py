@@ -1,0 +1,1 @@
+"""Fine-tuning of Phi-architecture models. Imports nothing else of this project."""
