@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
 
 REPLACEMENT = "�"
 
-# C0 but tab and newline, DEL, C1, bidirectional controls (Unicode TR9), zero-width and line separators, tags, surrogates.
+# C0 but tab and newline, DEL, C1, bidirectional controls (Unicode TR9), zero-width, line separators, tags, surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -40,16 +39,6 @@ def clean_line(text: object, *, limit: int = 500) -> str:
     raw = str(text)
     safe = _UNSAFE.sub(_visible, _LINE_BREAKS.sub("⏎", raw[: limit + 1]).replace("\t", " "))
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
-
-
-def width(text: str) -> int:
-    """Terminal cells that `text` takes: wide characters count two, combining ones none."""
-    cells = 0
-    for character in text:
-        if unicodedata.combining(character):
-            continue
-        cells += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-    return cells
 
 
 def content(text: object, style: str = "") -> Content:
