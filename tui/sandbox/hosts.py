@@ -1,0 +1,61 @@
+"""The host names that the sandbox stands for; the proxy, the certificate and the dispatcher all read this table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+CONTROL = "control.phift-tui.invalid"
+
+# The regions with machine learning whose sub-domains the certificate names: a wildcard stands for one label only.
+# Source: the region list in assets/catalog/regions.json, which a test compares with this tuple.
+REGIONS = (
+    "australiaeast", "brazilsouth", "canadacentral", "canadaeast", "centralindia", "centralus", "eastasia", "eastus",
+    "eastus2", "francecentral", "germanywestcentral", "italynorth", "japaneast", "japanwest", "koreacentral",
+    "northcentralus", "northeurope", "norwayeast", "polandcentral", "qatarcentral", "southafricanorth",
+    "southcentralus", "southeastasia", "spaincentral", "swedencentral", "switzerlandnorth", "switzerlandwest",
+    "uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westus", "westus2", "westus3",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Host:
+    """One family of host names.
+
+    Attributes:
+        plane: The key of the routes and of the error shape that answer there.
+        pattern: What a requested host must match entirely.
+        names: The names on the certificate.
+    """
+
+    plane: str
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+
+HOSTS = (
+    Host("arm", re.compile(r"management\.azure\.com"), ("management.azure.com",)),
+    Host(
+        "oauth",
+        re.compile(r"login\.microsoftonline\.com|login\.windows\.net|login\.microsoft\.com"),
+        ("login.microsoftonline.com", "login.windows.net", "login.microsoft.com"),
+    ),
+    Host("graph", re.compile(r"graph\.microsoft\.com"), ("graph.microsoft.com",)),
+    Host("blob", re.compile(rf"{_LABEL}\.blob\.core\.windows\.net"), ("*.blob.core.windows.net",)),
+    Host("azureml", re.compile(rf"{_LABEL}\.api\.azureml\.ms"), ("*.api.azureml.ms",)),
+    Host("prices", re.compile(r"prices\.azure\.com"), ("prices.azure.com",)),
+    Host(
+        "openai",
+        re.compile(rf"{_LABEL}\.(?:{'|'.join(REGIONS)})\.(?:models\.ai|inference\.ml)\.azure\.com"),
+        tuple(f"*.{region}.{zone}.azure.com" for region in REGIONS for zone in ("models.ai", "inference.ml")),
+    ),
+    Host("control", re.compile(re.escape(CONTROL)), (CONTROL,)),
+)
+
+
+def plane_of(host: str) -> str | None:
+    """Return the plane that answers at `host` (a name without port, any case), or None for a host not served."""
+    lowered = host.lower()
+    return next((entry.plane for entry in HOSTS if entry.pattern.fullmatch(lowered)), None)

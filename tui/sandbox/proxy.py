@@ -1,0 +1,104 @@
+"""A CONNECT proxy on loopback that reaches the sandbox's own server and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+from tui.sandbox.hosts import plane_of
+
+_HEAD_LIMIT = 16 * 1024
+_HEAD_SECONDS = 10
+_CHUNK = 64 * 1024
+
+
+class Proxy:
+    """Relays tunnels for the hosts that the sandbox serves to one local port; every other host is refused.
+
+    Args:
+        target: The port of the TLS server on 127.0.0.1.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._server: asyncio.Server | None = None
+        # The local port of a tunnel's inner end is the client port that the server sees: faults name a tunnel by it.
+        self._tunnels: dict[int, asyncio.StreamWriter] = {}
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept clients on `listener`."""
+        self._server = await asyncio.start_server(self._client, sock=listener, limit=_HEAD_LIMIT)
+
+    async def close(self) -> None:
+        """Stop accepting and drop the open tunnels."""
+        if self._server is not None:
+            self._server.close()
+            for writer in list(self._tunnels.values()):
+                writer.transport.abort()
+            await self._server.wait_closed()
+
+    def reset(self, client_port: int) -> bool:
+        """Reset the tunnel whose inner end has `client_port`, as a broken network does; returns whether it was open."""
+        writer = self._tunnels.get(client_port)
+        if writer is None:
+            return False
+        inner = writer.get_extra_info("socket")
+        # Lingering for zero seconds turns the close into a TCP reset.
+        inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        return True
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._tunnel(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            pass  # the client went away or did not speak HTTP: there is nobody to tell
+        finally:
+            writer.close()
+
+    async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(_HEAD_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+        method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
+        authority = rest.partition(" ")[0]
+        if method != "CONNECT":
+            await _refuse(writer, "405 Method Not Allowed", "The sandbox's proxy carries HTTPS only.")
+            return
+        host, _, port = authority.rpartition(":")
+        if plane_of(host) is None or port != "443":
+            await _refuse(writer, "403 Forbidden", f"The sandbox does not serve {authority!r}; nothing leaves the machine.")
+            return
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        tunnel = inner_writer.get_extra_info("sockname")[1]
+        self._tunnels[tunnel] = writer
+        try:
+            writer.write(b"HTTP/1.1 200 Connection Established\r\n\r\n")
+            up = asyncio.create_task(_relay(reader, inner_writer))
+            await _relay(inner_reader, writer)
+            # The server has said all it had to: a client that keeps its half open must not keep the tunnel.
+            up.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await up
+        finally:
+            del self._tunnels[tunnel]
+            inner_writer.close()
+
+
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while chunk := await reader.read(_CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+    except OSError:
+        writer.close()  # one side broke: the other side is told by closing
+
+
+async def _refuse(writer: asyncio.StreamWriter, status: str, reason: str) -> None:
+    body = reason.encode("ascii", "backslashreplace") + b"\n"
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode("ascii") + body)
+    await writer.drain()
