@@ -1,0 +1,107 @@
+"""The console script `phift-tui`: parses arguments and hands over, importing nothing heavy before it must."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui import __version__
+from tui.commands import COMMANDS, output
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    for name, text in (
+        ("--sandbox", "use Azure on this machine's loopback interface instead of Azure"),
+        ("--json", "print JSON on stdout (messages stay on stderr)"),
+    ):
+        common.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=text)
+    common.add_argument("--profile", metavar="NAME", default=argparse.SUPPRESS, help="profile of the config file")
+    parser = argparse.ArgumentParser(
+        prog="phift-tui",
+        description="Fine-tune Phi models in Azure AI Foundry from a terminal. Without a command: the wizard.",
+        epilog="Without an Azure account: phift-tui --sandbox",
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=f"phift-tui {__version__}")
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="recipe that the wizard opens with")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="training file that the wizard opens with")
+    parser.add_argument("--mouse", action="store_true", help="turn the mouse on")
+    parser.add_argument("--no-color", action="store_true", help="no colours (as NO_COLOR=1)")
+    parser.add_argument("--ascii", action="store_true", help="borders and symbols in plain ASCII")
+    parser.add_argument("--plain", action="store_true", help="questions and answers, line by line, no full screen")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(subparsers, common)
+    return parser
+
+
+def _wizard(args: argparse.Namespace) -> int:
+    """Start the wizard, or say why a terminal is needed."""
+    from tui import recipe as recipes
+    from tui import settings as configuration
+
+    settings = configuration.load(profile=getattr(args, "profile", None))
+    start = recipes.load(args.recipe) if args.recipe else None
+    if args.data:
+        start = (start or recipes.Recipe()).with_(data__train=str(args.data.expanduser().resolve()))
+    base = args.recipe.resolve().parent if args.recipe else Path.cwd()
+    if start and start.data.train:
+        start = start.with_(data__train=str(start.data_path(base)))
+    if start and start.evaluation.file:
+        start = start.with_(evaluation__file=str(base / Path(start.evaluation.file).expanduser()))
+    sandbox = getattr(args, "sandbox", False)
+    if args.plain or os.environ.get("TERM") == "dumb":
+        from tui.commands import plain
+
+        return plain.run_wizard(settings, sandbox=sandbox, recipe=start)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        output.error(
+            "the wizard needs a terminal, and this is not one",
+            "run it in one (ssh -t HOST phift-tui), or use the headless twin: phift-tui run RECIPE.toml (see --help)",
+        )
+        return EXIT_USAGE
+    if args.no_color:
+        os.environ["NO_COLOR"] = "1"
+    from tui.app import PhiftApp
+
+    app = PhiftApp(settings, sandbox=sandbox, recipe=start, ascii_only=args.ascii)
+    app.run(mouse=args.mouse)
+    return app.return_code or 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code (see DESIGN: 0 done, 2 usage, 3 data … 130 interrupted)."""
+    args = build_parser().parse_args(argv)
+    try:
+        if args.command is None:
+            return _wizard(args)
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        output.error("interrupted", "")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): point stdout at nothing so that the interpreter's last flush is silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        step = "free some space and run the same command again" if error.errno == errno.ENOSPC else "check that path"
+        output.error(f"{error.strerror or error}{where}", step)
+        return EXIT_USAGE
+    except Exception as error:
+        return output.failure(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""`phift-tui chat`: talk to a deployed endpoint."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tui.commands import common, output
+from tui.text import clean
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("chat", parents=[shared], help="talk to a deployed endpoint")
+    parser.add_argument("endpoint", help="name of the endpoint")
+    parser.add_argument("--message", metavar="TEXT", help="ask this and end; without it: one question a line from stdin")
+    parser.add_argument("--system", metavar="TEXT", default="", help="system message")
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--max-tokens", type=int, default=256)
+    common.add_place(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the answers, streamed; with `--json` one object an answer."""
+    from tui.services import chat, deployments
+
+    azure = common.connect(args)
+    place = common.workspace(azure, args)
+    endpoint = deployments.get(azure, place, args.endpoint)
+    key, _ = deployments.keys(azure, place, args.endpoint)
+    history: list[chat.Message] = [{"role": "system", "content": args.system}] if args.system else []
+    with common.cancel_on_signal() as cancel:
+        questions = [args.message] if args.message is not None else sys.stdin
+        for question in questions:
+            if not question.strip():
+                continue
+            history.append({"role": "user", "content": question.strip()})
+            answer = chat.Collected()
+            for delta in chat.stream(
+                endpoint.uri,
+                key,
+                history,
+                temperature=args.temperature,
+                max_tokens=args.max_tokens,
+                cancel=cancel,
+            ):
+                answer.add(delta)
+                if not common.wants_json(args):
+                    print(clean(delta.text), end="", flush=True)
+            if common.wants_json(args):
+                output.data(answer.to_json())
+            else:
+                print(flush=True)
+            history.append({"role": "assistant", "content": answer.text})
+    return 0

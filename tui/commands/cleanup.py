@@ -1,0 +1,46 @@
+"""`phift-tui cleanup`: find what still bills or lies about, and remove it in the right order."""
+
+from __future__ import annotations
+
+import argparse
+
+from tui.commands import common, output
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("cleanup", parents=[shared], help="what still bills, and removing it")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be removed")
+    parser.add_argument("--all", action="store_true", help="tuned models, project and hub too, not only what bills")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    common.add_place(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Remove what bills; 5 where something could not be removed."""
+    from tui.services import cleanup
+
+    azure = common.connect(args)
+    place = common.workspace(azure, args)
+    items = cleanup.inventory(azure, place)
+    chosen = [item for item in items if item.billable or args.all]
+    if common.wants_json(args) and (args.dry_run or not chosen):
+        output.data([item.to_json() for item in chosen])
+        return 0
+    if not chosen:
+        output.say("Nothing here bills by the hour.")
+        return 0
+    for item in chosen:
+        output.say(item.line())
+    if args.dry_run:
+        return 0
+    if not common.confirm(f"Remove these {len(chosen)}? This cannot be undone.", args):
+        return 7
+    with common.cancel_on_signal() as cancel:
+        outcomes = cleanup.remove(azure, chosen, report=output.ProgressLine(), cancel=cancel)
+    for outcome in outcomes:
+        output.say(outcome.line())
+    if common.wants_json(args):
+        output.data([outcome.to_json() for outcome in outcomes])
+    return 0 if all(outcome.removed for outcome in outcomes) else 5

@@ -1,0 +1,124 @@
+"""What several commands need: the settings, a connection, the workspace, and asking before something costs or deletes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGINT, SIGTERM, default_int_handler, getsignal, signal
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from tui.commands import output
+
+if TYPE_CHECKING:
+    from tui.recipe import Recipe
+    from tui.services.clients import Azure
+    from tui.services.identity import DeviceCode
+    from tui.services.progress import Cancel
+    from tui.services.projects import Workspace
+    from tui.settings import Settings
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The settings in force for a command line."""
+    from tui import settings
+
+    return settings.load(profile=getattr(args, "profile", None))
+
+
+def wants_json(args: argparse.Namespace) -> bool:
+    """Whether the result is to be JSON."""
+    return getattr(args, "json", False)
+
+
+def show_code(code: DeviceCode) -> None:
+    """Tell the person where to enter a device code."""
+    output.say(f"To sign in, open {code.url} and enter the code {code.code} (valid until {code.expires:%H:%M})")
+
+
+def connect(args: argparse.Namespace) -> Azure:
+    """Sign in as the command line says; starts the sandbox where `--sandbox` is given.
+
+    Raises:
+        AccessError: no credential.
+    """
+    from tui.services import identity
+
+    return identity.connect(settings_of(args), sandbox=getattr(args, "sandbox", False), prompt=show_code)
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Options that say which project a command is about."""
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="recipe whose project is meant (default: last draft)")
+    parser.add_argument("--resource-group", metavar="NAME", help="resource group")
+    parser.add_argument("--project", metavar="NAME", help="project")
+    parser.add_argument("--subscription", metavar="ID", help="subscription")
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that `add_place`'s options name: the file, else the last draft, else the defaults, options before all.
+
+    Raises:
+        RecipeError: the file or an option is wrong.
+    """
+    from tui import recipe
+    from tui.services import drafts
+
+    path: Path | None = args.recipe
+    found = recipe.load(path) if path else drafts.latest(settings_of(args)) or recipe.Recipe()
+    changes = {
+        f"target__{name}": value
+        for name in ("resource_group", "project", "subscription")
+        if (value := getattr(args, name, None))
+    }
+    return found.with_(**changes) if changes else found
+
+
+def workspace(azure: Azure, args: argparse.Namespace) -> Workspace:
+    """The project that the command is about.
+
+    Raises:
+        NotFound: there is no such project; the message says how to name another.
+    """
+    from tui.services import projects
+
+    target = recipe_of(args).target
+    subscription = projects.subscription_of(azure, target)
+    return projects.get(azure, subscription, target.resource_group, target.project)
+
+
+def confirm(question: str, args: argparse.Namespace) -> bool:
+    """Ask for a yes on the terminal; `--yes` answers it; without a terminal the answer is no."""
+    if args.yes:
+        return True
+    if not sys.stdin.isatty():
+        output.error("this needs a yes, and there is no terminal to ask on", "add --yes")
+        return False
+    output.say(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@contextmanager
+def cancel_on_signal() -> Iterator[Cancel]:
+    """A `Cancel` that the first ctrl+c or TERM sets; a second ctrl+c interrupts at once."""
+    from tui.services.progress import Cancel
+
+    cancel = Cancel()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if cancel.is_set:
+            default_int_handler(number, frame)
+        output.say("Stopping; ctrl+c again to stop at once.")
+        cancel.set()
+
+    before = {number: getsignal(number) for number in (SIGINT, SIGTERM)}
+    for number in before:
+        signal(number, stop)
+    try:
+        yield cancel
+    finally:
+        for number, handler in before.items():
+            signal(number, handler)

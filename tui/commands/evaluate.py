@@ -1,0 +1,51 @@
+"""`phift-tui evaluate`: ask held-out questions of one endpoint, or of two and compare."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tui.commands import common, output
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("evaluate", parents=[shared], help="score an endpoint on held-out chats; compare two")
+    parser.add_argument("endpoint", help="name of the endpoint")
+    parser.add_argument("data", type=Path, help="chat JSONL whose last assistant turns are the expected answers")
+    parser.add_argument("--against", metavar="ENDPOINT", help="endpoint to compare with (the base model's)")
+    parser.add_argument("--questions", type=int, default=20, help="rows asked (default 20)")
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=42)
+    common.add_place(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the scores."""
+    from tui.services import datasets, deployments, evaluations
+
+    datasets.readable(args.data)
+    azure = common.connect(args)
+    place = common.workspace(azure, args)
+    tuned = deployments.get(azure, place, args.endpoint)
+    base = deployments.get(azure, place, args.against) if args.against else None
+    with common.cancel_on_signal() as cancel:
+        outcome = evaluations.compare_endpoints(
+            azure,
+            place,
+            base,
+            tuned,
+            args.data,
+            questions=args.questions,
+            max_tokens=args.max_tokens,
+            seed=args.seed,
+            report=output.ProgressLine(),
+            cancel=cancel,
+        )
+    if common.wants_json(args):
+        output.data(outcome.to_json())
+    else:
+        for line in outcome.lines():
+            output.result(line)
+    return 0

@@ -1,0 +1,32 @@
+"""`phift-tui export`: a recipe as the code that does the same."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tui.commands import common, output
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("export", parents=[shared], help="the recipe as az commands, Python or Bicep")
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
+    parser.add_argument("--as", dest="form", choices=("cli", "python", "bicep"), required=True)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the code."""
+    from tui import recipe as recipes
+    from tui.services import catalog, export
+
+    recipe = recipes.load(args.recipe)
+    model = catalog.find(catalog.cached(common.settings_of(args)), recipe.model.name)
+    render = {"cli": export.as_cli, "python": export.as_python, "bicep": export.as_bicep}[args.form]
+    code = render(recipe, model)
+    if common.wants_json(args):
+        output.data({"as": args.form, "code": code})
+    else:
+        output.result(code.rstrip("\n"))
+    return 0

@@ -1,0 +1,140 @@
+"""`phift-tui jobs`: list, show, follow and cancel fine-tuning jobs."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from tui.commands import common, output
+
+if TYPE_CHECKING:
+    from tui.services.runs import Snapshot
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("jobs", help="list, show, follow, cancel, resume fine-tuning jobs")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, text, action in (
+        ("list", "all jobs of the project", _list),
+        ("show", "one job", _show),
+        ("watch", "follow a job until it ends", _watch),
+        ("cancel", "cancel a job", _cancel),
+        ("metrics", "the metrics of a job", _metrics),
+        ("resume", "submit the job's recipe again, from its last checkpoint where the engine keeps one", _resume),
+    ):
+        leaf = verbs.add_parser(verb, parents=[shared], help=text)
+        common.add_place(leaf)
+        if verb != "list":
+            leaf.add_argument("name", help="name of the job")
+        if verb in {"cancel", "resume"}:
+            leaf.add_argument("--yes", action="store_true", help="do not ask")
+        leaf.set_defaults(run=action)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from tui.services import jobs
+
+    azure = common.connect(args)
+    found = jobs.listing(azure, common.workspace(azure, args))
+    if common.wants_json(args):
+        output.data([job.to_json() for job in found])
+    else:
+        output.table(
+            ("NAME", "STATUS", "MODEL", "ENGINE", "CREATED"),
+            [(job.name, job.status, job.model, job.engine, _time(job.created)) for job in found],
+        )
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from tui.services import jobs
+
+    azure = common.connect(args)
+    job = jobs.get(azure, common.workspace(azure, args), args.name)
+    if common.wants_json(args):
+        output.data(job.to_json())
+    else:
+        for name, value in job.to_json().items():
+            output.result(f"{name:16} {value}")
+    return 0
+
+
+def _watch(args: argparse.Namespace) -> int:
+    from tui.services import runs
+    from tui.services.errors import Cancelled
+
+    azure = common.connect(args)
+    place = common.workspace(azure, args)
+
+    def show(snapshot: Snapshot) -> None:
+        if common.wants_json(args):
+            output.data(snapshot.to_json())
+        else:
+            for line in snapshot.lines():
+                output.result(line)
+
+    with common.cancel_on_signal() as cancel:
+        try:
+            last = runs.follow(azure, place, args.name, on_snapshot=show, cancel=cancel)
+        except Cancelled:
+            output.say(f"No longer watching; the job goes on. Come back with: phift-tui jobs watch {args.name}")
+            return 130
+    if last.failure:
+        return output.failure(last.failure)
+    return 0
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    from tui.services import jobs
+
+    azure = common.connect(args)
+    place = common.workspace(azure, args)
+    job = jobs.get(azure, place, args.name)
+    if job.terminal:
+        output.say(f"{job.name} has ended already: {job.status}")
+        return 0
+    if not common.confirm(f"Cancel {job.name} ({job.status})?", args):
+        return 7
+    jobs.cancel(azure, place, job.name)
+    output.say(f"{job.name}: cancel requested")
+    return 0
+
+
+def _metrics(args: argparse.Namespace) -> int:
+    from tui.services import runs
+
+    azure = common.connect(args)
+    snapshot = runs.Watch(azure, common.workspace(azure, args), args.name).poll()
+    if common.wants_json(args):
+        output.data(
+            {name: [[point.step, point.value] for point in metric.points] for name, metric in snapshot.metrics.items()}
+        )
+    else:
+        output.table(
+            ("METRIC", "POINTS", "FIRST", "LAST"),
+            [
+                (name, len(metric.points), f"{metric.points[0].value:.4g}", f"{metric.points[-1].value:.4g}")
+                for name, metric in snapshot.metrics.items()
+                if metric.points
+            ],
+        )
+    return 0
+
+
+def _resume(args: argparse.Namespace) -> int:
+    from tui.services import jobs
+
+    azure = common.connect(args)
+    place = common.workspace(azure, args)
+    if not common.confirm(f"Submit a new job that goes on from {args.name}? It is billed as a run of its own.", args):
+        return 7
+    job = jobs.resume(azure, place, args.name)
+    output.say(f"{job.name}: {job.status}. Follow it with: phift-tui jobs watch {job.name}")
+    if common.wants_json(args):
+        output.data(job.to_json())
+    return 0
+
+
+def _time(moment: object) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
