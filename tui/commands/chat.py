@@ -9,11 +9,13 @@ from tui.commands import common, output
 from tui.text import clean
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("chat", parents=[shared], help="talk to a deployed endpoint")
     parser.add_argument("endpoint", help="name of the endpoint")
-    parser.add_argument("--message", metavar="TEXT", help="ask this and end; without it: one question a line from stdin")
+    parser.add_argument(
+        "--message", metavar="TEXT", help="ask this and end; without it: one question a line from stdin"
+    )
     parser.add_argument("--system", metavar="TEXT", default="", help="system message")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--max-tokens", type=int, default=256)

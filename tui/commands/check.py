@@ -10,7 +10,7 @@ from tui.commands import common, output
 EXIT_REFUSED = 3
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("check", parents=[shared], help="judge a chat dataset; nothing is uploaded")
     parser.add_argument("file", type=Path, help="chat JSONL file")

@@ -7,7 +7,7 @@ import argparse
 from tui.commands import common, output
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("cleanup", parents=[shared], help="what still bills, and removing it")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be removed")

@@ -1,4 +1,4 @@
-"""What several commands need: the settings, a connection, the workspace, and asking before something costs or deletes."""
+"""What several commands need: settings, a connection, the workspace, and asking before something costs or deletes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from tui.commands import output
 
 if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
     from tui.recipe import Recipe
     from tui.services.clients import Azure
     from tui.services.identity import DeviceCode
@@ -52,7 +54,9 @@ def connect(args: argparse.Namespace) -> Azure:
 
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Options that say which project a command is about."""
-    parser.add_argument("--recipe", type=Path, metavar="FILE", help="recipe whose project is meant (default: last draft)")
+    parser.add_argument(
+        "--recipe", type=Path, metavar="FILE", help="recipe whose project is meant (default: last draft)"
+    )
     parser.add_argument("--resource-group", metavar="NAME", help="resource group")
     parser.add_argument("--project", metavar="NAME", help="project")
     parser.add_argument("--subscription", metavar="ID", help="subscription")

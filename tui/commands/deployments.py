@@ -7,7 +7,7 @@ import argparse
 from tui.commands import common, output
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("deployments", help="list, create, delete deployments; show keys")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -25,7 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], 
     delete.set_defaults(run=_delete)
     keys = verbs.add_parser("keys", parents=[shared], help="the keys of an endpoint")
     keys.add_argument("name")
-    keys.add_argument("--regenerate", choices=("primary", "secondary"), help="make a new key; the old one stops at once")
+    keys.add_argument(
+        "--regenerate", choices=("primary", "secondary"), help="make a new key; the old one stops at once"
+    )
     keys.set_defaults(run=_keys)
     for leaf in (listing, create, delete, keys):
         common.add_place(leaf)

@@ -10,7 +10,7 @@ EXIT_ACCESS = 4
 _MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM", "unknown": "unknown"}
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("doctor", parents=[shared], help="can this account do what the recipe needs")
     common.add_place(parser)

@@ -8,9 +8,11 @@ from pathlib import Path
 from tui.commands import common, output
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("evaluate", parents=[shared], help="score an endpoint on held-out chats; compare two")
+    parser = subparsers.add_parser(
+        "evaluate", parents=[shared], help="score an endpoint on held-out chats; compare two"
+    )
     parser.add_argument("endpoint", help="name of the endpoint")
     parser.add_argument("data", type=Path, help="chat JSONL whose last assistant turns are the expected answers")
     parser.add_argument("--against", metavar="ENDPOINT", help="endpoint to compare with (the base model's)")

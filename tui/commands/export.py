@@ -8,7 +8,7 @@ from pathlib import Path
 from tui.commands import common, output
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("export", parents=[shared], help="the recipe as az commands, Python or Bicep")
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")

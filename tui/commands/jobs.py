@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tui.services.runs import Snapshot
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("jobs", help="list, show, follow, cancel, resume fine-tuning jobs")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)

@@ -7,7 +7,7 @@ import argparse
 from tui.commands import common, output
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("models", help="list the catalogue and the tuned models; delete a tuned model")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("run", parents=[shared], help="check, upload, tune, and on request evaluate and deploy")
+    parser = subparsers.add_parser(
+        "run", parents=[shared], help="check, upload and tune; evaluate and deploy on request"
+    )
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     parser.add_argument("--yes", action="store_true", help="do not ask before something is billed")
     parser.add_argument("--deploy", action="store_true", help="deploy the tuned model and ask it a question")
