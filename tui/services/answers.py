@@ -1,0 +1,192 @@
+"""Turns what Azure answers when it refuses into the error tree: code, request id, what it means, what to do next."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tui.services.errors import (
+    Conflict,
+    ModelUnavailable,
+    NotFound,
+    PermissionDenied,
+    PhiftError,
+    ProviderNotRegistered,
+    ServiceError,
+    SignInRequired,
+    Throttled,
+)
+from tui.services.redaction import redact
+
+_RAW_LIMIT = 20_000
+_BLOB_ERROR = re.compile(r"<Code>(?P<code>[^<]*)</Code>\s*<Message>(?P<message>[^<]*)", re.S)
+
+
+@dataclass(frozen=True)
+class _Known:
+    kind: type[PhiftError]
+    meaning: str
+    next_step: str
+
+
+# Azure's codes (outer or inner) that deserve more than their own words. Sources: Azure Resource Manager's and Azure Storage's
+# error code references; the fine-tuning documentation for the last ones.
+_KNOWN = {
+    "authorizationfailed": _Known(
+        PermissionDenied,
+        "The signed-in identity lacks a role assignment for this action.",
+        "Run `phift-tui doctor`: it names the missing permission and the command that grants it.",
+    ),
+    "linkedauthorizationfailed": _Known(
+        PermissionDenied,
+        "The signed-in identity lacks a permission on another resource that this one uses.",
+        "Run `phift-tui doctor`: it names the missing permission and the command that grants it.",
+    ),
+    "authorizationpermissionmismatch": _Known(
+        PermissionDenied,
+        "Storage is opened by identity here, and the role for its data is missing; Owner and Contributor do not include it.",
+        "Have the role Storage Blob Data Contributor assigned on the storage account.",
+    ),
+    "keybasedauthenticationnotpermitted": _Known(
+        PermissionDenied,
+        "The storage account of the hub forbids keys.",
+        "Have the role Storage Blob Data Contributor assigned on the storage account; uploads then use the identity.",
+    ),
+    "missingsubscriptionregistration": _Known(
+        ProviderNotRegistered,
+        "The subscription is not registered for a resource provider that this step needs.",
+        "Register it on the access screen, or have an administrator run `az provider register`.",
+    ),
+    "subscriptionnotregistered": _Known(
+        ProviderNotRegistered,
+        "The subscription is not registered for a resource provider that this step needs.",
+        "Register it on the access screen, or have an administrator run `az provider register`.",
+    ),
+    "modelnotsupportedbymaas": _Known(
+        ModelUnavailable,
+        "This model cannot be fine-tuned serverless in this region.",
+        "Choose a region of the model, or another model; the model screen shows both.",
+    ),
+    "invalidauthenticationtoken": _Known(
+        SignInRequired, "The sign-in is no longer valid.", "Sign in again; nothing is lost."
+    ),
+    "expiredauthenticationtoken": _Known(
+        SignInRequired, "The sign-in has expired.", "Sign in again; nothing is lost."
+    ),
+    "resourcegroupnotfound": _Known(
+        NotFound, "The resource group does not exist, or the identity may not see it.", "Choose another or create it."
+    ),
+    "subscriptionnotfound": _Known(
+        NotFound, "The subscription does not exist in this tenant, or the identity may not see it.",
+        "Choose the tenant and subscription again.",
+    ),
+    "quotaexceeded": _Known(
+        ServiceError, "A limit of the subscription is reached.", "Free what is no longer used, or ask for more quota."
+    ),
+    "content_filter": _Known(
+        ServiceError,
+        "Azure AI Content Safety refused the prompt or the answer; the endpoint works.",
+        "Reword the message, or deploy without content safety where that is allowed.",
+    ),
+    "requestdisallowedbypolicy": _Known(
+        PermissionDenied, "An Azure policy of the organisation forbids this resource.", "Show the message to its administrator."
+    ),
+}  # fmt: skip
+
+_BY_STATUS: dict[int, _Known] = {
+    401: _Known(SignInRequired, "The sign-in is not accepted.", "Sign in again; nothing is lost."),
+    403: _Known(
+        PermissionDenied,
+        "The signed-in identity is not allowed to do this.",
+        "Run `phift-tui doctor`: it names the missing permission and the command that grants it.",
+    ),
+    404: _Known(NotFound, "", ""),
+    409: _Known(Conflict, "", ""),
+    412: _Known(Conflict, "", ""),
+    429: _Known(Throttled, "Azure limits how often it may be asked.", "Wait a little; the step can be repeated safely."),
+}
+
+
+def error_from(status: int, headers: Mapping[str, str], body: str, reason: str = "") -> PhiftError:
+    """The error for an answer with a status of 400 or more, secrets masked.
+
+    Args:
+        status: HTTP status.
+        headers: the answer's headers, case-insensitive.
+        body: the answer's body: Azure Resource Manager's JSON, the machine learning planes', storage's XML, Entra's, OpenAI's, or
+            anything else.
+        reason: HTTP reason phrase, for a body that says nothing.
+    """
+    codes, message = _read(body)
+    header_code = headers.get("x-ms-error-code")
+    if header_code and header_code not in codes:
+        codes.append(header_code)
+    request_id = (
+        headers.get("x-ms-request-id") or headers.get("x-ms-correlation-request-id") or headers.get("request-id") or ""
+    )
+    known = next((_KNOWN[code.lower()] for code in reversed(codes) if code.lower() in _KNOWN), None)
+    known = known or _BY_STATUS.get(status, _Known(ServiceError, "", ""))
+    if status >= 500 and known.kind is ServiceError and not known.meaning:
+        known = _Known(ServiceError, "Azure failed on its own side; retries did not help.", "Try again in some minutes.")
+    text = redact(message or f"Azure answered {status} {reason}".strip()).strip()
+    return known.kind(
+        text if text.endswith((".", "!", "?")) else f"{text}.",
+        code=codes[-1] if codes else f"Http{status}",
+        meaning=known.meaning,
+        next_step=known.next_step,
+        request_id=request_id,
+        raw=redact(body[:_RAW_LIMIT]),
+    )
+
+
+def error_in(document: Any, fallback: str) -> PhiftError:
+    """The error inside a successful answer: a failed operation, a failed run."""
+    codes, message = _read(json.dumps(document)) if document else ([], "")
+    known = next((_KNOWN[code.lower()] for code in reversed(codes) if code.lower() in _KNOWN), None)
+    known = known or _Known(ServiceError, "", "")
+    return known.kind(
+        redact(message or fallback),
+        code=codes[-1] if codes else None,
+        meaning=known.meaning,
+        next_step=known.next_step,
+        raw=redact(json.dumps(document, indent=1)[:_RAW_LIMIT]),
+    )
+
+
+def _read(body: str) -> tuple[list[str], str]:
+    """Codes from the outermost to the innermost, and the message."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        found = _BLOB_ERROR.search(body)
+        if found:
+            return [found["code"]], found["message"].partition("\n")[0]
+        return [], ""
+    if not isinstance(document, dict):
+        return [], ""
+    error = document.get("error", document)
+    if isinstance(error, str):  # Entra: {"error": "invalid_client", "error_description": "AADSTS…"}
+        return [error], str(document.get("error_description", "")).partition("\n")[0].partition(" Trace ID:")[0]
+    if not isinstance(error, dict):
+        return [], ""
+    if "error" in error and isinstance(error["error"], dict):  # run history wraps it twice
+        error = error["error"]
+    codes = [str(error["code"])] if error.get("code") else []
+    message = str(error.get("message") or "")
+    inner = error.get("innererror") or error.get("innerError")
+    while isinstance(inner, dict):
+        if inner.get("code"):
+            codes.append(str(inner["code"]))
+        inner = inner.get("innererror") or inner.get("innerError")
+    details = [detail for detail in error.get("details") or [] if isinstance(detail, dict)]
+    for detail in details:
+        if not message and detail.get("message"):
+            message = str(detail["message"])
+        # A failed template deployment says only "see details"; the reason is the first detail's.
+        elif codes[-1:] == ["DeploymentFailed"] and detail.get("message"):
+            codes.append(str(detail.get("code") or "DeploymentFailed"))
+            message = str(detail["message"])
+    return codes, message

@@ -1,0 +1,462 @@
+"""Azure as this program talks to it: one signed-in identity, a REST pipeline, and the SDK's clients."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from tui.services import log
+from tui.services.answers import error_from, error_in
+from tui.services.errors import PhiftError, SignInRequired, Throttled, Unreachable
+from tui.services.progress import Cancel, Progress, Report
+from tui.services.redaction import redact
+from tui.settings import Cloud, Settings
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+    from azure.core import PipelineClient
+    from azure.core.credentials import TokenCredential
+
+    from tui.services.identity import Identity
+    from tui.services.projects import Workspace
+
+_PATIENCE = 60.0
+"""Longest wait, in seconds, that a `Retry-After` may impose on one call."""
+_FINISHED = {"succeeded", "failed", "canceled", "cancelled"}
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Host names of one Azure cloud."""
+
+    arm: str
+    authority: str
+    storage: str
+    azureml: str
+    sdk_name: str
+
+
+# Source: azure-identity's AzureAuthorityHosts, azure-ai-ml's _azure_environments.py and Microsoft's lists of endpoints for
+# Azure Government and Azure operated by 21Vianet.
+ENDPOINTS: Mapping[Cloud, Endpoints] = {
+    "public": Endpoints(
+        "https://management.azure.com", "login.microsoftonline.com", "core.windows.net", "api.azureml.ms", "AzureCloud"
+    ),
+    "government": Endpoints(
+        "https://management.usgovcloudapi.net", "login.microsoftonline.us", "core.usgovcloudapi.net", "api.ml.azure.us",
+        "AzureUSGovernment",
+    ),
+    "china": Endpoints(
+        "https://management.chinacloudapi.cn", "login.chinacloudapi.cn", "core.chinacloudapi.cn", "api.ml.azure.cn",
+        "AzureChinaCloud",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: status, headers (case-insensitive) and the JSON body ({} where there is none)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+class Azure:
+    """One signed-in identity and everything needed to call Azure with it. Any thread may use it."""
+
+    def __init__(self, credential: TokenCredential, identity: Identity, settings: Settings, *, sandbox: bool) -> None:
+        self.credential = credential
+        self.identity = identity
+        self.settings = settings
+        self.sandbox = sandbox
+        self.endpoints = ENDPOINTS["public" if sandbox else settings.active_profile().cloud]
+        self._clock_offset = timedelta(0)
+        self._signed, self._anonymous = _pipelines(credential, f"{self.endpoints.arm}/.default", settings)
+        self._local = threading.local()
+
+    def now(self) -> datetime:
+        """The time by Azure's clock, from the last answer's `Date`."""
+        return datetime.now(UTC) + self._clock_offset
+
+    def today(self) -> date:
+        """The day by Azure's clock."""
+        return self.now().date()
+
+    def rest(
+        self,
+        method: str,
+        path: str,
+        *,
+        api_version: str,
+        body: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        report: Report | None = None,
+        cancel: Cancel | None = None,
+    ) -> dict[str, Any]:
+        """Call Azure once (with bounded retries) and return the JSON body.
+
+        Args:
+            method: HTTP method.
+            path: path below the resource manager, or a whole URL.
+            api_version: value of `api-version`; empty: the URL has it already.
+            body: JSON document to send.
+            params: further query parameters.
+            headers: further headers.
+            report: told when Azure asks to wait.
+            cancel: ends a wait.
+
+        Raises:
+            PhiftError: Azure refused, could not be reached, or wants a longer wait than a minute.
+        """
+        return self.send(
+            method, path, api_version=api_version, body=body, params=params, headers=headers, report=report,
+            cancel=cancel,
+        ).body  # fmt: skip
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        api_version: str = "",
+        body: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        signed: bool = True,
+        report: Report | None = None,
+        cancel: Cancel | None = None,
+    ) -> Answer:
+        """The same as `rest`, with status and headers; `signed=False` sends no token."""
+        from azure.core.rest import HttpRequest
+
+        url = path if path.startswith("https://") else f"{self.endpoints.arm}{path}"
+        query = dict(params or {})
+        if api_version:
+            query["api-version"] = api_version
+        request = HttpRequest(method, url, params=query, headers=dict(headers or {}), json=body)
+        client = self._signed if signed else self._anonymous
+        with translated():
+            response = client.send_request(request, phift_report=report, phift_cancel=cancel)
+        self._set_clock(response.headers.get("Date", ""))
+        text = response.text() if response.content else ""
+        if response.status_code >= 400:
+            raise error_from(response.status_code, response.headers, text, response.reason)
+        return Answer(response.status_code, response.headers, _json(text), text)
+
+    def pages(
+        self, path: str, *, api_version: str, params: Mapping[str, str] | None = None, cancel: Cancel | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The items of a list, page after page."""
+        body = self.rest("GET", path, api_version=api_version, params=params, cancel=cancel)
+        while True:
+            yield from (item for item in body.get("value") or [] if isinstance(item, dict))
+            following = body.get("nextLink")
+            if not following:
+                return
+            body = self.rest("GET", following, api_version="", cancel=cancel)
+
+    def poll(
+        self,
+        answer: Answer,
+        *,
+        resource: str,
+        api_version: str,
+        stage: str = "",
+        report: Report | None = None,
+        cancel: Cancel | None = None,
+    ) -> dict[str, Any]:
+        """Wait for a long-running operation and return the resource it made ({} where it removed one).
+
+        Args:
+            answer: what the PUT, POST or DELETE answered.
+            resource: path of the resource, read when the operation has no status of its own, and at the end.
+            api_version: API version of the resource.
+            stage: what to report while waiting.
+            report: told of every poll.
+            cancel: stops the waiting; the operation itself goes on in Azure.
+
+        Raises:
+            PhiftError: the operation failed or was cancelled in Azure.
+        """
+        watch = answer.headers.get("Azure-AsyncOperation", "")
+        location = answer.headers.get("Location", "") if answer.status == 202 else ""
+        wait = _retry_after(answer.headers)
+        started = time.monotonic()
+        gone = False
+        while True:
+            (cancel or Cancel()).check()
+            if watch:
+                latest = self.send("GET", watch, report=report, cancel=cancel)
+                state = str(latest.body.get("status", ""))
+                if state.lower() in _FINISHED:
+                    if state.lower() != "succeeded":
+                        raise error_in(latest.body, f"The operation ended as {state}.")
+                    break
+            elif location:
+                latest = self.send("GET", location, report=report, cancel=cancel)
+                if latest.status != 202:
+                    break
+            else:
+                try:
+                    latest = self.send("GET", resource, api_version=api_version, report=report, cancel=cancel)
+                except PhiftError as error:
+                    if error.code in ("ResourceNotFound", "NotFound") and answer.status in (202, 204):
+                        gone = True
+                        break
+                    raise
+                state = str((latest.body.get("properties") or {}).get("provisioningState") or "Succeeded")
+                if state.lower() in _FINISHED:
+                    if state.lower() != "succeeded":
+                        raise error_in(latest.body.get("properties"), f"The resource ended as {state}.")
+                    return latest.body
+            wait = _retry_after(latest.headers, wait)
+            if report and stage:
+                report(Progress(stage, round(time.monotonic() - started, 1), None, "s", state if watch else ""))
+            (cancel or Cancel()).sleep(wait)
+        if gone or not resource:
+            return {}
+        try:
+            return self.rest("GET", resource, api_version=api_version, cancel=cancel)
+        except PhiftError as error:
+            if error.code in ("ResourceNotFound", "NotFound"):
+                return {}
+            raise
+
+    def ml(self, workspace: Workspace | None = None) -> MLClient:
+        """The SDK's client for a workspace; one a thread, as its thread safety is not documented."""
+        key = workspace.id if workspace else ""
+        clients: dict[str, MLClient] = self._local.__dict__.setdefault("clients", {})
+        if key not in clients:
+            with translated():
+                clients[key] = _ml_client(self, workspace)
+        return clients[key]
+
+    def token(self, scope: str) -> str:
+        """An access token for a scope such as `https://storage.azure.com/.default`.
+
+        Raises:
+            SignInRequired: the sign-in has ended.
+        """
+        with translated():
+            return str(self.credential.get_token(scope).token)
+
+    def _set_clock(self, stamp: str) -> None:
+        if stamp:
+            self._clock_offset = parsedate_to_datetime(stamp) - datetime.now(UTC)
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text) if text.strip() else {}
+    except ValueError:
+        raise Unreachable(
+            "The answer was cut off or is not JSON.",
+            code="BadAnswer",
+            meaning="The connection broke in the middle, or a proxy answered in Azure's place.",
+            next_step="Try again; if it happens always, look at the proxy settings.",
+            raw=redact(text[:2000]),
+        ) from None
+    return body if isinstance(body, dict) else {"value": body}
+
+
+def _retry_after(headers: Mapping[str, str], otherwise: float = 2.0) -> float:
+    try:
+        return min(float(headers.get("Retry-After", otherwise)), 30.0)
+    except ValueError:
+        return otherwise
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the exceptions of the Azure SDK into the error tree.
+
+    Raises:
+        PhiftError: in place of anything that azure-core, azure-identity, azure-ai-ml or the network raised.
+    """
+    from azure.core import exceptions as core
+
+    try:
+        yield
+    except PhiftError:
+        raise
+    except core.ClientAuthenticationError as error:
+        raise sign_in_error(error) from None
+    except core.HttpResponseError as error:
+        response = error.response
+        if response is None:
+            raise error_in({"error": {"message": str(error)}}, "Azure refused.") from None
+        raise error_from(response.status_code, response.headers, _body(response), str(response.reason)) from None
+    except (core.AzureError, OSError) as error:
+        raise unreachable(error) from None
+
+
+def _body(response: Any) -> str:
+    try:
+        text = response.text
+        return str(text() if callable(text) else text)
+    except Exception:  # noqa: BLE001 - an answer whose body was streamed away or is no text has only its status to say
+        return ""
+
+
+def sign_in_error(error: Exception) -> PhiftError:
+    """A refusal to sign in, in words; Entra's own code (`AADSTS…`) where it gave one."""
+    text = redact(str(error)).strip()
+    code = next((word.strip(":,.()") for word in text.split() if word.startswith("AADSTS")), None)
+    first = text.partition("\n")[0].partition(" Trace ID:")[0]
+    return SignInRequired(
+        first or "Azure did not accept the sign-in.",
+        code=code,
+        meaning="Nothing can be asked of Azure until the sign-in works.",
+        next_step="Sign in again, or choose another way to sign in.",
+        raw=text[:4000],
+    )
+
+
+def unreachable(error: Exception) -> Unreachable:
+    """No answer from Azure, with the likely reason."""
+    text = redact(str(error))
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        return Unreachable(
+            "The certificate of the answering server is not trusted.",
+            code="UntrustedCertificate",
+            meaning="A company proxy that opens TLS stands between, or the machine's certificates are out of date.",
+            next_step="Set REQUESTS_CA_BUNDLE to the certificate file that your network uses.",
+            raw=text,
+        )
+    if "timed out" in text.lower() or "timeout" in text.lower():
+        message = "Azure did not answer in time."
+    elif "Name or service not known" in text or "resolve" in text.lower():
+        message = "The name of the Azure server could not be resolved."
+    elif "ProxyError" in text or "Tunnel connection failed" in text:
+        message = "The proxy did not let the request through."
+    else:
+        message = "Azure could not be reached."
+    return Unreachable(
+        message,
+        meaning="Nothing was lost; what was sent may or may not have taken effect, and is looked up before it is repeated.",
+        next_step="Check the network and HTTPS_PROXY, then repeat the step.",
+        raw=text[:4000],
+    )
+
+
+def _pipelines(credential: TokenCredential, scope: str, settings: Settings) -> tuple[PipelineClient, PipelineClient]:
+    from azure.core import PipelineClient
+    from azure.core.pipeline import policies
+    from azure.core.pipeline.transport import RequestsTransport
+    from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+
+    from tui import __version__
+
+    class Bounded(policies.RetryPolicy):
+        """Retries that end, say that they wait, and can be cancelled while they wait."""
+
+        def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
+            report, cancel = options.pop("phift_report", None), options.pop("phift_cancel", None)
+            return {**super().configure_retries(options), "report": report, "cancel": cancel or Cancel(), "waited": 0.0}
+
+        def sleep(self, settings: dict[str, Any], transport: Any, response: Any = None) -> None:
+            asked = self.get_retry_after(response) if response else None
+            seconds = asked or self.get_backoff_time(settings)
+            settings["waited"] += seconds
+            if settings["waited"] > _PATIENCE:
+                raise _too_long(response, seconds)
+            if settings["report"] and seconds:
+                settings["report"](Progress("Waiting for Azure", 0.0, seconds, "s", "Azure asked to slow down"))
+            settings["cancel"].sleep(seconds)
+
+    def pipeline(*signing: Any) -> PipelineClient:
+        return PipelineClient(
+            base_url="",
+            policies=[
+                policies.RequestIdPolicy(),
+                policies.UserAgentPolicy(f"phift-tui/{__version__}"),
+                policies.RedirectPolicy(),
+                Bounded(retry_total=4, retry_status=3, retry_connect=2, retry_read=2, retry_backoff_factor=0.5),
+                *signing,
+            ],
+            transport=RequestsTransport(
+                connection_timeout=settings.connect_timeout, read_timeout=settings.read_timeout
+            ),
+        )
+
+    log.capture(settings)
+    return pipeline(ARMChallengeAuthenticationPolicy(credential, scope)), pipeline()
+
+
+def _too_long(response: Any, seconds: float) -> Throttled:
+    headers = response.http_response.headers if response else {}
+    return Throttled(
+        f"Azure asks to wait {seconds:.0f} s before the next call.",
+        meaning="Too many calls were made in this subscription; yours and those of others count together.",
+        next_step=f"Repeat the step in {seconds:.0f} s; nothing is lost.",
+        request_id=headers.get("x-ms-request-id", ""),
+    )
+
+
+_sdk = threading.Lock()
+
+
+def load_sdk(settings: Settings) -> None:
+    """Import azure-ai-ml (seconds), and take away what it would print, run and send unasked.
+
+    Its import puts handlers on standard error, which are moved to the log; its job submission runs `git` in the current folder
+    and sends repository, branch and commit along, which is replaced by sending nothing, as it has no switch for it.
+    """
+    with _sdk:
+        import azure.ai.ml  # noqa: F401
+        from azure.ai.ml.operations import _job_operations
+
+        if not callable(getattr(_job_operations, "get_git_properties", None)):
+            raise PhiftError("This version of azure-ai-ml is not supported.", next_step="Install azure-ai-ml 1.35.")
+        _job_operations.get_git_properties = _no_properties
+        log.capture(settings)
+
+
+def _no_properties() -> dict[str, str]:
+    return {}
+
+
+def _ml_client(azure: Azure, workspace: Workspace | None) -> MLClient:
+    load_sdk(azure.settings)
+    from azure.ai.ml import MLClient
+
+    client = MLClient(
+        azure.credential,
+        subscription_id=workspace.subscription if workspace else None,
+        resource_group_name=workspace.resource_group if workspace else None,
+        workspace_name=workspace.name if workspace else None,
+        show_progress=False,
+        enable_telemetry=False,
+        cloud=azure.endpoints.sdk_name,
+        retry_total=3,
+        connection_timeout=azure.settings.connect_timeout,
+        read_timeout=azure.settings.read_timeout,
+    )
+    log.capture(azure.settings)
+    return client
+
+
+def wait_until(
+    done: Callable[[], bool], *, stage: str, seconds: float, every: float, report: Report | None, cancel: Cancel | None
+) -> bool:
+    """Ask `done` every so many seconds until it says yes; False after `seconds`."""
+    started = time.monotonic()
+    while not done():
+        passed = time.monotonic() - started
+        if passed > seconds:
+            return False
+        if report:
+            report(Progress(stage, round(passed, 1), None, "s"))
+        (cancel or Cancel()).sleep(every)
+    return True
+

@@ -1,0 +1,62 @@
+"""How a long service call reports what it does, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tui.services.errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step forward of a long call."""
+
+    stage: str
+    """What is being done, in words for a person."""
+    done: float | None = None
+    """Amount done so far, in `unit`; None: not countable."""
+    total: float | None = None
+    """Whole amount, in `unit`; None: unknown."""
+    unit: str = ""
+    """`bytes`, `rows`, `questions`, `s`, …"""
+    detail: str = ""
+    """One more line: a name, a rate, a reason to wait."""
+
+
+Report = Callable[[Progress], None]
+
+
+class Cancel:
+    """A stop signal that any thread may give to a call running in another."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Ask the call to stop."""
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Do nothing, or raise.
+
+        Raises:
+            Cancelled: a stop was asked for.
+        """
+        if self._event.is_set():
+            raise Cancelled("Stopped on request.")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until a stop is asked for.
+
+        Raises:
+            Cancelled: a stop was asked for.
+        """
+        self._event.wait(max(seconds, 0.0))
+        self.check()

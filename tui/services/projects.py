@@ -1,0 +1,332 @@
+"""Hubs and projects: listing, reading and creating, with live stages and a way to stop.
+
+Creation is done by plain resource manager calls: the SDK's `begin_create` patches a hub that exists, goes ahead on any error of its
+first GET, cannot be cancelled and says nothing until it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tui.recipe import Target
+from tui.services.errors import NotFound, PhiftError, UsageError
+from tui.services.journal import Journal
+from tui.services.progress import Cancel, Progress, Report
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
+
+API = "2024-10-01"
+_STORAGE_API = "2023-04-01"
+_VAULT_API = "2023-07-01"
+_ACCOUNT_API = "2024-10-01"
+_CONNECTION_API = "2024-10-01"
+_GROUP_API = "2022-09-01"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A hub or a project."""
+
+    id: str
+    """Resource id."""
+    name: str
+    kind: Literal["hub", "project", "default"]
+    """`default`: a plain machine learning workspace."""
+    subscription: str
+    resource_group: str
+    location: str
+    workspace_id: str = ""
+    """GUID; part of the id of its models."""
+    discovery_url: str = ""
+    """Where the run history and metrics of the region are."""
+    hub_id: str = ""
+    """Of a project: resource id of its hub."""
+    state: str = ""
+    """Provisioning state."""
+    storage_id: str = ""
+    """Resource id of its storage account."""
+    friendly_name: str = ""
+
+
+def hubs(azure: Azure, subscription: str, *, cancel: Cancel | None = None) -> list[Workspace]:
+    """The hubs of a subscription that the identity may see, by name."""
+    return _list(azure, subscription, "hub", cancel)
+
+
+def projects(azure: Azure, subscription: str, hub_id: str = "", *, cancel: Cancel | None = None) -> list[Workspace]:
+    """The projects of a subscription, or of one hub, by name."""
+    found = _list(azure, subscription, "project", cancel)
+    return [project for project in found if not hub_id or project.hub_id.casefold() == hub_id.casefold()]
+
+
+def _list(azure: Azure, subscription: str, kind: str, cancel: Cancel | None) -> list[Workspace]:
+    path = f"/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces"
+    bodies = azure.pages(path, api_version=API, params={"kind": kind}, cancel=cancel)
+    found = [_workspace(body) for body in bodies]
+    return sorted((space for space in found if space.kind == kind), key=lambda space: space.name.casefold())
+
+
+def get(azure: Azure, subscription: str, resource_group: str, name: str) -> Workspace:
+    """The hub or project of that name.
+
+    Raises:
+        NotFound: it does not exist, or the identity may not see it.
+    """
+    return _workspace(azure.rest("GET", workspace_path(subscription, resource_group, name), api_version=API))
+
+
+def workspace_path(subscription: str, resource_group: str, name: str) -> str:
+    """Resource id of a hub or project."""
+    return (
+        f"{_group(subscription, resource_group)}/providers/Microsoft.MachineLearningServices/workspaces/{name}"
+    )
+
+
+def _group(subscription: str, resource_group: str) -> str:
+    return f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
+
+
+def _workspace(body: dict[str, Any]) -> Workspace:
+    parts = str(body.get("id", "")).split("/")
+    properties = body.get("properties") or {}
+    kind = str(body.get("kind") or "default").lower()
+    return Workspace(
+        id=str(body.get("id", "")),
+        name=str(body.get("name") or parts[-1]),
+        kind="hub" if kind == "hub" else "project" if kind == "project" else "default",
+        subscription=parts[2] if len(parts) > 4 else "",
+        resource_group=parts[4] if len(parts) > 4 else "",
+        location=str(body.get("location", "")),
+        workspace_id=str(properties.get("workspaceId") or ""),
+        discovery_url=str(properties.get("discoveryUrl") or ""),
+        hub_id=str(properties.get("hubResourceId") or ""),
+        state=str(properties.get("provisioningState") or ""),
+        storage_id=str(properties.get("storageAccount") or ""),
+        friendly_name=str(properties.get("friendlyName") or ""),
+    )
+
+
+def ensure_hub(
+    azure: Azure, target: Target, *, journal: Journal, report: Report | None = None, cancel: Cancel | None = None
+) -> Workspace:
+    """The target's hub, made with its resource group, storage account and key vault where it does not exist.
+
+    Every step asks first and creates only what is absent, so it can be stopped and repeated at any point.
+
+    Raises:
+        UsageError: the name belongs to something that is not a hub, or to a hub in another region.
+        PhiftError: Azure refused.
+    """
+    subscription, group = target.subscription, target.resource_group
+    report = report or _silent
+    report(Progress("Looking for the hub", 0, 4, "steps", target.hub))
+    path = workspace_path(subscription, group, target.hub)
+    existing = _existing(azure, path, API, cancel)
+    if existing and _settled(existing):
+        return _checked(_workspace(existing), "hub", target)
+    if existing:
+        return _workspace(_wait(azure, path, API, f"Creating the hub {target.hub}", report, cancel))
+    report(Progress("Resource group", 1, 4, "steps", group))
+    _ensure(azure, journal, "resource-group", _group(subscription, group), _GROUP_API, {"location": target.location},
+            "Resource group", report, cancel)  # fmt: skip
+    short = _short_name(subscription, group, target.hub)
+    storage = f"{_group(subscription, group)}/providers/Microsoft.Storage/storageAccounts/st{short}"
+    report(Progress("Storage account", 2, 4, "steps", f"st{short}"))
+    _ensure(azure, journal, "storage", storage, _STORAGE_API, {
+        "location": target.location,
+        "sku": {"name": "Standard_LRS"},
+        "kind": "StorageV2",
+        "properties": {
+            "supportsHttpsTrafficOnly": True,
+            "allowBlobPublicAccess": False,
+            "minimumTlsVersion": "TLS1_2",
+            "encryption": {
+                "services": {"blob": {"enabled": True}, "file": {"enabled": True}}, "keySource": "Microsoft.Storage"
+            },
+        },
+    }, "Creating the storage account", report, cancel)  # fmt: skip
+    vault = f"{_group(subscription, group)}/providers/Microsoft.KeyVault/vaults/kv{short}"
+    report(Progress("Key vault", 3, 4, "steps", f"kv{short}"))
+    _ensure(azure, journal, "key-vault", vault, _VAULT_API, {
+        "location": target.location,
+        "properties": {
+            "tenantId": azure.identity.tenant,
+            "sku": {"name": "standard", "family": "A"},
+            "accessPolicies": [],
+            "enableRbacAuthorization": True,
+        },
+    }, "Creating the key vault", report, cancel)  # fmt: skip
+    report(Progress("Hub", 4, 4, "steps", target.hub))
+    hub = _ensure(azure, journal, "hub", path, API, {
+        "location": target.location,
+        "kind": "Hub",
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"friendlyName": target.hub, "storageAccount": storage, "keyVault": vault},
+    }, f"Creating the hub {target.hub}", report, cancel)  # fmt: skip
+    if target.ai_services:
+        _connect_ai_services(azure, target, path, short, journal, report, cancel)
+    return _workspace(hub)
+
+
+def ensure_project(
+    azure: Azure,
+    target: Target,
+    hub: Workspace,
+    *,
+    journal: Journal,
+    report: Report | None = None,
+    cancel: Cancel | None = None,
+) -> Workspace:
+    """The target's project below `hub`, made where it does not exist.
+
+    Raises:
+        UsageError: the name belongs to something that is not a project of this hub.
+        PhiftError: Azure refused.
+    """
+    report = report or _silent
+    report(Progress("Looking for the project", 0, 1, "steps", target.project))
+    path = workspace_path(target.subscription, target.resource_group, target.project)
+    body = _ensure(azure, journal, "project", path, API, {
+        "location": hub.location,
+        "kind": "Project",
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"friendlyName": target.project, "hubResourceId": hub.id},
+    }, f"Creating the project {target.project}", report, cancel)  # fmt: skip
+    project = _checked(_workspace(body), "project", target)
+    if project.hub_id.casefold() != hub.id.casefold():
+        raise UsageError(
+            f"The project {project.name} belongs to the hub {project.hub_id.rpartition('/')[2]}, not to {hub.name}.",
+            code="ProjectOfAnotherHub",
+            next_step="Choose that hub, or another name for the project.",
+        )
+    return project
+
+
+def _checked(workspace: Workspace, kind: str, target: Target) -> Workspace:
+    if workspace.kind != kind:
+        raise UsageError(
+            f"{workspace.name} exists in {workspace.resource_group}, but is a {workspace.kind}, not a {kind}.",
+            code="NameTaken",
+            next_step=f"Choose another name for the {kind}.",
+        )
+    if workspace.state.lower() in ("failed", "canceled"):
+        raise PhiftError(
+            f"The {kind} {workspace.name} exists, but its creation ended as {workspace.state}.",
+            code="WorkspaceFailed",
+            next_step=f"Delete it in the portal or by `az ml workspace delete -n {workspace.name} "
+            f"-g {workspace.resource_group}`, or choose another name.",
+        )
+    if kind == "hub" and workspace.location.replace(" ", "").lower() != target.location.lower():
+        raise UsageError(
+            f"The hub {workspace.name} is in {workspace.location}, not in {target.location}.",
+            code="HubInAnotherRegion",
+            meaning="The region of the hub decides which models can be tuned.",
+            next_step=f"Set the location to {workspace.location}, or choose another hub.",
+        )
+    return workspace
+
+
+def _silent(progress: Progress) -> None:
+    """Reports go nowhere."""
+
+
+def _settled(body: dict[str, Any]) -> bool:
+    state = str((body.get("properties") or {}).get("provisioningState") or "Succeeded").lower()
+    return state in ("succeeded", "failed", "canceled")
+
+
+def _existing(azure: Azure, path: str, api_version: str, cancel: Cancel | None) -> dict[str, Any] | None:
+    try:
+        return azure.rest("GET", path, api_version=api_version, cancel=cancel)
+    except NotFound:
+        return None
+
+
+def _wait(
+    azure: Azure, path: str, api_version: str, stage: str, report: Report, cancel: Cancel | None
+) -> dict[str, Any]:
+    """Wait for a resource that somebody is creating."""
+    from tui.services.clients import Answer
+
+    return azure.poll(Answer(200, {}), resource=path, api_version=api_version, stage=stage, report=report,
+                      cancel=cancel)  # fmt: skip
+
+
+def _ensure(
+    azure: Azure,
+    journal: Journal,
+    kind: str,
+    path: str,
+    api_version: str,
+    body: dict[str, Any],
+    stage: str,
+    report: Report,
+    cancel: Cancel | None,
+) -> dict[str, Any]:
+    """The resource at `path`, created where a GET says that it is absent."""
+    existing = _existing(azure, path, api_version, cancel)
+    if existing and _settled(existing):
+        return existing
+    if existing:
+        return _wait(azure, path, api_version, stage, report, cancel)
+    with journal.intent(kind, path.rpartition("/")[2], "", path, api_version):
+        answer = azure.send("PUT", path, api_version=api_version, body=body, report=report, cancel=cancel)
+        return azure.poll(
+            answer, resource=path, api_version=api_version, stage=stage, report=report, cancel=cancel
+        )
+
+
+def _short_name(subscription: str, group: str, hub: str) -> str:
+    """A name for the hub's storage and vault: global, at most 22 characters, the same each time it is asked for.
+
+    Being derived and not random, a creation that was interrupted finds what it has made already.
+    """
+    digest = hashlib.sha256(f"{subscription}/{group}/{hub}".lower().encode()).hexdigest()
+    return re.sub(r"[^a-z0-9]", "", hub.lower())[:10] + digest[:12]
+
+
+def _connect_ai_services(
+    azure: Azure,
+    target: Target,
+    hub_path: str,
+    short: str,
+    journal: Journal,
+    report: Report,
+    cancel: Cancel | None,
+) -> None:
+    """Connect the hub to an Azure AI Services account, a new one for `new`, by identity and not by key."""
+    account = target.ai_services
+    if account == "new":
+        account = (
+            f"{_group(target.subscription, target.resource_group)}"
+            f"/providers/Microsoft.CognitiveServices/accounts/ai{short}"
+        )
+        report(Progress("Azure AI Services", None, None, "", f"ai{short}"))
+        _ensure(azure, journal, "ai-services", account, _ACCOUNT_API, {
+            "location": target.location,
+            "kind": "AIServices",
+            "sku": {"name": "S0"},
+            "identity": {"type": "SystemAssigned"},
+            "properties": {"customSubDomainName": f"ai{short}"},
+        }, "Creating Azure AI Services", report, cancel)  # fmt: skip
+    body = azure.rest("GET", account, api_version=_ACCOUNT_API, cancel=cancel)
+    name = str(body.get("name") or account.rpartition("/")[2])
+    path = f"{hub_path}/connections/{name}"
+    if _existing(azure, path, _CONNECTION_API, cancel):
+        return
+    with journal.intent("connection", name, hub_path, path, _CONNECTION_API):
+        azure.rest("PUT", path, api_version=_CONNECTION_API, cancel=cancel, body={
+            "properties": {
+                "category": "AIServices",
+                "target": (body.get("properties") or {}).get("endpoint", ""),
+                "authType": "AAD",
+                "isSharedToAll": True,
+                "metadata": {"ApiType": "Azure", "ResourceId": account},
+            }
+        })  # fmt: skip
