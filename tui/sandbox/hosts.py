@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
+import assets
+
 CONTROL = "control.phift-tui.invalid"
 
-# The regions with machine learning whose sub-domains the certificate names: a wildcard stands for one label only.
-# Source: the region list in assets/catalog/regions.json, which a test compares with this tuple.
-REGIONS = (
-    "australiaeast", "brazilsouth", "canadacentral", "canadaeast", "centralindia", "centralus", "eastasia", "eastus",
-    "eastus2", "francecentral", "germanywestcentral", "italynorth", "japaneast", "japanwest", "koreacentral",
-    "northcentralus", "northeurope", "norwayeast", "polandcentral", "qatarcentral", "southafricanorth",
-    "southcentralus", "southeastasia", "spaincentral", "swedencentral", "switzerlandnorth", "switzerlandwest",
-    "uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westus", "westus2", "westus3",
-)  # fmt: skip
+# The regions with machine learning: the certificate names each one's sub-domains, as a wildcard stands for one label.
+REGIONS: tuple[str, ...] = tuple(
+    region["name"] for region in json.loads((assets.ROOT / "catalog/regions.json").read_text("utf-8"))["regions"]
+)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ class Operations:
     def pending(self, resource_id: str, kind: str | None = None) -> list[str]:
         """Return the identifiers of the operations still going on for a resource, all kinds or one."""
         rows = self._sandbox.state.execute(
-            "SELECT id, kind FROM operations WHERE status = 'InProgress' AND resource_id = ? COLLATE NOCASE", (resource_id,)
+            "SELECT id, kind FROM operations WHERE status = 'InProgress' AND resource_id = ? COLLATE NOCASE",
+            (resource_id,),
         )
         return [row[0] for row in rows if kind is None or row[1] == kind]
 
@@ -151,7 +152,9 @@ class Operations:
                 continue
 
 
-def accepted(sandbox: Sandbox, operation_id: str, resource_id: str, location: str, family: str = "mfe") -> dict[str, str]:
+def accepted(
+    sandbox: Sandbox, operation_id: str, resource_id: str, location: str, family: str = "mfe"
+) -> dict[str, str]:
     """Return the headers that tell a client where to follow an operation.
 
     Args:

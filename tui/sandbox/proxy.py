@@ -68,7 +68,9 @@ class Proxy:
             return
         host, _, port = authority.rpartition(":")
         if plane_of(host) is None or port != "443":
-            await _refuse(writer, "403 Forbidden", f"The sandbox does not serve {authority!r}; nothing leaves the machine.")
+            await _refuse(
+                writer, "403 Forbidden", f"The sandbox does not serve {authority!r}; nothing leaves the machine."
+            )
             return
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
         tunnel = inner_writer.get_extra_info("sockname")[1]

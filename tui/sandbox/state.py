@@ -164,7 +164,9 @@ class State:
         if name is None:
             rows = self.execute("SELECT body FROM resources WHERE type = ? ORDER BY created", (type_,))
         else:
-            rows = self.execute("SELECT body FROM resources WHERE type = ? AND name = ? ORDER BY created", (type_, name))
+            rows = self.execute(
+                "SELECT body FROM resources WHERE type = ? AND name = ? ORDER BY created", (type_, name)
+            )
         return [_object(row[0]) for row in rows]
 
 

@@ -1,0 +1,45 @@
+"""The process that `tui.sandbox.daemon.start` starts: it detaches, serves, and says on a pipe when it is ready."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import date
+from pathlib import Path
+
+
+def main() -> None:
+    """Detach from the starter and serve until a signal."""
+    parser = argparse.ArgumentParser(prog="python -m tui.sandbox")
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--pace", type=float, default=1.0)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--as-of", type=date.fromisoformat)
+    parser.add_argument("--ready", type=int, required=True, help="the descriptor to write 'ready' or the reason to")
+    arguments = parser.parse_args()
+    # Forked before anything heavy is imported; the starter, which is the parent, ends and is reaped at once.
+    if os.fork():
+        os._exit(0)
+    os.umask(0o077)
+
+    from tui.sandbox import serve
+    from tui.sandbox.daemon import SandboxError, SandboxInfo
+
+    serve.log_to(arguments.state)
+
+    def tell(message: str) -> None:
+        os.write(arguments.ready, message.encode())
+        os.close(arguments.ready)
+
+    def ready(info: SandboxInfo) -> None:
+        tell("ready")
+
+    try:
+        serve.run(arguments.state, as_of=arguments.as_of, pace=arguments.pace, port=arguments.port, ready=ready)
+    except SandboxError as error:
+        tell(str(error))
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()
