@@ -56,9 +56,7 @@ def wordnet_chats(folder: Path, rng: random.Random) -> list[list[tuple[str, str]
                 continue
             left, gloss = line.split("|", 1)
             fields = left.split()
-            words = [
-                re.sub(r"\(\w+\)$", "", fields[4 + 2 * i]).replace("_", " ") for i in range(int(fields[3], 16))
-            ]
+            words = [re.sub(r"\(\w+\)$", "", fields[4 + 2 * i]).replace("_", " ") for i in range(int(fields[3], 16))]
             meaning, *rest = (part.strip() for part in gloss.split('; "'))
             examples = [part.strip('" ;') for part in rest]
             word = rng.choice(words)

@@ -1,0 +1,80 @@
+"""The job's event stream: one JSON object a line, flushed at once, so that a reader never waits for a buffer."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+TERMINAL = frozenset({"done", "cancelled", "failed"})
+"""Types of event after which a job says nothing more."""
+
+
+class EventLog:
+    """Appends events to `events.jsonl` and lines for people to `std_log.txt` of one job folder."""
+
+    def __init__(self, folder: Path, *, silent: bool = False) -> None:
+        """Open the two files of `folder`; a `silent` log (the other ranks of a distributed job) writes nothing."""
+        self._silent = silent
+        self._events = folder / "events.jsonl"
+        self._log = folder / "std_log.txt"
+        if not silent:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def emit(self, type: str, **fields: Any) -> None:
+        """Append one event. NaN and infinity, which JSON lacks, are written as null."""
+        if self._silent:
+            return
+        event = {"time": now(), "type": type, **fields}
+        _append(self._events, json.dumps(_finite(event), ensure_ascii=False, allow_nan=False) + "\n")
+
+    def say(self, text: str) -> None:
+        """Append one line, with its time, to the log that people read."""
+        if not self._silent:
+            _append(self._log, f"{now()} {text}\n")
+
+    def warn(self, text: str) -> None:
+        """A warning in both."""
+        self.say(f"WARNING {text}")
+        self.emit("warning", message=text)
+
+
+def now() -> str:
+    """The time in UTC with milliseconds, as Azure writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def last_type(folder: Path) -> str | None:
+    """The type of the last whole event of a job folder, or None where there is none."""
+    try:
+        lines = (folder / "events.jsonl").read_bytes().splitlines()
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        try:
+            return str(json.loads(line)["type"])
+        except (ValueError, KeyError):
+            continue  # a line cut off by a kill
+    return None
+
+
+def _append(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, text.encode("utf-8", "backslashreplace"))
+    finally:
+        os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
