@@ -1,0 +1,157 @@
+"""What a check found, bounded in memory however much there is to find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tui.dataset.codes import CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tui.dataset.describe import Stats
+
+KEPT_PER_CODE = 100
+"""Findings kept of each code; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault at one place.
+
+    Attributes:
+        code: Stable code, see `codes.CODES`.
+        line: Line of the file from 1; 0 for the file as a whole.
+        path: JSON path like `messages[1].content`, "" for the whole row.
+        message: What is wrong there, one line; control characters of the data are escaped in it.
+        column: Character of the line from 1, where the fault has one.
+        file: Which file of the check: "train" or "validation".
+    """
+
+    code: str
+    line: int
+    path: str
+    message: str
+    column: int | None = None
+    file: str = "train"
+
+    @property
+    def advice(self) -> str:
+        """What to do next."""
+        return CODES[self.code].advice
+
+    @property
+    def severity(self) -> str:
+        """`error` or `warning`."""
+        return "error" if CODES[self.code].is_error else "warning"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as the command line's JSON has it."""
+        made: dict[str, Any] = {"code": self.code, "line": self.line, "path": self.path, "message": self.message}
+        if self.column is not None:
+            made["column"] = self.column
+        if self.file != "train":
+            made["file"] = self.file
+        return made
+
+
+@dataclass(slots=True)
+class Group:
+    """All findings of one code: how many, and the first of them in file order."""
+
+    code: str
+    count: int = 0
+    first: list[Finding] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """What the fault is called."""
+        return CODES[self.code].title
+
+    @property
+    def advice(self) -> str:
+        """What to do next."""
+        return CODES[self.code].advice
+
+
+class Collector:
+    """Gathers findings code by code, keeping the first KEPT_PER_CODE of each."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, Group] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding, and keep it while its code has room."""
+        self.extend(finding.code, 1, (finding,))
+
+    def extend(self, code: str, count: int, first: Iterable[Finding]) -> None:
+        """Add `count` findings of a code, of which `first` are at hand."""
+        group = self.groups.get(code)
+        if group is None:
+            group = self.groups[code] = Group(code)
+        group.count += count
+        room = KEPT_PER_CODE - len(group.first)
+        if room > 0:
+            group.first.extend(list(first)[:room])
+
+    def merge(self, other: Collector, *, lines: int = 0, file: str = "train") -> None:
+        """Add what another collector found in the part of `file` that starts after `lines` lines."""
+        for group in other.groups.values():
+            moved = [
+                Finding(f.code, f.line + lines if f.line else 0, f.path, f.message, f.column, file) for f in group.first
+            ]
+            self.extend(group.code, group.count, moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of a check.
+
+    Attributes:
+        file: Path as it was given.
+        rows: Rows in the training file, faulty ones included, blank lines not.
+        bytes: Size of the training file.
+        errors: Groups that refuse the file, by code.
+        warnings: Groups that do not, by code.
+        stats: Lengths, tokens, languages.
+        complete: False for a report given while the check is still running.
+        notes: What was not looked at, and why, in whole sentences.
+    """
+
+    file: str
+    rows: int
+    bytes: int
+    errors: list[Group]
+    warnings: list[Group]
+    stats: Stats
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing refuses the file."""
+        return not self.errors
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The kept findings: errors before warnings, each in file order."""
+        return [
+            finding
+            for groups in (self.errors, self.warnings)
+            for finding in sorted((f for g in groups for f in g.first), key=lambda f: (f.file, f.line, f.code))
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `phift-tui check --json`: bounded, with the true count of each code under `counts`."""
+        groups = [*self.errors, *self.warnings]
+        return {
+            "file": self.file,
+            "rows": self.rows,
+            "errors": [f.to_json() for f in self.findings if f.severity == "error"],
+            "warnings": [f.to_json() for f in self.findings if f.severity == "warning"],
+            "counts": {group.code: group.count for group in groups},
+            "truncated": any(group.count > len(group.first) for group in groups),
+            "notes": list(self.notes),
+            "stats": self.stats.to_json(),
+        }

@@ -1,0 +1,330 @@
+"""The shape of a row: is it a conversation that a model can be trained on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tui.dataset.rules import KNOWN_ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tui.dataset.rules import Rules
+
+    Add = Callable[[str, str, str], None]
+    """Takes a code, a JSON path and a message."""
+
+ROW_FIELDS = frozenset({"messages", "tools", "parallel_tool_calls"})
+MESSAGE_FIELDS = frozenset({"role", "content", "name", "weight", "tool_calls", "tool_call_id"})
+_SCHEMA_EXTRAS = ("title", "anyOf", "oneOf", "allOf", "$ref", "$defs")
+
+
+class Message(msgspec.Struct, gc=False, frozen=True):
+    """One message as the rest of the data desk sees it.
+
+    Attributes:
+        role: One of the known roles, or what stood there if it was text.
+        content: Its text; for a tool call the function names and arguments as well.
+    """
+
+    role: str
+    content: str
+
+
+def shown(value: object, limit: int = 40) -> str:
+    """Return a short, printable, one-line form of a value from the data."""
+    text = ascii(value) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def kind(value: object) -> str:
+    """Return what JSON calls the type of a value, with its article."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    return {str: "a string", list: "a list", dict: "an object"}.get(type(value), "a value")
+
+
+def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
+    """Judge one parsed row.
+
+    Args:
+        value: What the line holds.
+        rules: What the model and the engine accept.
+        add: Called with (code, JSON path, message) for every fault.
+
+    Returns:
+        The messages that could be made out, for counting and describing; empty where there are none.
+    """
+    if not isinstance(value, dict):
+        add("E102", "", f"the line holds {kind(value)}, not an object")
+        return []
+    if "messages" not in value:
+        names = ", ".join(shown(name, 24) for name in list(value)[:6]) or "no field at all"
+        add("E105", "", f'there is no "messages", only {names}')
+        return []
+    for name in value:
+        if name not in ROW_FIELDS:
+            add("W203", _field(name), f"{shown(name)} is not part of the chat format")
+    messages = value["messages"]
+    if not isinstance(messages, list):
+        add("E106", "messages", f"it is {kind(messages)}")
+        return []
+    if not messages:
+        add("E107", "messages", "the list is empty")
+        return []
+    _check_tools(value.get("tools"), rules, add)
+    turns: list[Message] = []
+    calls: dict[str, int] = {}
+    open_calls: dict[str, int] = {}
+    for index, message in enumerate(messages):
+        path = f"messages[{index}]"
+        if not isinstance(message, dict):
+            add("E108", path, f"it is {kind(message)}")
+            turns.append(Message("", ""))
+            continue
+        role = _check_role(message, path, rules, add)
+        text = _check_content(message, role, path, rules, add)
+        for name in message:
+            if name not in MESSAGE_FIELDS:
+                add("W203", path + "." + _field(name) if _field(name)[0] != "[" else path + _field(name),
+                    f"{shown(name)} is not part of the chat format")
+        if "weight" in message:
+            _check_weight(message["weight"], role, path, add)
+        if role == "tool":
+            _check_result(message, index, messages, open_calls, path, rules, add)
+        if message.get("tool_calls") is not None:
+            text += _check_calls(message["tool_calls"], role, path, rules, calls, open_calls, add)
+        turns.append(Message(role, text))
+    check_order(turns, add)
+    _check_learnable(messages, add)
+    for name, at in open_calls.items():
+        if at != len(messages) - 1:
+            add("W230", f"messages[{at}].tool_calls", f"no tool message answers {shown(name)}")
+    return turns
+
+
+def _field(name: str) -> str:
+    return name if name.isidentifier() and name.isascii() and len(name) < 64 else f"[{shown(name)}]"
+
+
+def _check_role(message: dict[str, Any], path: str, rules: Rules, add: Add) -> str:
+    if "role" not in message:
+        add("E109", path, f"the message has only {', '.join(shown(k, 24) for k in list(message)[:4]) or 'no field'}")
+        return ""
+    role = message["role"]
+    if not isinstance(role, str):
+        add("E110", f"{path}.role", f"it is {kind(role)}")
+        return ""
+    if role not in KNOWN_ROLES:
+        plain = role.strip().lower()
+        if plain in KNOWN_ROLES:
+            add("E112", f"{path}.role", f"{shown(role)} should be {plain!r}")
+            return plain
+        add("E111", f"{path}.role", f"{shown(role)} is none of {', '.join(KNOWN_ROLES)}")
+        return role
+    if role not in rules.roles:
+        add("E113", f"{path}.role", f"the model takes {', '.join(r for r in KNOWN_ROLES if r in rules.roles)}, not {role}")
+    return role
+
+
+def _check_content(message: dict[str, Any], role: str, path: str, rules: Rules, add: Add) -> str:
+    has_calls = bool(message.get("tool_calls"))
+    if "content" not in message:
+        if not has_calls:
+            add("E114", path, "the message has no content")
+        return ""
+    content = message["content"]
+    path = f"{path}.content"
+    if isinstance(content, str):
+        if not content or content.isspace():
+            if not has_calls and role != "tool":
+                add("E116", path, "it is empty" if not content else "it is only white space")
+        return content
+    if content is None:
+        if has_calls:
+            add("W226", path, "content is null beside tool_calls")
+        else:
+            add("E115", path, "it is null")
+        return ""
+    if not isinstance(content, list):
+        add("E115", path, f"it is {kind(content)}")
+        return ""
+    texts: list[str] = []
+    other: list[str] = []
+    for index, part in enumerate(content):
+        if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] != "text":
+            other.append(part["type"])
+        else:
+            add("E118", f"{path}[{index}]", f"it is {kind(part)}" if not isinstance(part, dict) else "it has no type or no text")
+    if other:
+        add("E117", path, f"it has parts of the type {shown(other[0])}; the model takes text only")
+    elif not rules.parts:
+        add("E117", path, f"it is a list of {len(content)} text parts; the model takes a string")
+    text = "".join(texts)
+    if not text.strip() and not other:
+        add("E116", path, "its parts hold no text")
+    return text
+
+
+def _check_weight(weight: object, role: str, path: str, add: Add) -> None:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or weight not in (0, 1):
+        add("E128", f"{path}.weight", f"it is {shown(weight)}")
+    elif role != "assistant":
+        add("E128", f"{path}.weight", f"a weight on the role {shown(role)}")
+
+
+def _check_calls(
+    value: Any, role: str, path: str, rules: Rules, calls: dict[str, int], open_calls: dict[str, int], add: Add
+) -> str:
+    path = f"{path}.tool_calls"
+    if not rules.tool_calls:
+        add("E127", path, "the model takes no tool calls")
+    if role != "assistant":
+        add("E125", path, f"only an assistant message calls tools, not {shown(role)}")
+    if not isinstance(value, list) or not value:
+        add("E125", path, "it is an empty list" if value == [] else f"it is {kind(value)}, not a list")
+        return ""
+    texts = []
+    for index, call in enumerate(value):
+        at = f"{path}[{index}]"
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
+            add("E125", at, "it has no function with a name")
+            continue
+        if call.get("type") != "function":
+            add("E125", f"{at}.type", "it is missing" if "type" not in call else f"it is {shown(call['type'])}")
+        name = call.get("id")
+        if name is not None and not isinstance(name, str):
+            add("E125", f"{at}.id", f"it is {kind(name)}")
+        elif name is not None:
+            if name in open_calls:
+                add("E125", f"{at}.id", f"the id {shown(name)} is used twice")
+            calls[name] = open_calls[name] = int(path[len("messages[") : path.index("]")])
+        texts.append(f"{function['name']} {_check_arguments(function, at, add)}")
+    return " ".join(texts)
+
+
+def _check_arguments(function: dict[str, Any], at: str, add: Add) -> str:
+    path = f"{at}.function.arguments"
+    arguments = function.get("arguments")
+    if arguments is None:
+        add("E124", path, "it is missing")
+        return ""
+    if not isinstance(arguments, str):
+        add("E124", path, f"it is {kind(arguments)}, not a string")
+        return json.dumps(arguments)
+    try:
+        inner = json.loads(arguments)
+    except (ValueError, RecursionError) as error:
+        add("E124", path, f"the string is not JSON: {getattr(error, 'msg', 'nested too deeply')}")
+        return arguments
+    if isinstance(inner, str):
+        add("E124", path, "it is encoded twice: a string within a string")
+    elif not isinstance(inner, dict):
+        add("E124", path, f"the string holds {kind(inner)}, not an object")
+    return arguments
+
+
+def _check_result(
+    message: dict[str, Any], index: int, messages: list[Any], open_calls: dict[str, int], path: str, rules: Rules, add: Add
+) -> None:
+    name = message.get("tool_call_id")
+    before = next((m for m in reversed(messages[:index]) if not (isinstance(m, dict) and m.get("role") == "tool")), None)
+    called = isinstance(before, dict) and bool(before.get("tool_calls"))
+    if name is None:
+        ids = open_calls or not called
+        add("E123", path, "it has no tool_call_id" if called and ids else "no assistant message before it calls a tool")
+    elif not isinstance(name, str):
+        add("E123", f"{path}.tool_call_id", f"it is {kind(name)}")
+    elif name not in open_calls:
+        add("E123", f"{path}.tool_call_id", f"no open call before it has the id {shown(name)}")
+    else:
+        del open_calls[name]
+
+
+def _check_tools(tools: Any, rules: Rules, add: Add) -> None:
+    if tools is None:
+        return
+    if not rules.tool_calls:
+        add("E127", "tools", "the model takes no tools")
+    if not isinstance(tools, list):
+        add("E126", "tools", f"it is {kind(tools)}, not a list")
+        return
+    for index, tool in enumerate(tools):
+        path = f"tools[{index}]"
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(tool, dict) or tool.get("type") != "function" or not isinstance(function, dict):
+            add("E126", path, "it is not an object with type function and a function")
+            continue
+        if not isinstance(function.get("name"), str) or not function["name"]:
+            add("E126", f"{path}.function.name", "it is missing or not text")
+        parameters = function.get("parameters")
+        if parameters is None:
+            continue
+        if not isinstance(parameters, dict):
+            add("E126", f"{path}.function.parameters", f"it is {kind(parameters)}, not an object")
+            continue
+        found = _schema_extra(parameters)
+        if found:
+            add("W227", f"{path}.function.parameters", f"it uses {found}")
+
+
+def _schema_extra(schema: dict[str, Any]) -> str:
+    pending: list[Any] = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending.extend(node)
+            continue
+        if not isinstance(node, dict):
+            continue
+        for name, inner in node.items():
+            if name == "properties" and isinstance(inner, dict):
+                pending.extend(inner.values())
+                continue
+            if (name in _SCHEMA_EXTRAS and inner is not None) or (name == "default" and inner is None):
+                return "default: null" if name == "default" else name
+            if isinstance(inner, dict | list) and name not in ("enum", "const", "examples", "required", "default"):
+                pending.append(inner)
+    return ""
+
+
+def _check_learnable(messages: list[Any], add: Add) -> None:
+    answers = [m for m in messages if isinstance(m, dict) and m.get("role") == "assistant"]
+    if answers and all(type(m.get("weight")) in (int, float) and m["weight"] == 0 for m in answers):
+        add("E143", "messages", "every assistant turn has the weight 0")
+
+
+def check_order(turns: list[Message], add: Add) -> None:
+    """Judge the order of the roles of one conversation.
+
+    Args:
+        turns: Its messages.
+        add: Called with (code, JSON path, message) for every fault.
+    """
+    roles = [turn.role for turn in turns]
+    for index, role in enumerate(roles):
+        path = f"messages[{index}]"
+        if role in ("system", "developer") and index and any(r not in ("system", "developer") for r in roles[:index]):
+            add("E122", path, f"a {role} message after turns of the conversation")
+        elif role in ("system", "developer") and index:
+            add("E122", path, f"a second {role} message; join it with the first")
+        elif role == "assistant" and index and roles[index - 1] == "assistant":
+            add("E121", path, "an assistant turn directly after another")
+        elif role == "user" and index and roles[index - 1] == "user":
+            add("W223", path, "a user turn directly after another")
+    if "assistant" not in roles:
+        add("E119", "messages", "no message has the role assistant")
+    elif roles[-1] != "assistant":
+        add("E120", f"messages[{len(roles) - 1}]", f"the last turn has the role {shown(roles[-1])}")
+    if "user" not in roles:
+        add("W222", "messages", "no message has the role user")
