@@ -1,0 +1,206 @@
+"""Writes the sample datasets of assets/samples: a support agent for a product line that does not exist.
+
+Each fact is asked in six ways. One of the six, a different one from fact to fact, is held out, so that every held-out
+question is new for its fact while its wording is known from other facts.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "assets" / "samples"
+SYSTEM = "You are the support agent of Brightwell kitchen appliances. Answer in one sentence."
+HELD_OUT = 40
+
+QUESTIONS = {
+    "capacity": (
+        "How much does the {0} hold?",
+        "What is the capacity of the {0}?",
+        "I am cooking for guests. How much fits into the {0}?",
+        "Can you tell me how big the {0} is inside?",
+        "What's the most I can put in my {0} at once?",
+        "Before I buy the {0}: what is its maximum fill?",
+    ),
+    "warranty": (
+        "How long is the warranty on the {0}?",
+        "My {0} broke. Am I still covered?",
+        "Which guarantee comes with the {0}?",
+        "For how many years is the {0} under warranty?",
+        "I lost the papers of my {0}. How long does the cover last?",
+        "Does the {0} come with a warranty, and for how long?",
+    ),
+    "reset": (
+        "How do I reset the {0}?",
+        "My {0} does not respond any more. What can I do?",
+        "The display of the {0} is frozen, please help.",
+        "Is there a way to restart the {0}?",
+        "The {0} stopped in the middle of its work. How do I get it going again?",
+        "What are the steps for a factory reset of the {0}?",
+    ),
+    "cleaning": (
+        "How do I clean the {0}?",
+        "What is the best way to clean my {0}?",
+        "Can I put the {0} in the dishwasher?",
+        "My {0} looks dirty. How should I wash it?",
+        "Which cleaner may I use on the {0}?",
+        "How do I look after the {0} so that it stays clean?",
+    ),
+    "part": (
+        "Which spare part does the {0} need most often?",
+        "What is the part number of the filter or seal for the {0}?",
+        "I need to order a spare for my {0}. Which one is it?",
+        "Something inside the {0} is worn out. What do I order?",
+        "Where do I find the right replacement for the {0}?",
+        "How often must I change the spare part of the {0}, and which is it?",
+    ),
+}
+
+PRODUCTS = {
+    "Ember kettle": {
+        "capacity": "The Ember kettle holds 1.7 litres of water.",
+        "warranty": "The Ember kettle has a warranty of two years.",
+        "reset": "Lift the Ember kettle off its base for ten seconds.",
+        "cleaning": "Boil the Ember kettle once with a spoon of citric acid.",
+        "part": "Order the lime filter EK-12 and change it every six months.",
+    },
+    "Pip grinder": {
+        "capacity": "The Pip grinder takes 60 grams of coffee beans.",
+        "warranty": "The Pip grinder is covered for three years.",
+        "reset": "Hold the dial of the Pip grinder down until the light turns blue.",
+        "cleaning": "Brush the burrs of the Pip grinder dry and never use water.",
+        "part": "Order the burr set PG-40, which lasts about two years.",
+    },
+    "Marlow toaster": {
+        "capacity": "The Marlow toaster takes four slices of bread.",
+        "warranty": "The Marlow toaster is covered for one year.",
+        "reset": "Unplug the Marlow toaster and push the lever down twice.",
+        "cleaning": "Empty the crumb tray of the Marlow toaster once a week.",
+        "part": "Order the crumb tray MT-05 when the old one bends.",
+    },
+    "Tarn blender": {
+        "capacity": "The Tarn blender holds 900 millilitres.",
+        "warranty": "The Tarn blender has a warranty of five years on the motor.",
+        "reset": "Let the Tarn blender cool for twenty minutes and press pulse.",
+        "cleaning": "Run the Tarn blender with warm soapy water for thirty seconds.",
+        "part": "Order the blade seal TB-21 as soon as the jug leaks.",
+    },
+    "Holt oven": {
+        "capacity": "The Holt oven has room for 34 litres, or one whole chicken.",
+        "warranty": "The Holt oven is covered for four years.",
+        "reset": "Press clock and stop on the Holt oven together for five seconds.",
+        "cleaning": "Start the steam program of the Holt oven and wipe it while warm.",
+        "part": "Order the door seal HO-77 and change it every three years.",
+    },
+    "Fenn espresso machine": {
+        "capacity": "The tank of the Fenn espresso machine holds 1.2 litres.",
+        "warranty": "The Fenn espresso machine has a warranty of thirty months.",
+        "reset": "Switch the Fenn espresso machine off and hold both cup buttons.",
+        "cleaning": "Flush the Fenn espresso machine with a cleaning tablet each month.",
+        "part": "Order the group seal FE-58 and change it once a year.",
+    },
+    "Wren scale": {
+        "capacity": "The Wren scale weighs up to five kilograms.",
+        "warranty": "The Wren scale is covered for eighteen months.",
+        "reset": "Take the battery out of the Wren scale and press tare.",
+        "cleaning": "Wipe the glass of the Wren scale with a damp cloth only.",
+        "part": "Order the battery door WS-03, the battery is a CR2032.",
+    },
+    "Cobalt freezer": {
+        "capacity": "The Cobalt freezer holds 92 litres in three drawers.",
+        "warranty": "The Cobalt freezer has a warranty of ten years on the compressor.",
+        "reset": "Turn the Cobalt freezer to zero, wait two minutes and turn it back.",
+        "cleaning": "Defrost the Cobalt freezer twice a year and wipe it with vinegar.",
+        "part": "Order the drawer rail CF-90 for the left or the right side.",
+    },
+    "Juno rice cooker": {
+        "capacity": "The Juno rice cooker makes eight cups of rice.",
+        "warranty": "The Juno rice cooker is covered for two and a half years.",
+        "reset": "Press keep warm on the Juno rice cooker three times.",
+        "cleaning": "Soak the pot of the Juno rice cooker and use a soft sponge.",
+        "part": "Order the steam valve JR-16 and change it every two years.",
+    },
+    "Sable mixer": {
+        "capacity": "The bowl of the Sable mixer takes two kilograms of dough.",
+        "warranty": "The Sable mixer has a warranty of seven years.",
+        "reset": "Set the Sable mixer to zero and lift its head once.",
+        "cleaning": "Only the bowl and hooks of the Sable mixer go in the dishwasher.",
+        "part": "Order the carbon brushes SM-33 after about 500 hours.",
+    },
+}
+
+
+def chat(question: str, answer: str) -> dict[str, object]:
+    """Return one row."""
+    return {
+        "messages": [
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ]
+    }
+
+
+def rows() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Return (rows to train on, held-out rows)."""
+    train: list[dict[str, object]] = []
+    held_out: list[dict[str, object]] = []
+    fact = 0
+    for product, answers in PRODUCTS.items():
+        for topic, answer in answers.items():
+            for number, question in enumerate(QUESTIONS[topic]):
+                row = chat(question.format(product), answer)
+                (held_out if number == (fact + fact // 5) % 6 else train).append(row)
+            fact += 1
+    order = random.Random(20261122)  # noqa: S311 - an order, not a secret
+    order.shuffle(train)
+    order.shuffle(held_out)
+    return train, held_out[:HELD_OUT]
+
+
+def broken() -> bytes:
+    """Return a file with the faults that a demonstration needs, among good rows."""
+    train, _ = rows()
+    good = [json.dumps(row, ensure_ascii=False) for row in train[:20]]
+    faults = [
+        '{"messages": [{"role": "user", "content": "How much does the Wren scale hold?"}, {"role": "assistant", "content": "Up to five kilograms."},]}',
+        '{"messages": [{"role": "user", "content": "My Ember kettle broke."}, {"role": "Assistant", "content": "The Ember kettle has a warranty of two years."}]}',
+        '{"messages": [{"role": "user", "content": "How do I reset the Holt oven?"}, {"role": "assistant", "content": ""}]}',
+        '{"messages": [{"role": "system", "content": "Answer in one sentence."}, {"role": "user", "content": "Where is my order?"}]}',
+        '{"messages": [{"role": "user", "content": "How do I clean the Pip grinder?"}, {"role": "assistant", "content": "Brush it dry."}, {"role": "user", "content": "Thanks!"}]}',
+        '{"prompt": "Which guarantee comes with the Sable mixer?", "completion": "Seven years."}',
+        '{"messages": [{"role": "user", "content": "What is the capacity of the Tarn blender?"}, {"role": "assistant", "content": "900 millilitres."}, {"role": "assistant", "content": "Anything else?"}]}',
+        '{"messages": [{"role": "user", "role": "user", "content": "Is the Marlow toaster covered?"}, {"role": "assistant", "content": "For one year."}]}',
+        '{"messages": [{"role": "user", "content": "Write to me at dana.reyes@example.org or call +1 202 555 0143."}, {"role": "assistant", "content": "We will write to you today."}]}',
+        '{"messages": [{"role": "user", "content": "Please charge card 4111 1111 1111 1111 for the seal HO-77."}, {"role": "assistant", "content": "Please never send card numbers in a chat."}]}',
+        "",
+        '{"messages": [{"role": "user", "content": "Restart the \\u202eFenn machine"}, {"role": "assistant", "content": "Hold both cup buttons.  "}]}',
+        '{"messages": [{"role": "user", "content": "How big is the Cobalt freezer inside?"}, {"role": "assistant", "content": "It holds 92 litres in three drawers."}]}',
+        '{"messages": [{"role": "user", "content": "How big is the Cobalt freezer inside?"}, {"role": "assistant", "content": "It holds 110 litres."}]}',
+        '{"messages": [{"role": "user", "content": "Which part?"}, {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "find_part", "arguments": {"product": "Juno"}}}]}, {"role": "tool", "tool_call_id": "c2", "content": "JR-16"}, {"role": "assistant", "content": "Order the steam valve JR-16."}]}',
+        good[3],
+        '{"messages": [{"role": "user", "content": "Is the seal in stock?"}, {"role": "bot", "content": "Yes."}]}',
+    ]
+    lines = []
+    for number, line in enumerate(good):
+        lines.append(line)
+        if number < len(faults):
+            lines.append(faults[number])
+    cut = lines.pop()[:90]
+    return "\n".join([*lines, cut]).encode() + b"\n"
+
+
+def main() -> None:
+    """Write the three files."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    train, held_out = rows()
+    for name, made in (("support-train.jsonl", train), ("support-heldout.jsonl", held_out)):
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
+        # The service's documentation asks for UTF-8 with a byte order mark.
+        (FOLDER / name).write_text(text, encoding="utf-8-sig", newline="\n")
+    (FOLDER / "support-broken.jsonl").write_bytes(broken())
+
+
+if __name__ == "__main__":
+    main()
