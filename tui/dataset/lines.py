@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -62,3 +65,52 @@ def newline_of(path: Path) -> bytes:
     with path.open("rb") as stream:
         head = stream.read(BLOCK)
     return b"\r" if b"\n" not in head and b"\r" in head.rstrip(b"\r\n \t") else b"\n"
+
+
+def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (line number from 1, line without its end or byte order mark) of every line, blank ones included.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    newline = newline_of(path)
+    number = 0
+    with path.open("rb") as stream:
+        if stream.read(len(UTF8_BOM)) != UTF8_BOM:
+            stream.seek(0)
+        for lines, _ in blocks(stream, path.stat().st_size, newline):
+            for line in lines:
+                number += 1
+                yield number, line
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether a line holds no row."""
+    return not line.strip(b" \t\r")
+
+
+def has_bom(path: Path) -> bool:
+    """Whether a file starts with the UTF-8 byte order mark."""
+    with path.open("rb") as stream:
+        return stream.read(len(UTF8_BOM)) == UTF8_BOM
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a binary stream whose contents become the file `path` at the end, or not at all.
+
+    The file is readable by its owner only. On an exception the former file is left as it was.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -10,12 +10,12 @@ from tui.dataset.describe import Describer
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
 from tui.dataset.lines import LONGEST_LINE
 from tui.dataset.report import Collector, Finding
+from tui.dataset.rules import Rules
 from tui.dataset.structure import Message, check_order, check_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tui.dataset.rules import Rules
     from tui.dataset.tokens import Counter
 
 _PATTERNS_KEPT = 4096
@@ -187,3 +187,17 @@ class Scanner:
                         pending.append((f"{path} key", key))
             elif isinstance(node, list):
                 pending.extend((f"{path}[{index}]", inner) for index, inner in reversed(list(enumerate(node))))
+
+
+def messages_of(line: bytes) -> Sequence[Message]:
+    """Return the messages of a line, empty where it holds none; faults are passed over."""
+    row = _decode_or_none(line)
+    if row is not None:
+        return row.messages
+    if len(line) > LONGEST_LINE:
+        return []
+    try:
+        value = parse(line.decode(errors="replace").lstrip("\ufeff")).value
+    except JsonFault:
+        return []
+    return check_row(value, Rules(parts=True), lambda code, path, message: None)
