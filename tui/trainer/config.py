@@ -32,7 +32,7 @@ class Recipe:
 
 RECIPES = {
     # Measured on two CPU cores with the 200-row support sample; see docs/training.md.
-    "tiny": Recipe("full", {"full": 3e-3, "lora": 5e-3}, 8, 8),
+    "tiny": Recipe("full", {"full": 3e-3, "lora": 5e-3}, 12, 8),
     "small": Recipe("lora", {"full": 1e-4, "lora": 1e-3}, 1, 4),
     # Customary starting points for models of billions of parameters; not measured by this project.
     "other": Recipe("lora", {"full": 1e-5, "lora": 2e-4}, 3, 4),

@@ -183,7 +183,8 @@ def render(messages: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -
                 "Use the model's published chat template.",
             )
         through = tokenizer.apply_chat_template(plain[: index + 1], tokenize=False)
-        spans.append((len(before), len(os.path.commonprefix([text, through]))))
+        common = os.path.commonprefix([text, through])  # noqa: RUF071 - of texts; none of them is a path
+        spans.append((len(before), len(common)))
     return text, spans
 
 

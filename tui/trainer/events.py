@@ -25,11 +25,11 @@ class EventLog:
         if not silent:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def emit(self, type: str, **fields: Any) -> None:
+    def emit(self, kind: str, **fields: Any) -> None:
         """Append one event. NaN and infinity, which JSON lacks, are written as null."""
         if self._silent:
             return
-        event = {"time": now(), "type": type, **fields}
+        event = {"time": now(), "type": kind, **fields}
         _append(self._events, json.dumps(_finite(event), ensure_ascii=False, allow_nan=False) + "\n")
 
     def say(self, text: str) -> None:

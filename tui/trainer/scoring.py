@@ -45,7 +45,7 @@ def focal(logits: torch.Tensor, targets: torch.Tensor, gamma: float) -> torch.Te
 
 
 def row_statistics(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Of each row of a chat batch: the sum of its tokens' losses, how many were right, how many there are; (rows, 3)."""
+    """Of each row of a chat batch, (rows, 3): the sum of its tokens' losses, how many were right, their number."""
     logits, targets, rows = labelled_logits(model, batch)
     statistics = torch.zeros(len(batch["labels"]), 3, dtype=torch.float64, device=logits.device)
     loss = functional.cross_entropy(logits, targets, reduction="none").double()

@@ -1,4 +1,4 @@
-"""One fine-tuning job, from its configuration to a folder that transformers loads: the libraries' Trainer, our reports."""
+"""One fine-tuning job, from configuration to a folder that transformers loads: the library's Trainer, our reports."""
 
 from __future__ import annotations
 
@@ -246,7 +246,8 @@ class _Job:
 
     def _arguments(self, rows: int, evaluates: bool, resume: Path | None) -> TrainingArguments:
         config = self.config
-        assert config.epochs is not None and config.batch_size is not None  # noqa: S101 - filled in by resolved()
+        assert config.epochs is not None  # noqa: S101 - filled in by resolved()
+        assert config.batch_size is not None  # noqa: S101 - likewise
         world = int(os.environ.get("WORLD_SIZE", "1"))
         per_epoch = math.ceil(math.ceil(rows / (config.batch_size * world)) / config.gradient_accumulation_steps)
         total = max(1, math.ceil(per_epoch * config.epochs))
