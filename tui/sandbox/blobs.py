@@ -7,7 +7,6 @@ import base64
 import hashlib
 import hmac
 import re
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -227,7 +226,9 @@ async def _service_properties(call: Call) -> Response:
 
 
 async def _account_information(call: Call) -> Response:
-    return call.answer(200, {"x-ms-sku-name": "Standard_LRS", "x-ms-account-kind": "StorageV2", "x-ms-is-hns-enabled": "false"})
+    return call.answer(
+        200, {"x-ms-sku-name": "Standard_LRS", "x-ms-account-kind": "StorageV2", "x-ms-is-hns-enabled": "false"}
+    )
 
 
 async def _create_container(call: Call) -> Response:
@@ -574,15 +575,14 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         handler, needed = operation
         storage_access.check(sandbox, request, call.account, call.container, call.blob, needed)
         try:
-            response = await handler(call)
+            return await handler(call)
         except ClientDisconnect:
             # What was received is dropped with its file; there is nobody left to answer.
             return Response(status_code=499)
-        client_id = request.headers.get("x-ms-client-request-id")
-        if client_id:
-            response.headers["x-ms-client-request-id"] = client_id
-        response.headers.setdefault("x-ms-request-id", str(uuid.uuid4()))
-        return response
+        except ServiceError as error:
+            if error.status == 304:
+                return call.answer(304)
+            raise
 
     methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]
     return [Route("/{path:path}", handle, methods=methods)]

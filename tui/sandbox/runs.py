@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from tui.sandbox.state import State
 
+log = logging.getLogger(__name__)
 RUN_TYPE = "sandbox/runs"
 JOB_TYPE = "Microsoft.MachineLearningServices/workspaces/jobs"
 TERMINAL = ("Completed", "Failed", "Canceled")
@@ -47,7 +49,7 @@ class Run(msgspec.Struct, kw_only=True):
     error: dict[str, str] | None = None
     warnings: list[str] = []
     started_event: dict[str, Any] = {}
-    values: dict[str, float] = {}
+    values: dict[str, float | None] = {}
     phases: list[tuple[str, float]] = []
     base_model: str = ""
     base_weights: str = ""
@@ -83,11 +85,11 @@ def unfinished(state: State) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One value of one metric: the optimizer step, the time in seconds since 1970, and the value."""
+    """One value of one metric: the optimizer step, the time in seconds since 1970, and the value (None where not finite)."""
 
     step: int
     time: float
-    value: float
+    value: float | None
 
 
 @dataclass
@@ -109,9 +111,16 @@ class Events:
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._offset += len(whole)
-        events = [msgspec.json.decode(line, type=dict[str, Any]) for line in whole.splitlines() if line.strip()]
-        for event in events:
+        events = []
+        for line in whole.splitlines():
+            try:
+                event = msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.DecodeError:
+                # A kill can cut a line off, and the next writer's first line then continues it.
+                log.warning("%s has a line that is no event", self.path)
+                continue
             self._note(event)
+            events.append(event)
         return events
 
     def _note(self, event: dict[str, Any]) -> None:

@@ -49,14 +49,17 @@ def account_sas(account: str, key: str, permissions: str, expires: datetime) -> 
     return urlencode({**query, "sig": sign(key, _account_text(account, query))})
 
 
-def blob_sas(account: str, key: str, container: str, blob: str, permissions: str, expires: datetime) -> str:
-    """A service SAS for one blob, without the leading question mark."""
-    query = {"sv": VERSION, "sr": "b", "se": _time(expires), "sp": permissions, "spr": "https"}
+def service_sas(account: str, key: str, container: str, blob: str, permissions: str, expires: datetime) -> str:
+    """A service SAS for one blob, or for a whole container where `blob` is empty; without the leading question mark."""
+    query = {"sv": VERSION, "sr": "b" if blob else "c", "se": _time(expires), "sp": permissions, "spr": "https"}
     return urlencode({**query, "sig": sign(key, _service_text(account, container, blob, query))})
 
 
 def _refused(detail: str) -> ServiceError:
-    message = "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature."
+    message = (
+        "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly "
+        "including the signature."
+    )
     return ServiceError(403, "AuthenticationFailed", f"{message} {detail}")
 
 

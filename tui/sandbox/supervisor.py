@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -57,6 +58,7 @@ class Supervisor:
         self._serving_lock = asyncio.Lock()
         self._served_at = 0.0
         self._warming = False
+        self._signalled: set[str] = set()
 
     @property
     def jobs_folder(self) -> Path:
@@ -112,9 +114,13 @@ class Supervisor:
             for run in list(self._active.values()):
                 try:
                     await self._advance(run)
-                except WorkerError as error:
+                except (WorkerError, OSError) as error:
                     log.warning("run of %s cannot go on: %s", run.job, error)
                     self._fail(run, "EnvironmentFailed", str(error))
+                except Exception as error:
+                    # One run's trouble must not end the watch over the others; the run says what happened.
+                    log.exception("run of %s", run.job)
+                    self._fail(run, "InternalError", f"The sandbox failed: {error}; see its log.")
             self._end_idle_serving()
             await self._sleep(TICK_SECONDS if busy else self._idle_delay())
 
@@ -153,6 +159,7 @@ class Supervisor:
         if phase in runs.TERMINAL:
             self._active.pop(run.job.lower(), None)
             self._events.pop(run.job.lower(), None)
+            self._signalled.discard(run.job)
         log.info("run of %s is %s", run.job, phase)
 
     def _fail(self, run: Run, code: str, message: str) -> None:
@@ -218,8 +225,7 @@ class Supervisor:
                     return
         if alive:
             if run.cancelled:
-                overdue = self._sandbox.clock.timestamp() - run.since > KILL_AFTER_SECONDS
-                self._signal(run, signal.SIGKILL if overdue else signal.SIGTERM)
+                self._end(run)
         elif run.cancelled:
             self._enter(run, "Canceled")
         else:
@@ -229,6 +235,14 @@ class Supervisor:
                 "The training process ended without a result: it was killed, or the machine ran out of memory or "
                 "was restarted. Submit the job again.",
             )
+
+    def _end(self, run: Run) -> None:
+        """Ask the training once to stop, which it does after a checkpoint; end it when it takes too long."""
+        if self._sandbox.clock.timestamp() - run.since > KILL_AFTER_SECONDS:
+            self._signal(run, signal.SIGKILL)
+        elif run.job not in self._signalled:
+            self._signalled.add(run.job)
+            self._signal(run, signal.SIGTERM)
 
     def _alive(self, run: Run) -> bool:
         return run.pid is not None and run.pid_started is not None and start_time(run.pid) == run.pid_started
@@ -273,6 +287,10 @@ class Supervisor:
             os.kill(self._serving.pid, signal.SIGTERM)
 
 
-def phase_history(run: Run) -> list[dict[str, Any]]:
-    """A run's phases with the seconds since 1970 at which each began."""
-    return [{"phase": phase, "time": moment} for phase, moment in run.phases]
+@asynccontextmanager
+async def lifespan(sandbox: Sandbox) -> AsyncIterator[None]:
+    """Watch over the runs while the server lives."""
+    watching = asyncio.create_task(sandbox.supervisor.watch())
+    yield
+    watching.cancel()
+    await sandbox.supervisor.close()
