@@ -1,0 +1,112 @@
+"""The registry of actions: bindings, footer, palette, context help and the key map are all made from this one table.
+
+Keys are letters, digits, function keys and the few control keys that every terminal, tmux and screen let through. A
+letter works where no field has the focus (Esc leaves a field). Esc never destroys anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+from tui.messages import t
+from tui.wizard import BY_NAME
+
+EVERYWHERE = "app"
+PAGE = "page"
+STEP = "step"
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something the user can do."""
+
+    id: str
+    """Stable name; a keymap refers to it."""
+    key: str
+    """Textual's name of the key; several are divided by commas, the first is shown."""
+    title: str
+    """Two or three words, for the footer and the palette; not translated yet."""
+    help: str
+    """One sentence for the help; not translated yet."""
+    scope: str
+    """`app`: everywhere; `page`: on every full screen; `step`: on the wizard's steps; or the name of a place."""
+    action: str
+    """Textual's action string."""
+    footer: bool = False
+    """Whether the key bar shows it."""
+    palette: bool = True
+    """Whether the palette lists it."""
+    priority: bool = False
+    """Whether the key works while a field has the focus."""
+
+
+# fmt: off
+ACTIONS: tuple[Action, ...] = (
+    Action("forward", "enter", "Continue", "Check this page and go on to the next.", PAGE, "forward", footer=True),
+    Action("back", "f7", "Back", "Go back one page; nothing is lost.", PAGE, "back", footer=True, priority=True),
+    Action("next", "f8", "Next", "Go on one page without checking this one.", PAGE, "next", footer=True, priority=True),
+    Action("refresh", "f5", "Refresh", "Ask Azure again for what this page shows.", PAGE, "refresh", priority=True),
+    Action("leave_field", "escape", "Leave field", "Leave the field, so that letters are keys.", PAGE, "leave_field",
+           palette=False),
+    Action("plain", "f10", "Plain text", "This page as plain text: to read, to copy, to write to a file.", PAGE,
+           "plain", priority=True),
+    Action("help", "f1", "Help", "What this page is for, and its keys.", EVERYWHERE, "app.help",
+           footer=True, priority=True),
+    Action("commands", "ctrl+p", "Commands", "Find anything by its name.", EVERYWHERE, "app.command_palette",
+           footer=True, palette=False, priority=True),
+    Action("jump", "ctrl+o", "Jump", "Show a letter at every field and page; press it to go there.", EVERYWHERE,
+           "app.jump", footer=True, priority=True),
+    Action("keys", "question_mark", "All keys", "The key map.", EVERYWHERE, "app.keys"),
+    Action("drafts", "f2", "Drafts", "Open, rename, copy or remove drafts.", EVERYWHERE, "app.drafts", priority=True),
+    Action("edit_recipe", "f3", "Edit recipe", "Open the whole recipe in $EDITOR.", EVERYWHERE, "app.edit_recipe",
+           priority=True),
+    Action("appearance", "f4", "Appearance", "Theme and profile.", EVERYWHERE, "app.appearance", priority=True),
+    Action("tasks", "f9", "Background", "What is running in the background, and stop it.", EVERYWHERE, "app.tasks",
+           priority=True),
+    Action("tour", "f12", "Tour", "The short tour of the program.", EVERYWHERE, "app.tour"),
+    Action("suspend", "ctrl+z", "Suspend", "Back to the shell; `fg` returns.", EVERYWHERE, "app.suspend_process",
+           priority=True),
+    Action("quit", "ctrl+q,q", "Quit", "Leave; the draft is saved, and what runs on Azure goes on.", EVERYWHERE,
+           "app.quit", footer=True),
+)
+# fmt: on
+"""All actions, in the order in which the footer and the help list them."""
+
+
+def scoped(scope: str) -> list[Action]:
+    """The actions of one scope."""
+    return [action for action in ACTIONS if action.scope == scope]
+
+
+def bindings(*scopes: str) -> list[Binding]:
+    """Textual bindings of the actions of these scopes; the key bar draws them, so Textual's footer need not."""
+    return [
+        Binding(action.key, action.action, action.title, show=False, priority=action.priority, id=action.id)
+        for scope in scopes
+        for action in scoped(scope)
+    ]
+
+
+def for_place(place: str) -> list[Action]:
+    """What can be done at a place: its own actions, then a step's, a page's and the program's."""
+    step = [STEP] if BY_NAME[place].setup else []
+    return [action for scope in (place, *step, PAGE, EVERYWHERE) for action in scoped(scope)]
+
+
+_KEY_NAMES = {"question_mark": "?", "escape": "Esc", "enter": "Enter", "space": "Space", "delete": "Del", "slash": "/"}
+
+
+def key_name(key: str) -> str:
+    """A key as people write it: `^P` for ctrl+p, `F1`, `Enter`."""
+    if key.startswith("ctrl+"):
+        return "^" + key.removeprefix("ctrl+").upper()
+    if key in _KEY_NAMES:
+        return t(_KEY_NAMES[key])
+    return key.upper() if key.startswith("f") and key[1:].isdigit() else key
+
+
+def key_names(action: Action) -> str:
+    """All keys of an action, as people write them."""
+    return " ".join(key_name(key) for key in action.key.split(","))

@@ -1,0 +1,276 @@
+"""The Textual application: places, the wizard's state, background tasks, signals of the system, themes.
+
+How the parts fit together. `PhiftApp.wizard` (tui/wizard.py) holds the recipe and the facts; it is the only state. A
+screen changes it with `wizard.change(part__field=value)` or `wizard.learn(fact=value)`; the app then publishes
+`state_signal`, on which every screen redraws what differs, and writes the draft. Each place of the rail is a Textual
+mode whose screen is imported when it is first visited. Service calls run through `Page.run_task` in daemon threads
+(tui/tasks.py), take the modules from `tui.backend`, and come back through a callback on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from rich.segment import Segments
+from rich.traceback import Traceback
+from textual import on
+from textual.app import App
+from textual.binding import BindingType
+from textual.filter import LineFilter
+from textual.screen import ModalScreen, Screen
+from textual.signal import Signal
+
+from assets import ROOT
+from tui import actions, messages, preferences, terminal, themes
+from tui.filters import AsciiFilter, ControlFilter
+from tui.messages import t
+from tui.recipe import Recipe
+from tui.services import drafts
+from tui.services.errors import Cancelled, PhiftError
+from tui.settings import Settings
+from tui.tasks import TaskMoved, Tasks
+from tui.wizard import PLACES, Wizard
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+_WIDTHS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (120, "-wide")]
+_HEIGHTS = [(0, "-flat"), (18, "-short"), (34, "-tall")]
+_SAVE_AFTER = 0.2  # seconds without a change; with the write itself a draft is on disk within half a second
+
+
+def _screen(path: str) -> Screen[Any]:
+    module, _, name = path.partition(":")
+    return cast("Screen[Any]", getattr(import_module(module), name)())
+
+
+def _palette() -> type[Provider]:
+    from tui.palette import Commands
+
+    return Commands
+
+
+class PhiftApp(App[None]):
+    """The wizard and the monitor."""
+
+    TITLE = "phift-tui"
+    CSS_PATH = sorted(ROOT.glob("*.tcss"))
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        place.name: partial(_screen, place.screen) for place in PLACES
+    }
+    DEFAULT_MODE = PLACES[0].name
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
+    BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings(actions.EVERYWHERE))
+    HORIZONTAL_BREAKPOINTS = _WIDTHS
+    VERTICAL_BREAKPOINTS = _HEIGHTS
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        sandbox: bool = False,
+        recipe: Recipe | None = None,
+        base: Path | None = None,
+        ascii_only: bool = False,
+    ) -> None:
+        """Make the program.
+
+        Args:
+            settings: the settings in force.
+            sandbox: use Azure on the loopback interface.
+            recipe: what the wizard opens with; None: the last draft is offered.
+            base: folder that the recipe's relative paths start from; None: the current one.
+            ascii_only: draw with ASCII characters only; also where the locale has no others.
+        """
+        messages.use(settings.language or terminal.language())
+        super().__init__()
+        self.settings = settings
+        self.sandbox = sandbox
+        self.given = recipe
+        self.wizard = Wizard(recipe or Recipe(), base or Path.cwd(), self._state_changed)
+        self.preferences = preferences.load(settings.state)
+        self.tasks = Tasks(self.post_message)
+        self.state_signal: Signal[None] = Signal(self, "state")
+        self.tasks_signal: Signal[None] = Signal(self, "tasks")
+        self._nets: list[LineFilter] = [ControlFilter()]
+        if ascii_only or not terminal.speaks_unicode():
+            self._nets.append(AsciiFilter())
+        self._saved = self.wizard.recipe
+        self._save_timer: Any = None
+        for theme in themes.THEMES:
+            self.register_theme(theme)
+        wanted = settings.theme or self.preferences.theme or themes.DARK.name
+        if self.no_color:
+            wanted = themes.WITHOUT_COLOUR
+        self.theme = wanted if wanted in self.available_themes else themes.DARK.name
+        self.animation_level = "none"
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own variables for the themes that do not set them."""
+        return themes.ANSI_VARIABLES
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and the nets under untrusted text."""
+        return [*super().get_line_filters(), *self._nets]
+
+    # --- start and end -----------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Listen to the system's signals; offer the last draft."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            # Not possible outside the main thread, where tests may run the program.
+            with contextlib.suppress(RuntimeError, ValueError):
+                loop.add_signal_handler(number, self._signalled, number)
+        self.call_after_refresh(self._offer)
+
+    def _offer(self) -> None:
+        found = [draft for draft in drafts.listing(self.settings) if not draft.error]
+        if self.given is None:
+            if found:
+                self.action_drafts()
+            return
+        same = next((draft for draft in found if draft.name == self.given.name), None)
+        if same and drafts.load(self.settings, same.name) != self.given:
+            self.action_drafts()
+
+    def _signalled(self, number: int) -> None:
+        self._finish()
+        self.exit(return_code=128 + number)
+
+    def _finish(self) -> None:
+        self.tasks.cancel_all()
+        with contextlib.suppress(PhiftError):  # nobody is left to be told
+            self._save()
+
+    async def action_quit(self) -> None:
+        """Leave: write the draft, leave hung calls behind."""
+        self._finish()
+        self.exit()
+
+    def _fatal_error(self) -> None:
+        """Textual's own prints local variables, among which may be a token; this one does not."""
+        self.bell()
+        traceback = Traceback(show_locals=False, width=100)
+        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        self._close_messages_no_wait()
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    def _state_changed(self) -> None:
+        self.state_signal.publish(None)
+        if self.wizard.recipe is not self._saved and self._save_timer is None:
+            self._save_timer = self.set_timer(_SAVE_AFTER, self._save_soon)
+
+    def _save_soon(self) -> None:
+        self._save_timer = None
+        recipe = self.wizard.recipe
+        self._saved = recipe
+        self.tasks.start(
+            "draft", t("Saving the draft"), lambda report, cancel: drafts.save(self.settings, recipe), quiet=True
+        )
+
+    def _save(self) -> None:
+        if self.wizard.recipe is not self._saved:
+            self._saved = self.wizard.recipe
+            drafts.save(self.settings, self._saved)
+
+    def remember(self, **values: Any) -> None:
+        """Keep preferences for the next start."""
+        self.preferences = self.preferences.model_copy(update=values)
+        preferences.save(self.preferences, self.settings.state)
+
+    @on(TaskMoved)
+    def _task_moved(self, event: TaskMoved) -> None:
+        task = event.task
+        if event.ended and self.tasks.current(task):
+            if task.state == "done":
+                if task.done:
+                    task.done(task.result)
+            elif task.error:
+                if task.failed:
+                    task.failed(task.error)
+                elif not isinstance(task.error, Cancelled):
+                    self.show_error(task.error)
+        self.tasks_signal.publish(None)
+
+    # --- going about -------------------------------------------------------------------------------------------------
+
+    def go(self, place: str) -> None:
+        """Show a place."""
+        self.switch_mode(place)
+
+    def dialog(self, path: str, *arguments: Any, then: Callable[[Any], None] | None = None) -> None:
+        """Show the modal screen `module:Class`, unless one is shown already.
+
+        Args:
+            path: of the class; imported now.
+            arguments: for its constructor.
+            then: called with its result, which is None where the user left it by Esc.
+        """
+        if isinstance(self.screen, ModalScreen):
+            return
+        module, _, name = path.partition(":")
+        self.push_screen(getattr(import_module(module), name)(*arguments), then)
+
+    def show_error(self, error: PhiftError) -> None:
+        """Say what happened, what it means and what to do next."""
+        from screens.error import ErrorDialog
+
+        self.push_screen(ErrorDialog(error))
+
+    def show_text(self, title: str, content: str) -> None:
+        """Show text plainly, to be read, copied or written to a file."""
+        self.dialog("screens.plain_text:PlainText", title, content)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Send text to the clipboard of the terminal at the user's end, through tmux too.
+
+        Raises:
+            ValueError: more than terminals take.
+        """
+        sequence = terminal.osc52(text)
+        self._clipboard = text
+        if self._driver:
+            self._driver.write(sequence)
+
+    def action_help(self) -> None:
+        """Help on the place shown."""
+        self.dialog("screens.help:Help", self.current_mode)
+
+    def action_keys(self) -> None:
+        """The key map."""
+        self.dialog("screens.help:KeyMap", self.current_mode)
+
+    def action_tour(self) -> None:
+        """The tour."""
+        self.dialog("screens.help:Tour")
+
+    def action_jump(self) -> None:
+        """Jump mode."""
+        self.dialog("screens.jump:Jump", self.screen)
+
+    def action_drafts(self) -> None:
+        """The drafts."""
+        self.dialog("screens.drafts:Drafts")
+
+    def action_appearance(self) -> None:
+        """Theme and profile."""
+        self.dialog("screens.appearance:Appearance")
+
+    def action_tasks(self) -> None:
+        """What runs in the background."""
+        self.dialog("screens.background:Background")
+
+    def action_edit_recipe(self) -> None:
+        """The recipe in $EDITOR."""
+        from screens.editor import edit_recipe
+
+        edit_recipe(self)

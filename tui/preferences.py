@@ -1,0 +1,48 @@
+"""What the program remembers of a user by itself: theme, recent files, whether the tour was shown."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tui.recipe import write_private
+
+RECENT_FILES = 10
+
+
+class Preferences(BaseModel):
+    """Kept in the state folder; a file that cannot be read counts as none, because nothing in it is work."""
+
+    model_config = ConfigDict(frozen=True)
+
+    theme: str = ""
+    """Theme chosen in the program; a theme in the settings wins."""
+    recent_files: tuple[str, ...] = ()
+    """Data files used before, the last first."""
+    tour_seen: bool = False
+    """Whether the tour was shown at the first start."""
+
+    def with_file(self, path: Path) -> Preferences:
+        """The same with `path` as the last file used."""
+        others = tuple(each for each in self.recent_files if each != str(path))
+        return self.model_copy(update={"recent_files": (str(path), *others)[:RECENT_FILES]})
+
+
+def load(state: Path) -> Preferences:
+    """The preferences in the state folder."""
+    try:
+        return Preferences.model_validate_json(_path(state).read_bytes())
+    except (OSError, ValidationError):
+        return Preferences()
+
+
+def save(preferences: Preferences, state: Path) -> None:
+    """Write them; where the folder cannot be written they last as long as the program."""
+    with contextlib.suppress(OSError):
+        write_private(_path(state), preferences.model_dump_json(indent=1))
+
+
+def _path(state: Path) -> Path:
+    return state / "preferences.json"

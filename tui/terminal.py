@@ -1,0 +1,49 @@
+"""What the terminal can and how to reach it besides drawing: clipboard sequences, the editor, the encoding."""
+
+from __future__ import annotations
+
+import base64
+import locale
+import os
+import shlex
+import shutil
+
+CLIPBOARD_LIMIT = 74_000
+"""Bytes of text that terminals take by OSC 52 (xterm's and tmux's limit on the encoded form is about 100 kB)."""
+
+
+def osc52(text: str) -> str:
+    """The sequence that puts `text` on the clipboard of the terminal at the user's end of the line.
+
+    Inside tmux it is wrapped so that tmux hands it on (needs `allow-passthrough on`), and given plain too
+    (needs `set-clipboard on`): whichever is set takes effect.
+
+    Raises:
+        ValueError: the text is larger than terminals take.
+    """
+    raw = text.encode("utf-8", "replace")
+    if len(raw) > CLIPBOARD_LIMIT:
+        raise ValueError(f"{len(raw):,} bytes are more than terminals take ({CLIPBOARD_LIMIT:,})")
+    plain = f"\x1b]52;c;{base64.b64encode(raw).decode('ascii')}\x07"
+    if not os.environ.get("TMUX"):
+        return plain
+    wrapped = "\x1bPtmux;" + plain.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+    return plain + wrapped
+
+
+def editor() -> list[str]:
+    """The user's editor as a command: $VISUAL, $EDITOR, else the first usual one that is installed; empty: none."""
+    chosen = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if chosen:
+        return shlex.split(chosen)
+    return next(([found] for name in ("nano", "vim", "vi") if (found := shutil.which(name))), [])
+
+
+def speaks_unicode() -> bool:
+    """Whether the locale's encoding has box-drawing characters."""
+    return locale.getpreferredencoding(False).lower().replace("-", "") in {"utf8", "utf16", "utf32"}
+
+
+def language() -> str:
+    """The language of the locale for messages, like `bg_BG.UTF-8`; empty: none is set."""
+    return next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")

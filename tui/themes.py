@@ -1,0 +1,123 @@
+"""The themes: dark, light, high contrast, and one that is safe for colour-blind eyes; ANSI ones come with Textual."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="phift-dark",
+    primary="#7aa2d6",
+    secondary="#8fb8a8",
+    accent="#d6b06c",
+    warning="#e0a458",
+    error="#e0786e",
+    success="#8fbf7f",
+    foreground="#d8dce3",
+    background="#14171c",
+    surface="#22272f",
+    panel="#1a1e24",
+    boost="#2a303a",
+    dark=True,
+    variables={
+        "border": "#7aa2d6",
+        "border-blurred": "#3a424e",
+        "block-cursor-background": "#7aa2d6",
+        "block-cursor-foreground": "#0f1216",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#2d3642",
+        "block-cursor-blurred-foreground": "#d8dce3",
+        "text-quiet": "#98a1ae",
+    },
+)
+
+LIGHT = Theme(
+    name="phift-light",
+    primary="#1f5a99",
+    secondary="#2c6e5c",
+    accent="#80560a",
+    warning="#8f5200",
+    error="#a8281e",
+    success="#2f6b1f",
+    foreground="#20242a",
+    background="#fbfaf7",
+    surface="#ecebe5",
+    panel="#f3f2ed",
+    boost="#e2e0d8",
+    dark=False,
+    variables={
+        "border": "#1f5a99",
+        "border-blurred": "#bdb9ad",
+        "block-cursor-background": "#1f5a99",
+        "block-cursor-foreground": "#ffffff",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#d5dbe2",
+        "block-cursor-blurred-foreground": "#20242a",
+        "text-quiet": "#5c626c",
+    },
+)
+
+CONTRAST = Theme(
+    name="phift-contrast",
+    primary="#ffffff",
+    secondary="#ffffff",
+    accent="#ffff00",
+    warning="#ffd700",
+    error="#ff9d9d",
+    success="#7fff7f",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#000000",
+    boost="#1c1c1c",
+    dark=True,
+    text_alpha=1.0,
+    variables={
+        "border": "#ffff00",
+        "border-blurred": "#ffffff",
+        "block-cursor-background": "#ffff00",
+        "block-cursor-foreground": "#000000",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#404040",
+        "block-cursor-blurred-foreground": "#ffffff",
+        "text-quiet": "#e6e6e6",
+    },
+)
+
+# Blue, orange and yellow of Okabe and Ito's palette: told apart with any of the common colour vision deficiencies.
+SAFE = Theme(
+    name="phift-safe",
+    primary="#56b4e9",
+    secondary="#56b4e9",
+    accent="#f0e442",
+    warning="#e69f00",
+    error="#ee8a4c",
+    success="#56b4e9",
+    foreground="#e4e6ea",
+    background="#12151a",
+    surface="#20252d",
+    panel="#181c22",
+    boost="#2a303a",
+    dark=True,
+    variables={
+        "border": "#56b4e9",
+        "border-blurred": "#454d59",
+        "block-cursor-background": "#56b4e9",
+        "block-cursor-foreground": "#0b0d10",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#2d3642",
+        "block-cursor-blurred-foreground": "#e4e6ea",
+        "text-quiet": "#a3abb8",
+    },
+)
+
+THEMES = (DARK, LIGHT, CONTRAST, SAFE)
+"""The project's own themes."""
+
+NAMES = (*(theme.name for theme in THEMES), "ansi-dark", "ansi-light")
+"""What the appearance dialog offers."""
+
+WITHOUT_COLOUR = "ansi-dark"
+"""The theme that sends no colour at all when NO_COLOR is set."""
+
+ANSI_VARIABLES = {"text-quiet": "ansi_default"}
+"""Variables of ours that Textual's own themes do not set."""

@@ -1,0 +1,231 @@
+"""A form field made from the recipe's own metadata: label, range, unit, default, help, and the error beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
+
+from tui import text
+from tui.messages import t
+from tui.recipe import Recipe, RecipeError
+from tui.widgets.choice import Choice, Option
+
+if TYPE_CHECKING:
+    from tui.app import PhiftApp
+    from tui.wizard import Wizard
+
+
+def info_of(path: str) -> FieldInfo:
+    """The metadata of the recipe's field `part.field`."""
+    part, _, name = path.partition(".")
+    model: Any = Recipe.model_fields[part].annotation
+    found: FieldInfo = model.model_fields[name]
+    return found
+
+
+def range_of(info: FieldInfo) -> str:
+    """The numbers that a field takes, in words; empty: any."""
+    low = high = ""
+    for rule in info.metadata:
+        if isinstance(rule, Ge):
+            low = t("{number} or more", number=_number(rule.ge))
+        elif isinstance(rule, Gt):
+            low = t("above {number}", number=_number(rule.gt))
+        elif isinstance(rule, Le):
+            high = _number(rule.le)
+        elif isinstance(rule, Lt):
+            high = t("below {number}", number=_number(rule.lt))
+    lowest = next((rule.ge for rule in info.metadata if isinstance(rule, Ge)), None)
+    if lowest is not None and high:
+        return f"{_number(lowest)} – {high}"
+    return f"{low}, {high}" if low and high else low or high
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def shown(value: Any) -> str:
+    """A value as the field shows it."""
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+class Field(Vertical):
+    """One choice of the recipe, `part.field`; a valid value goes into the recipe as it is typed."""
+
+    class Changed(Message):
+        """A valid value went into the recipe."""
+
+        def __init__(self, field: Field) -> None:
+            super().__init__()
+            self.field = field
+
+        @property
+        def control(self) -> Field:
+            """The field that changed."""
+            return self.field
+
+    def __init__(
+        self,
+        path: str,
+        label: str,
+        *,
+        unit: str = "",
+        help_line: str = "",
+        options: tuple[Option, ...] = (),
+        rows: bool = False,
+        hint: str = "",
+        suggester: Suggester | None = None,
+    ) -> None:
+        """Make the field.
+
+        Args:
+            path: `part.field` of the recipe.
+            label: what it is called.
+            unit: unit of the number.
+            help_line: one line of help; without it, the recipe's own description.
+            options: choices with label and help; without them a `Literal` field offers its values.
+            rows: choices one below the other.
+            hint: what is shown beside the field instead of the range and the default.
+            suggester: completes what is typed (right arrow accepts).
+        """
+        super().__init__(id=f"field-{path.replace('.', '-')}", classes="field")
+        self.path = path
+        self.label = label
+        self._info = info_of(path)
+        self._help = help_line or t(self._info.description or "")
+        if not options and get_origin(self._info.annotation) is Literal:
+            options = tuple((value, value, "") for value in get_args(self._info.annotation))
+        if self._info.annotation is bool:
+            options = options or (("True", t("on"), ""), ("False", t("off"), ""))
+        self._options = options
+        self._rows = rows
+        self._suggester = suggester
+        parts = [unit, range_of(self._info)]
+        default = shown(self._info.default)
+        if default and not options:
+            parts.append(t("default {value}", value=default))
+        self._hint = hint or " · ".join(part for part in parts if part)
+        self.error = ""
+        """Why what is typed is not taken; empty: it is."""
+
+    def compose(self) -> ComposeResult:
+        """Label, editor and hint in a row; help or error below."""
+        value = shown(self._value())
+        with Horizontal(classes="field-row"):
+            yield Static(self.label, classes="field-label", markup=False)
+            if self._options:
+                yield Choice(self._options, value, rows=self._rows)
+            else:
+                yield Input(value, suggester=self._suggester, select_on_focus=False)
+                yield Static(self._hint, classes="field-hint", markup=False)
+        yield Static(self._help, classes="field-note", markup=False)
+
+    @property
+    def editor(self) -> Input | Choice:
+        """The widget that takes the focus."""
+        return self.query_one(Choice) if self._options else self.query_one(Input)
+
+    @property
+    def _wizard(self) -> Wizard:
+        return cast("PhiftApp", self.app).wizard
+
+    def _value(self) -> Any:
+        part, _, name = self.path.partition(".")
+        return getattr(getattr(self._wizard.recipe, part), name)
+
+    def _parsed(self, raw: str) -> Any:
+        kinds = get_args(self._info.annotation) or (self._info.annotation,)
+        raw = raw.strip()
+        if not raw and type(None) in kinds:
+            return None
+        try:
+            if bool in kinds:
+                return raw == "True"
+            if int in kinds:
+                return int(raw.replace(",", "").replace("_", ""))
+            if float in kinds:
+                return float(raw)
+        except ValueError:
+            kind = t("a whole number") if int in kinds else t("a number like 0.00002 or 2e-5")
+            raise RecipeError(self.path, t("this has to be {kind}", kind=kind)) from None
+        return raw
+
+    def take(self, raw: str) -> bool:
+        """Put what is typed into the recipe; False, with the reason in `error`, where it is not valid."""
+        try:
+            self._wizard.change(**{self.path.replace(".", "__"): self._parsed(raw)})
+        except RecipeError as error:
+            self.error = self._advice(error.message)
+            return False
+        self.error = ""
+        return True
+
+    def _advice(self, message: str) -> str:
+        allowed = range_of(self._info)
+        if "match pattern" in message:
+            message = t(
+                "letters, digits and hyphens only, beginning with a letter or digit, within the length Azure takes"
+            )
+        sentence = message[:1].upper() + message[1:]
+        return t("{error}. Allowed: {range}.", error=sentence, range=allowed) if allowed else f"{sentence}."
+
+    def show_error(self, error: str | None = None) -> None:
+        """Show the error (or another one) in the help's place; the help again where there is none."""
+        if error is not None:
+            self.error = error
+        note = self.query_one(".field-note", Static)
+        self.set_class(bool(self.error), "-wrong")
+        if self.error:
+            note.update(Content.assemble(("! ", "bold"), text.clean_line(self.error, limit=300)))
+        else:
+            note.update(self._help)
+
+    def sync(self) -> None:
+        """Show the recipe's value where it is another than what is typed."""
+        value = self._value()
+        editor = self.editor
+        if isinstance(editor, Choice):
+            editor.value = shown(value)
+            return
+        if self.error:
+            return
+        try:
+            same = self._parsed(editor.value) == value
+        except RecipeError:
+            same = False
+        if not same:
+            with editor.prevent(Input.Changed):
+                editor.value = shown(value)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        before = bool(self.error)
+        if self.take(event.value):
+            if before:
+                self.show_error()
+            self.post_message(self.Changed(self))
+
+    @on(Choice.Changed)
+    def _chosen(self, event: Choice.Changed) -> None:
+        event.stop()
+        taken = self.take(event.value)
+        self.show_error()
+        if taken:
+            self.post_message(self.Changed(self))
+
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        """Say what is wrong as the field is left."""
+        self.show_error()

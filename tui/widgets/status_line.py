@@ -1,0 +1,57 @@
+"""The status line: what runs in the background; takes no room when nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.content import Content
+from textual.widgets import Static
+
+from tui import text
+from tui.messages import n
+from tui.services.progress import Progress
+from tui.tasks import Task
+
+
+def amount(progress: Progress) -> str:
+    """How far a task is, in words: `12 of 40 rows`, `3.1 of 8.0 MB`, a percentage, or nothing."""
+    if progress.done is None:
+        return ""
+    if progress.unit == "bytes":
+        total = f" of {_megabytes(progress.total)}" if progress.total else ""
+        return f"{_megabytes(progress.done)}{total}"
+    if progress.total:
+        if not progress.unit:
+            return f"{progress.done / progress.total:.0%}"
+        return f"{progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
+    return f"{progress.done:,.0f} {progress.unit}".strip()
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+class StatusLine(Static):
+    """One row while tasks run, none otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__("", id="status", markup=False)
+        self._shown = ""
+        self.display = False
+
+    def sync(self, tasks: Sequence[Task[Any]]) -> None:
+        """Show the oldest task and how many more there are."""
+        line = ""
+        if tasks:
+            first = tasks[0]
+            parts = [first.title]
+            if first.progress:
+                parts += [first.progress.stage, amount(first.progress), first.progress.detail]
+            line = " · ".join(text.clean_line(part, limit=60) for part in parts if part)
+            if len(tasks) > 1:
+                line += "  " + n("(and {count} more; F9)", "(and {count} more; F9)", len(tasks) - 1)
+        if line != self._shown:
+            self._shown = line
+            self.display = bool(line)
+            self.update(Content.assemble((" ◌ ", "bold $text-accent"), (line, "")), layout=False)

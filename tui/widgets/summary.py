@@ -1,0 +1,72 @@
+"""The summary of choices: a column on a wide terminal, one line on a narrow one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from textual.content import Content
+from textual.widgets import Static
+
+from tui import text
+from tui.messages import n, t
+from tui.wizard import Wizard
+
+
+def money(low: float | None, high: float | None, currency: str) -> str:
+    """A price range for a person; unknown is said, never shown as nothing."""
+    sign = "$" if currency == "USD" else f"{currency} "
+    if low is None or high is None:
+        return t("unknown")
+    if round(low, 2) == round(high, 2):
+        return f"{sign}{high:,.2f}"
+    return f"{sign}{low:,.2f}–{high:,.2f}"
+
+
+def choices(wizard: Wizard) -> Iterator[tuple[str, str, str]]:
+    """The choices in the order of the steps: label, value, and the value for the one line (empty: left out there)."""
+    recipe, facts = wizard.recipe, wizard.facts
+    target = recipe.target
+    yield t("Project"), f"{target.project} ({target.location})", target.project
+    yield t("Model"), recipe.model.name, recipe.model.name
+    yield t("Engine"), recipe.model.engine, recipe.model.engine
+    file = Path(recipe.data.train).name
+    rows = n("{count} row", "{count} rows", facts.report.rows) if facts.report else ""
+    yield t("Data"), " · ".join(part for part in (file or t("no file yet"), rows) if part), file or t("no file yet")
+    validation = recipe.validation
+    held = {
+        "split": t("{share} held back", share=f"{validation.share:.0%}"),
+        "file": Path(validation.path).name,
+        "none": t("none"),
+    }[validation.mode]
+    yield t("Validation"), held, ""
+    knobs = recipe.hyperparameters
+    epochs = n("{count} epoch", "{count} epochs", knobs.epochs)
+    yield t("Training"), f"{epochs} · {t('batch')} {knobs.batch_size_multiplier} · {knobs.learning_rate:g}", epochs
+    estimate = facts.estimate
+    price = money(estimate.total_low, estimate.total_high, estimate.currency) if estimate else t("not made yet")
+    yield t("Estimate"), price, price if estimate else ""
+    yield t("Safety"), t("content filter on") if recipe.deployment.content_safety else t("content filter off"), ""
+
+
+class Summary(Static):
+    """The choices so far."""
+
+    def __init__(self) -> None:
+        super().__init__("", id="summary", markup=False)
+        self._shown: object = None
+
+    def sync(self, wizard: Wizard, *, column: bool) -> None:
+        """Show the recipe's choices; draws only if they changed."""
+        rows = tuple(choices(wizard))
+        if (rows, column) == self._shown:
+            return
+        self._shown = (rows, column)
+        if column:
+            parts = [Content.styled(t("Your choices"), "dim")]
+            for label, value, _ in rows:
+                parts.append(Content.assemble((label, "$text-quiet"), "\n  ", (text.clean_line(value, limit=80), "")))
+            self.update(Content("\n").join(parts))
+        else:
+            short = " · ".join(text.clean_line(brief, limit=40) for _, _, brief in rows if brief)
+            self.update(Content.styled(f" {short}", "$text-quiet"))

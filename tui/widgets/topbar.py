@@ -1,0 +1,46 @@
+"""The top bar: program, draft, who is signed in, and in sandbox mode a badge that cannot be missed."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from tui import text
+from tui.messages import t
+from tui.wizard import Wizard
+
+BADGE = "SANDBOX — not Azure; a 1.4 M-parameter stand-in trains here"
+
+
+class TopBar(Horizontal):
+    """One row, two in sandbox mode on a narrow terminal."""
+
+    def __init__(self, *, sandbox: bool) -> None:
+        super().__init__(id="topbar", classes="-sandbox" if sandbox else "")
+        self._sandbox = sandbox
+        self._shown: tuple[str, str] | None = None
+
+    def compose(self) -> ComposeResult:
+        """The three parts."""
+        yield Static(id="topbar-title", markup=False)
+        if self._sandbox:
+            yield Static(t(BADGE), id="topbar-badge", markup=False)
+        yield Static(id="topbar-identity", markup=False)
+
+    def sync(self, wizard: Wizard) -> None:
+        """Show the draft's name and the identity in use; draws only what changed."""
+        azure = wizard.facts.azure
+        if azure is None:
+            who = t("not signed in")
+        else:
+            method = azure.identity.method
+            who = f"{azure.identity.name} ({method})" if method else azure.identity.name
+        shown = (wizard.recipe.name, who)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        title = Content.assemble((" phift-tui ", "bold $text-primary"), (text.clean_line(shown[0], limit=60), ""))
+        self.query_one("#topbar-title", Static).update(title, layout=False)
+        self.query_one("#topbar-identity", Static).update(text.line(who, limit=48))
