@@ -1,0 +1,66 @@
+"""A guess at the script and the language of a text, without a model."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+_LOOKED_AT = 400
+_STOPWORDS = {
+    "en": "the and of to is in that it for you with are this what how can my not have from your",
+    "de": "der die und das ist nicht ich sie mit ein eine zu auf für von den wie kann wir auch",
+    "fr": "le la les des est et une dans que pour pas vous avec sur ce je du au qui comment",
+    "es": "el los las una que es para por con como está del mi se lo más pero cómo su al",
+    "it": "il che di non per una sono con come è della mi gli nel più questo ho alla si lo",
+    "pt": "não uma para com como que os está você do em mais da meu por são dos ao ou seu",
+    "nl": "het een van niet ik dat is en zijn met voor op hoe mijn deze naar ook wat kan je",
+    "pl": "nie się na jest to jak że czy do od jestem moje dla przez ale tak można po co mnie",
+    "sv": "och att det är som inte jag en för på med kan hur min till av den ett har vad",
+    "tr": "bir ve bu için ile nasıl değil ne var mı çok daha ben olan gibi olarak benim sen en",
+    "id": "yang dan di untuk dengan saya ini itu tidak apa adalah bagaimana dari ke bisa anda pada akan",
+    "cs": "je se na že jak není do to ale jsem pro jsou mi co tak by ve který můj při",
+}
+_LANGUAGES: dict[str, list[str]] = {}
+for _name, _words in _STOPWORDS.items():
+    for _word in _words.split():
+        _LANGUAGES.setdefault(_word, []).append(_name)
+_OF_SCRIPT = {"Hangul": "ko", "Hiragana": "ja", "Katakana": "ja", "Greek": "el", "Hebrew": "he", "Thai": "th", "Georgian": "ka", "Armenian": "hy"}
+_WORDS = re.compile(r"[^\W\d_]+")
+_IDEOGRAPHS = {"CJK": "Han"}
+
+
+def script_of(text: str) -> str:
+    """Return the script of most letters: Latin, Cyrillic, Han, Arabic, …; "none" for a text without letters."""
+    piece = text[:_LOOKED_AT]
+    if piece.isascii():
+        return "Latin" if any(map(str.isalpha, piece)) else "none"
+    counts: Counter[str] = Counter()
+    for char in piece:
+        if char.isascii():
+            if char.isalpha():
+                counts["Latin"] += 1
+        elif char.isalpha():
+            name = unicodedata.name(char, "").split(" ")[0]
+            counts[_IDEOGRAPHS.get(name, name.title())] += 1
+    if not counts:
+        return "none"
+    if counts["Hiragana"] + counts["Katakana"] > sum(counts.values()) // 10:
+        return "Hiragana"
+    return counts.most_common(1)[0][0]
+
+
+def language_of(text: str, script: str) -> str:
+    """Return the guessed language as an ISO 639-1 code; "unknown" where there is too little to go by."""
+    if script in _OF_SCRIPT:
+        return _OF_SCRIPT[script]
+    if script == "Han":
+        return "zh"
+    if script != "Latin":
+        return "unknown"
+    votes: Counter[str] = Counter()
+    for word in _WORDS.findall(text[:_LOOKED_AT].lower()):
+        for name in _LANGUAGES.get(word, ()):
+            votes[name] += 1
+    (first, best), (_, second) = (*votes.most_common(2), ("unknown", 0), ("unknown", 0))[:2]
+    return first if best >= 2 and best > second else "unknown"
