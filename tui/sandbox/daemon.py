@@ -173,7 +173,6 @@ def control(info: SandboxInfo, method: str, path: str, body: dict[str, Any] | No
     """
     import http.client
     import ssl
-
     from urllib.parse import urlsplit
 
     port = urlsplit(info.proxy).port or 0

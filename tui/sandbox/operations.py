@@ -49,18 +49,37 @@ class Operations:
 
         At pace 0 it is finished when this returns, so that its outcome can be read at once.
         """
+        operation_id = self.plan(kind, resource_id, seconds, payload or {})
+        self.begun()
+        return operation_id
+
+    def plan(self, kind: str, resource_id: str, seconds: float, payload: dict[str, Any]) -> str:
+        """Write an operation down without looking at the clock yet; for several that are begun together.
+
+        Those that fall due at the same instant finish in the order in which they were planned.
+        """
         operation_id = str(uuid.uuid4())
         started = datetime.now(UTC).timestamp()
-        due = started + seconds * self._sandbox.config.pace
         with self._sandbox.state.transaction():
             self._sandbox.state.execute(
-                "INSERT INTO operations (id, kind, resource_id, payload, status, started, due) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (operation_id, kind, resource_id, json.dumps(payload or {}), "InProgress", started, due),
+                "INSERT INTO operations (id, kind, resource_id, payload, status, started, due) "
+                "VALUES (?, ?, ?, ?, 'InProgress', ?, ?)",
+                (
+                    operation_id,
+                    kind,
+                    resource_id,
+                    json.dumps(payload),
+                    started,
+                    started + seconds * self._sandbox.config.pace,
+                ),
             )
+        return operation_id
+
+    def begun(self) -> None:
+        """Finish what is due already and wake the ticker for the rest; call it outside of transactions."""
         self.finish_due()
         if self._wake is not None:
             self._wake.set()
-        return operation_id
 
     def get(self, operation_id: str) -> dict[str, Any]:
         """Return the body of an operation's status as Resource Manager answers it; raises 404 for an unknown one."""
@@ -96,19 +115,20 @@ class Operations:
         return [row[0] for row in rows if kind is None or row[1] == kind]
 
     def cancel(self, resource_id: str) -> None:
-        """End the operations still going on for a resource: it is being deleted."""
+        """End the operations still going on for a resource and for what lives in it: it is being deleted."""
         with self._sandbox.state.transaction():
             self._sandbox.state.execute(
-                "UPDATE operations SET status = 'Canceled', ended = ? "
-                "WHERE status = 'InProgress' AND resource_id = ? COLLATE NOCASE",
-                (datetime.now(UTC).timestamp(), resource_id),
+                "UPDATE operations SET status = 'Canceled', ended = ? WHERE status = 'InProgress' "
+                "AND (resource_id = ? COLLATE NOCASE "
+                "OR (resource_id > ? COLLATE NOCASE AND resource_id < ? COLLATE NOCASE))",
+                (datetime.now(UTC).timestamp(), resource_id, resource_id + "/", resource_id + "0"),
             )
 
     def finish_due(self) -> None:
         """Finish every operation whose time has come."""
         now = datetime.now(UTC).timestamp()
         due = self._sandbox.state.execute(
-            "SELECT id, kind, resource_id, payload FROM operations WHERE status = 'InProgress' AND due <= ? ORDER BY due",
+            "SELECT id, kind, resource_id, payload FROM operations WHERE status = 'InProgress' AND due <= ? ORDER BY due, rowid",
             (now,),
         )
         for operation_id, kind, resource_id, payload in due:

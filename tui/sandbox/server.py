@@ -14,7 +14,6 @@ from datetime import date
 from email.utils import format_datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -25,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tui.sandbox import access, arm, control, identity
+from tui.sandbox import access, arm, authorization, control, deployments, discovery, identity, tracked, workspaces
 from tui.sandbox.clock import Clock
 from tui.sandbox.errors import ServiceError, render
 from tui.sandbox.faults import Faults
@@ -41,7 +40,9 @@ log = logging.getLogger(__name__)
 
 # Which modules answer on which plane; each has a function `routes(sandbox)`. One line per module.
 PLANES: dict[str, tuple[ModuleType, ...]] = {
-    "arm": (arm,),
+    # `tracked` comes last: it answers for any provider's resources.
+    "arm": (authorization, arm, deployments, workspaces, tracked),
+    "azureml": (discovery,),
     "oauth": (identity,),
     "control": (control,),
 }
@@ -82,6 +83,7 @@ class Sandbox:
         self.identity = Identity(self)
         self.faults = Faults(self)
         self.proxy: Proxy | None = None
+        self.deleted: list[Callable[[str], None]] = []
         if settings.get("master_key") is None:
             settings.set("master_key", secrets.token_hex(32))
         self._master_key = bytes.fromhex(settings.get("master_key"))
@@ -96,6 +98,17 @@ class Sandbox:
         need no place on the disk.
         """
         return hmac.new(self._master_key, purpose.encode(), hashlib.sha256).digest()
+
+    def delete(self, resource_id: str) -> None:
+        """Remove a resource with all that lives in it, end its operations, and tell those who wait for that.
+
+        The functions in `deleted` end the processes of what was removed and remove its files.
+        """
+        with self.state.transaction():
+            self.operations.cancel(resource_id)
+            self.state.delete_tree(resource_id)
+        for tell in self.deleted:
+            tell(resource_id)
 
 
 def build_app(sandbox: Sandbox) -> Starlette:

@@ -153,6 +153,14 @@ class State:
         )
         return [_object(row[0]) for row in rows]
 
+    def inside(self, resource_id: str) -> list[dict[str, Any]]:
+        """Return the bodies of all resources whose identifiers begin with that of `resource_id`, itself left out."""
+        rows = self.execute(
+            "SELECT body FROM resources WHERE id >= ? COLLATE NOCASE AND id < ? COLLATE NOCASE ORDER BY created",
+            (resource_id + "/", resource_id + "0"),  # "0" is the character after "/"
+        )
+        return [_object(row[0]) for row in rows]
+
     def count(self, parent_id: str, type_: str) -> int:
         """Return how many direct children of one type there are."""
         return int(

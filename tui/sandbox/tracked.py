@@ -1,0 +1,279 @@
+"""Resources of the other providers: storage accounts, key vaults, and whatever else a template puts beside a hub."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tui.sandbox import access, storage_access
+from tui.sandbox.clock import iso
+from tui.sandbox.errors import ServiceError
+from tui.sandbox.identity import Principal, principal_of
+from tui.sandbox.paths import GROUP, name_of, segment_after
+from tui.sandbox.wire import answer, json_body, page, section, system_data
+
+if TYPE_CHECKING:
+    from tui.sandbox.server import Sandbox
+
+STORAGE = "Microsoft.Storage/storageAccounts"
+VAULT = "Microsoft.KeyVault/vaults"
+CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
+_ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
+_VAULT_NAME = re.compile(r"[A-Za-z](?!.*--)[A-Za-z0-9-]{1,22}[A-Za-z0-9]")
+
+
+def require_group(sandbox: Sandbox, resource_id: str) -> dict[str, Any]:
+    """Return the body of the resource group that an identifier lies in; raises Azure's 404 where there is none."""
+    segments = resource_id.split("/")
+    body = sandbox.state.get("/".join(segments[:5]))
+    if body is None:
+        raise ServiceError(
+            404,
+            "ResourceGroupNotFound",
+            f"Resource group '{segment_after(resource_id, 'resourceGroups')}' could not be found.",
+        )
+    if body["properties"]["provisioningState"] == "Deleting":
+        raise ServiceError(
+            409,
+            "ResourceGroupBeingDeleted",
+            f"The resource group '{body['name']}' is in deprovisioning state and cannot perform this operation.",
+        )
+    return body
+
+
+def region(location: Any, kind: str) -> str:
+    """Return a location in its short spelling ("East US 2" is ``eastus2``); raises Azure's 400 for an unknown one."""
+    if not isinstance(location, str) or not location.strip():
+        raise ServiceError(400, "LocationRequired", "The location property is required for this definition.")
+    short = location.replace(" ", "").lower()
+    known = [entry["name"] for entry in access.catalogue("regions")["regions"]]
+    if short not in known:
+        raise ServiceError(
+            400,
+            "LocationNotAvailableForResourceType",
+            f"The provided location '{location}' is not available for resource type '{kind}'. List of available "
+            f"regions for the resource type is '{','.join(known)}'.",
+        )
+    return short
+
+
+def create(
+    sandbox: Sandbox, resource_id: str, kind: str, asked: dict[str, Any], principal: Principal
+) -> dict[str, Any]:
+    """Create or replace a resource and return its body; raises what its provider answers to a bad request."""
+    name = name_of(resource_id)
+    before = sandbox.state.get(resource_id)
+    body: dict[str, Any] = {"id": resource_id, "name": name, "type": kind}
+    if "location" in asked or kind.count("/") == 1:
+        body["location"] = region(asked.get("location"), kind)
+    body["tags"] = section(asked, "tags")
+    body |= {key: asked[key] for key in ("sku", "kind", "identity") if key in asked}
+    properties = {key: value for key, value in section(asked, "properties").items() if value is not None}
+    if kind == STORAGE:
+        _storage_properties(sandbox, resource_id, body, properties)
+    elif kind == VAULT:
+        _vault_properties(sandbox, resource_id, properties)
+        body["systemData"] = system_data(principal, sandbox.clock.now(), (before or {}).get("systemData"))
+    body["properties"] = {**properties, "provisioningState": "Succeeded"}
+    sandbox.state.put(resource_id, kind, body)
+    return body
+
+
+def _storage_properties(sandbox: Sandbox, resource_id: str, body: dict[str, Any], properties: dict[str, Any]) -> None:
+    name = body["name"]
+    refusal = name_refusal(sandbox, name, resource_id)
+    if refusal is not None:
+        reason, message = refusal
+        if reason == "AlreadyExists":
+            raise ServiceError(409, "StorageAccountAlreadyTaken", message)
+        raise ServiceError(400, reason, message)
+    sku = str(section(body, "sku").get("name", "Standard_LRS"))
+    body["sku"] = {"name": sku, "tier": sku.partition("_")[0]}
+    body.setdefault("kind", "StorageV2")
+    now = iso(sandbox.clock.now())
+    before = sandbox.state.get(resource_id)
+    kept = before["properties"] if before else {}
+    properties["creationTime"] = kept.get("creationTime", now)
+    properties.setdefault("accessTier", "Hot")
+    properties.setdefault("minimumTlsVersion", "TLS1_2")
+    properties.setdefault("allowBlobPublicAccess", False)
+    properties.setdefault("supportsHttpsTrafficOnly", True)
+    properties.setdefault("isHnsEnabled", False)
+    properties.setdefault(
+        "networkAcls", {"bypass": "AzureServices", "defaultAction": "Allow", "ipRules": [], "virtualNetworkRules": []}
+    )
+    # A scenario may forbid keys on every account of the subscription, as a policy of a company does.
+    if sandbox.state.settings.get("forbid_account_keys"):
+        properties["allowSharedKeyAccess"] = False
+    properties |= {
+        "primaryEndpoints": {
+            "blob": f"https://{name}.blob.core.windows.net/",
+            "file": f"https://{name}.file.core.windows.net/",
+        },
+        "primaryLocation": body["location"],
+        "statusOfPrimary": "available",
+    }
+
+
+def _vault_properties(sandbox: Sandbox, resource_id: str, properties: dict[str, Any]) -> None:
+    name = name_of(resource_id)
+    if not _VAULT_NAME.fullmatch(name):
+        raise ServiceError(
+            400,
+            "VaultNameNotValid",
+            f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The name "
+            "must begin with a letter, end with a letter or digit, and not contain consecutive hyphens.",
+        )
+    taken = [body for body in sandbox.state.of_type(VAULT, name) if body["id"].lower() != resource_id.lower()]
+    if taken:
+        raise ServiceError(
+            409, "VaultAlreadyExists", f"The vault name '{name}' is already in use. Vault names are globally unique."
+        )
+    properties.setdefault("sku", {"name": "standard", "family": "A"})
+    properties.setdefault("tenantId", sandbox.identity.tenant)
+    properties["vaultUri"] = f"https://{name}.vault.azure.net/"
+
+
+def name_refusal(sandbox: Sandbox, name: str, resource_id: str = "") -> tuple[str, str] | None:
+    """Return reason and message why a storage account cannot have this name, or None where it can."""
+    if not _ACCOUNT_NAME.fullmatch(name):
+        return (
+            "AccountNameInvalid",
+            f"{name} is not a valid storage account name. Storage account name must be between 3 and 24 characters in "
+            "length and use numbers and lower-case letters only.",
+        )
+    others = [body for body in sandbox.state.of_type(STORAGE, name) if body["id"].lower() != resource_id.lower()]
+    if others:
+        return "AlreadyExists", f"The storage account named {name} is already taken."
+    return None
+
+
+def routes(sandbox: Sandbox) -> list[BaseRoute]:
+    """Return the routes of tracked resources; they come last on their plane, as they match any provider's type."""
+    service = _Tracked(sandbox)
+    provider = "/providers/{namespace}/{kind}"
+    account = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/{{name}}"
+    container = f"{account}/blobServices/default/containers"
+    return [
+        Route(
+            "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability",
+            service.check_name,
+            methods=["POST"],
+        ),
+        Route(f"{account}/listKeys", service.list_keys, methods=["POST"]),
+        Route(f"{account}/regenerateKey", service.regenerate_key, methods=["POST"]),
+        Route(container, service.containers, methods=["GET"]),
+        Route(f"{container}/{{container}}", service.container, methods=["GET", "PUT"]),
+        Route(f"/subscriptions/{{subscription}}{provider}", service.listed, methods=["GET"]),
+        Route(f"{GROUP}{provider}", service.listed, methods=["GET"]),
+        Route(f"{GROUP}{provider}/{{name}}", service.one, methods=["GET", "HEAD"]),
+        Route(f"{GROUP}{provider}/{{name}}", service.write, methods=["PUT", "PATCH"]),
+        Route(f"{GROUP}{provider}/{{name}}", service.delete, methods=["DELETE"]),
+    ]
+
+
+class _Tracked:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def listed(self, request: Request) -> Response:
+        kind = self._kind(request)
+        group = request.path_params.get("group")
+        found = self._sandbox.state.of_type(kind)
+        if group is not None:
+            inside = require_group(self._sandbox, request.url.path)["id"].lower() + "/"
+            found = [body for body in found if body["id"].lower().startswith(inside)]
+        return answer(page(request, lambda offset, count: found[offset : offset + count], size=1000))
+
+    async def one(self, request: Request) -> Response:
+        self._kind(request)
+        require_group(self._sandbox, request.url.path)
+        return answer(self._sandbox.state.require(request.url.path))
+
+    async def write(self, request: Request) -> Response:
+        kind, path = self._kind(request), request.url.path
+        require_group(self._sandbox, path)
+        asked = await json_body(request)
+        before = self._sandbox.state.get(path)
+        if request.method == "PATCH":
+            before = self._sandbox.state.require(path)
+            asked = {**before, **asked, "properties": {**before["properties"], **section(asked, "properties")}}
+        body = create(self._sandbox, path, kind, asked, principal_of(request))
+        return answer(body, 200 if before or kind in (STORAGE, VAULT) else 201)
+
+    async def delete(self, request: Request) -> Response:
+        self._kind(request)
+        require_group(self._sandbox, request.url.path)
+        if self._sandbox.state.get(request.url.path) is None:
+            return Response(status_code=204)
+        self._sandbox.delete(request.url.path)
+        return Response(status_code=200)
+
+    async def check_name(self, request: Request) -> Response:
+        name = str((await json_body(request)).get("name", ""))
+        refusal = name_refusal(self._sandbox, name)
+        if refusal is None:
+            return answer({"nameAvailable": True})
+        return answer({"nameAvailable": False, "reason": refusal[0], "message": refusal[1]})
+
+    async def list_keys(self, request: Request) -> Response:
+        return answer({"keys": self._keys(self._account(request))})
+
+    async def regenerate_key(self, request: Request) -> Response:
+        account = self._account(request)
+        key = str((await json_body(request)).get("keyName", ""))
+        if key not in ("key1", "key2"):
+            raise ServiceError(400, "InvalidKeyName", "Values for request parameters are invalid: keyName.")
+        storage_access.renew_key(self._sandbox, account["name"], key)
+        return answer({"keys": self._keys(account)})
+
+    async def containers(self, request: Request) -> Response:
+        account = self._account(request)
+        found = self._sandbox.state.children(f"{account['id']}/blobServices/default", CONTAINER)
+        return answer(page(request, lambda offset, count: found[offset : offset + count]))
+
+    async def container(self, request: Request) -> Response:
+        account = self._account(request)
+        path = f"{account['id']}/blobServices/default/containers/{request.path_params['container']}"
+        before = self._sandbox.state.get(path)
+        if request.method == "GET":
+            return answer(self._sandbox.state.require(path))
+        body = {
+            "id": path,
+            "name": name_of(path),
+            "type": CONTAINER,
+            "properties": {"publicAccess": "None", **section(await json_body(request), "properties")},
+        }
+        self._sandbox.state.put(path, CONTAINER, body)
+        return answer(body, 200 if before else 201)
+
+    def _kind(self, request: Request) -> str:
+        namespace, kind = request.path_params["namespace"], request.path_params["kind"]
+        known = access.catalogue("providers")["resource_types"].get(namespace)
+        if known is None:
+            raise ServiceError(404, "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid.")
+        if kind not in known:
+            raise ServiceError(
+                404,
+                "InvalidResourceType",
+                f"The resource type '{kind}' could not be found in the namespace '{namespace}' for api version "
+                f"'{request.query_params['api-version']}'.",
+            )
+        return f"{namespace}/{kind}"
+
+    def _account(self, request: Request) -> dict[str, Any]:
+        path = request.url.path
+        require_group(self._sandbox, path)
+        return self._sandbox.state.require("/".join(path.split("/")[:9]))
+
+    def _keys(self, account: dict[str, Any]) -> list[dict[str, Any]]:
+        values = storage_access.keys(self._sandbox, account["name"])
+        created = account["properties"]["creationTime"]
+        return [
+            {"creationTime": created, "keyName": name, "value": value, "permissions": "FULL"}
+            for name, value in zip(("key1", "key2"), values, strict=True)
+        ]
