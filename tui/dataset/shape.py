@@ -1,0 +1,236 @@
+"""Recognising what a file is when it is not chat JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tui.dataset.jsontext import JsonFault, parse
+from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, newline_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Container = Literal["jsonl", "json", "csv", "parquet", "binary"]
+
+_HEAD = 1 << 20
+_WHOLE_DOCUMENT = 64 << 20
+_ROWS_LOOKED_AT = 20
+_MAGIC = (
+    (b"PAR1", "parquet", "Parquet"),
+    (b"\x1f\x8b", "binary", "a gzip archive"),
+    (b"PK\x03\x04", "binary", "a ZIP archive or an Excel workbook"),
+    (b"\x28\xb5\x2f\xfd", "binary", "a Zstandard archive"),
+    (b"BZh", "binary", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "binary", "an xz archive"),
+    (b"%PDF-", "binary", "a PDF document"),
+    (b"SQLite format 3\x00", "binary", "an SQLite database"),
+)
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+PAIRS = (
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("prompt", "output"),
+    ("prompt", "chosen"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("instruction", "completion"),
+    ("question", "answer"),
+    ("question", "response"),
+    ("query", "response"),
+    ("query", "answer"),
+    ("input", "output"),
+    ("input", "response"),
+    ("source", "target"),
+    ("user", "assistant"),
+    ("human", "assistant"),
+    ("q", "a"),
+)
+"""Names of the two fields that hold a question and its answer, in the order in which they are looked for."""
+EXTRAS = {"instruction": ("input", "context"), "question": ("context",), "prompt": ("context",)}
+"""Fields that are put below the question, where they are not empty."""
+LISTS = ("conversations", "conversation", "messages", "dialog", "dialogue", "chat")
+"""Names of the field that holds the turns of a conversation."""
+SYSTEM = ("system", "system_prompt", "system_message")
+"""Names of the field that holds a system message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a file holds.
+
+    Attributes:
+        container: How records are kept in the file.
+        encoding: Its text encoding.
+        title: What to call it.
+        records: `chat`, `turns` (ShareGPT and the like), `pair` (question and answer) or `unknown`.
+        columns: Names of the fields in use: `turns`, or `question` and `answer`, and `system`, `extra` where there are such.
+        delimiter: What separates the columns of a CSV file.
+    """
+
+    container: Container
+    encoding: str
+    title: str
+    records: Literal["chat", "turns", "pair", "unknown"] = "unknown"
+    columns: dict[str, str] = field(default_factory=dict)
+    delimiter: str = ","
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the file is chat JSON Lines in UTF-8 already."""
+        return self.container == "jsonl" and self.encoding == "utf-8" and self.records == "chat"
+
+    @property
+    def is_convertible(self) -> bool:
+        """Whether it can be made into chat JSON Lines."""
+        return not self.is_chat and self.container != "binary" and self.records != "unknown"
+
+
+def container_of(path: Path) -> Shape:
+    """Return how a file keeps its records, from its first megabyte; its records are looked at by `shape_of`.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    for magic, container, title in _MAGIC:
+        if head.startswith(magic):
+            return Shape("parquet" if container == "parquet" else "binary", "", title)
+    encoding = encoding_of(head)
+    if encoding != "utf-8":
+        text = head[: len(head) // 4 * 4].decode(encoding, errors="replace").lstrip("\ufeff")
+        inner = _text_container(text, whole=text if size <= len(head) else None)
+        return Shape(inner.container, encoding, f"{encoding.upper()} {inner.title}", delimiter=inner.delimiter)
+    body = head.removeprefix(UTF8_BOM)
+    start = body.lstrip(b" \t\r\n")[:1]
+    whole: str | None = None
+    if start in (b"[", b"{") and size <= _WHOLE_DOCUMENT and newline_of(path) == b"\n":
+        first = body.lstrip(b" \t\r\n").split(b"\n", 1)[0]
+        if start == b"[" or not first.rstrip(b" \t\r").endswith(b"}"):
+            whole = path.read_bytes().decode("utf-8-sig", errors="replace")
+    if start == b"[" and size > LONGEST_LINE and b"\n" not in body[:LONGEST_LINE]:
+        return Shape("json", "utf-8", "a JSON array on one line")
+    return _text_container(body.decode(errors="replace"), whole=whole)
+
+
+def _text_container(text: str, *, whole: str | None) -> Shape:
+    start = text.lstrip(" \t\r\n")
+    if start[:1] in ("[", "{"):
+        if whole is not None and "\n" in whole.strip():
+            try:
+                parse(start.split("\n", 1)[0])
+            except JsonFault:
+                try:
+                    value = parse(whole).value
+                except JsonFault:
+                    return Shape("jsonl", "utf-8", "JSON Lines")
+                return Shape("json", "utf-8", "a JSON array" if isinstance(value, list) else "one pretty-printed JSON object")
+        elif whole is not None and start[:1] == "[":
+            try:
+                value = parse(whole).value
+            except JsonFault:
+                return Shape("jsonl", "utf-8", "JSON Lines")
+            if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+                return Shape("json", "utf-8", "a JSON array")
+        return Shape("jsonl", "utf-8", "JSON Lines")
+    for delimiter, title in ((",", "CSV"), ("\t", "tab-separated values"), (";", "CSV with semicolons"), ("|", "CSV with bars")):
+        names = _header(text, delimiter)
+        if len(names) > 1 and _fields(dict.fromkeys(names, ""))[0] != "unknown":
+            return Shape("csv", "utf-8", title, delimiter=delimiter)
+    return Shape("jsonl", "utf-8", "JSON Lines")
+
+
+def _header(text: str, delimiter: str) -> list[str]:
+    try:
+        return [name.strip() for name in next(csv.reader(io.StringIO(text[:65536]), delimiter=delimiter), [])]
+    except csv.Error:
+        return []
+
+
+def encoding_of(head: bytes) -> str:
+    """Return the encoding of a text from its first bytes: utf-8, utf-16, utf-32 or their -le and -be forms without a mark."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    piece = head[:4096]
+    if len(piece) >= 4 and b"\0" in piece:
+        odd, even = piece[1::2], piece[0::2]
+        if even.count(0) < len(even) // 8 and odd.count(0) * 2 > len(odd):
+            return "utf-32-le" if piece[2:4] == b"\0\0" and piece[1] == 0 and piece[0] else "utf-16-le"
+        if odd.count(0) < len(odd) // 8 and even.count(0) * 2 > len(even):
+            return "utf-16-be"
+        if piece[:3] == b"\0\0\0" and piece[3]:
+            return "utf-32-be"
+        if piece[1:4] == b"\0\0\0" and piece[0]:
+            return "utf-32-le"
+    return "utf-8"
+
+
+def shape_of(path: Path) -> Shape:
+    """Return what a file holds, from its container and its first records.
+
+    Raises:
+        OSError: The file cannot be read.
+        ConvertError: The records cannot be read, for instance because a library is missing.
+    """
+    from tui.dataset.convert import records
+
+    found = container_of(path)
+    if found.container == "binary":
+        return found
+    votes: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+    for number, (_, record) in enumerate(records(path, found)):
+        kind, columns = fields_of(record)
+        key = (kind, tuple(sorted(columns.items())))
+        votes[key] = votes.get(key, 0) + 1
+        if number + 1 >= _ROWS_LOOKED_AT:
+            break
+    known = {key: count for key, count in votes.items() if key[0] != "unknown"}
+    if not known:
+        return found
+    kind, pairs = max(known, key=lambda key: known[key])
+    columns = dict(pairs)
+    names = {
+        "chat": "chat", "turns": f"conversations under {columns.get('turns')!r}",
+        "pair": f"{columns.get('question')!r} and {columns.get('answer')!r}",
+    }[kind]
+    return Shape(
+        found.container, found.encoding, f"{found.title}: {names}", kind, columns, found.delimiter,  # type: ignore[arg-type]  # the keys of `names`
+    )
+
+
+def fields_of(record: Any) -> tuple[str, dict[str, str]]:
+    """Return (kind of record, fields in use) as in `Shape.records` and `Shape.columns`."""
+    return _fields(record) if isinstance(record, dict) else ("unknown", {})
+
+
+def _fields(record: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    names: dict[str, str] = {}
+    for name in record:
+        names.setdefault(str(name).strip().lower(), name)
+    columns = {"system": names[name] for name in SYSTEM if name in names}
+    for name in LISTS:
+        if name in names:
+            value = record[names[name]]
+            turns = value if isinstance(value, list) else []
+            if name == "messages" and names[name] == "messages" and (not turns or all("role" in t for t in turns if isinstance(t, dict))) and isinstance(value, list):
+                return "chat", {}
+            if not turns or any(isinstance(turn, dict) and ({"role", "from"} & turn.keys()) for turn in turns):
+                return "turns", {**columns, "turns": names[name]}
+    for question, answer in PAIRS:
+        if question in names and answer in names:
+            for extra in EXTRAS.get(question, ()):
+                if extra in names:
+                    columns["extra"] = names[extra]
+            return "pair", {**columns, "question": names[question], "answer": names[answer]}
+    return "unknown", {}
