@@ -151,7 +151,7 @@ def rows() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
         for topic, answer in answers.items():
             for number, question in enumerate(QUESTIONS[topic]):
                 row = chat(question.format(product), answer)
-                (held_out if number == (fact + fact // 5) % 6 else train).append(row)
+                (held_out if number == (fact // 5 + fact % 5) % 6 else train).append(row)
             fact += 1
     order = random.Random(20261122)  # noqa: S311 - an order, not a secret
     order.shuffle(train)
