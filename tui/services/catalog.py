@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -20,7 +20,7 @@ from tui.services.errors import ModelUnavailable, NotFound
 from tui.settings import Settings
 
 if TYPE_CHECKING:
-    from tui.dataset.check import Rules
+    from tui.dataset.rules import Rules
     from tui.services.clients import Azure
 
 Status = Literal["available", "deprecated", "retired", "unknown"]
@@ -41,6 +41,11 @@ class Availability:
     """None: the catalogue does not say."""
     reason: str = ""
     """Why not, or what has to be given."""
+
+    @property
+    def label(self) -> str:
+        """`yes`, `no` or `unknown`."""
+        return {True: "yes", False: "no", None: "unknown"}[self.ok]
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,14 @@ class Model:
             return "deprecated"
         return "available" if self.tasks or self.finetune_retirement else "unknown"
 
+    def to_json(self, on: date) -> dict[str, Any]:
+        """The entry for programs, with its status on a day."""
+        document = asdict(self)
+        for key, value in document.items():
+            if isinstance(value, date):
+                document[key] = value.isoformat()
+        return {**document, "status": self.status(on)}
+
     def availability(self, engine: Engine, on: date, region: str = "") -> Availability:
         """Whether `engine` can tune it on a day, in a region where one is given."""
         said = self.engines.get(engine, Availability(None, "the catalogue does not say"))
@@ -121,6 +134,14 @@ class Catalogue:
     as_of: date
     """The day by Azure's clock when it was fetched (the sandbox's calendar can be set back)."""
 
+    def to_json(self) -> dict[str, Any]:
+        """The catalogue for programs."""
+        return {
+            "fetched": self.fetched.isoformat(),
+            "source": self.source,
+            "models": [model.to_json(self.today()) for model in self.models],
+        }
+
     def today(self) -> date:
         """The day by Azure's clock now."""
         return self.as_of + (datetime.now(UTC).date() - self.fetched.date()) if self.source != "snapshot" else _today()
@@ -137,7 +158,7 @@ def cached(settings: Settings, *, sandbox: bool = False) -> Catalogue:
         return _catalogue(document, "cache")
     except (OSError, ValueError, KeyError, TypeError):
         # No cache yet, or one written by another version: the shipped snapshot is always there.
-        return _catalogue(json.loads(resources.files("assets").joinpath(_SNAPSHOT).read_text("utf-8")), "snapshot")
+        return _shipped()
 
 
 def find(catalogue: Catalogue, name: str, version: str = "") -> Model | None:
@@ -149,3 +170,271 @@ def find(catalogue: Catalogue, name: str, version: str = "") -> Model | None:
 def _cache_file(settings: Settings, sandbox: bool) -> Path:
     cloud = "sandbox" if sandbox else settings.active_profile().cloud
     return settings.state / f"catalogue-{cloud}.json"
+
+
+
+def models(azure: Azure, *, refresh: bool = False) -> Catalogue:
+    """The catalogue: the cached one where it is a day old at most, else read from the registry.
+
+    Args:
+        azure: the connection.
+        refresh: read it anew in any case.
+
+    Raises:
+        PhiftError: the registry cannot be read.
+    """
+    known = cached(azure.settings, sandbox=azure.sandbox)
+    young = datetime.now(UTC) - known.fetched < STALE and known.today() == azure.today()
+    if known.source == "cache" and young and not refresh:
+        return known
+    registry = _registry(azure)
+    bodies = []
+    for name in _candidates():
+        try:
+            versions = list(azure.pages(f"{registry}/models/{name}/versions", api_version=_API))
+        except NotFound:
+            continue
+        if versions:
+            bodies.append({"model": name, **max(versions, key=_version_number)})
+    document = {
+        "fetched": datetime.now(UTC).isoformat(),
+        "as_of": azure.today().isoformat(),
+        "models": bodies,
+    }
+    write_private(_cache_file(azure.settings, azure.sandbox), json.dumps(document))
+    return _catalogue(document, "registry")
+
+
+def require(azure: Azure, recipe: Recipe) -> Model:
+    """The recipe's model, where its engine can tune it in its region today; asked before anything is uploaded.
+
+    Raises:
+        ModelUnavailable: retired, not offered there, or not in the catalogue; with the dates and the ways that still work.
+    """
+    catalogue = models(azure)
+    return check(catalogue, recipe, azure.today())
+
+
+def check(catalogue: Catalogue, recipe: Recipe, today: date) -> Model:
+    """The same against a catalogue at hand; see `require`."""
+    name, engine, region = recipe.model.name, recipe.model.engine, recipe.target.location
+    model = find(catalogue, name, recipe.model.version)
+    if model is None:
+        known = ", ".join(sorted(other.name for other in catalogue.models if other.status(today) == "available"))
+        raise ModelUnavailable(
+            f"The catalogue has no model {name!r}" + (f" of version {recipe.model.version}" if recipe.model.version else "") + ".",
+            code="ModelNotFound",
+            meaning="Nothing was uploaded.",
+            next_step=f"Choose one of: {known}.",
+        )
+    available = model.availability(engine, today, region)
+    if available.ok is not False:
+        return model
+    dates = ""
+    if model.status(today) == "retired" and model.finetune_retirement:
+        dates = f" Fine-tuning was deprecated on {model.finetune_deprecation} and ended on {model.finetune_retirement}."
+    raise ModelUnavailable(
+        f"{model.name} cannot be fine-tuned by the engine {engine!r}: {available.reason}.",
+        meaning=f"Nothing was uploaded.{dates}",
+        next_step=" ".join(ways(catalogue, model, engine, today, region)),
+    )
+
+
+def ways(catalogue: Catalogue, model: Model, engine: Engine, today: date, region: str) -> list[str]:
+    """What still works where `engine` does not take `model`: sentences for a person."""
+    found = []
+    if model.status(today) == "retired":
+        successor = find(catalogue, model.successor) if model.successor else None
+        if successor and successor.availability(engine, today, region).ok:
+            found.append(f"Tune its successor {successor.name}.")
+        found.append(f"Or use the engine script with weights of {model.name} that you have, in Azure or in the sandbox.")
+    elif model.regions and region not in model.regions:
+        found.append(f"Use a hub in one of: {', '.join(model.regions)}.")
+    return found or ["Choose another model or engine."]
+
+
+def today(azure: Azure) -> date:
+    """The day by Azure's clock; the sandbox's calendar can be set back."""
+    return azure.today()
+
+
+def rules(model: Model | None, engine: Engine) -> Rules:
+    """What data must satisfy for a model (None: any) and an engine, for `tui.dataset.check`."""
+    from tui.dataset.rules import Rules
+
+    context = model.context_length if model else None
+    if engine == "script":  # our trainer reads either, and has no limit of the service's
+        return Rules(context_tokens=context, max_bytes=2**63 - 1, tool_calls=False, bom="any",
+                     roles=frozenset({"system", "user", "assistant"}))  # fmt: skip
+    return Rules(context_tokens=context)
+
+
+def _candidates() -> list[str]:
+    """Names worth asking for: the registry has thousands, and its list has no metadata."""
+    return [model.name for model in _shipped().models]
+
+
+def _shipped() -> Catalogue:
+    return _catalogue(json.loads(resources.files("assets").joinpath(_SNAPSHOT).read_text("utf-8")), "snapshot")
+
+
+def _registry(azure: Azure) -> str:
+    """Address of the registry's resources, which Microsoft moves between regions and subscriptions."""
+    host = f"https://eastus.{azure.endpoints.azureml}"
+    found = azure.rest("GET", f"{host}/registrymanagement/v1.0/registries/{REGISTRY}/discovery", api_version="")
+    base = str(found["primaryRegionResourceProviderUri"]).rstrip("/")
+    return (
+        f"{base}/mferp/managementfrontend/subscriptions/{found['subscriptionId']}/resourceGroups/{found['resourceGroup']}"
+        f"/providers/Microsoft.MachineLearningServices/registries/{REGISTRY}"
+    )
+
+
+def _version_number(body: Mapping[str, Any]) -> tuple[int, str]:
+    name = str(body.get("name", ""))
+    return (int(name), name) if name.isdigit() else (-1, name)
+
+
+def _catalogue(document: Mapping[str, Any], source: Source) -> Catalogue:
+    found = tuple(_model(body) for body in document["models"])
+    return Catalogue(
+        models=tuple(sorted(found, key=lambda model: (model.archived, model.name.casefold()))),
+        fetched=datetime.fromisoformat(document["fetched"]),
+        source=source,
+        as_of=date.fromisoformat(document["as_of"]),
+    )
+
+
+class _Entry:
+    """One registry entry, whose facts may stand in any of three places."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        properties = body.get("properties") or {}
+        self.own = _lower(properties.get("properties"))
+        self.tags = _lower(properties.get("tags"))
+        system = properties.get("systemMetadata") or properties.get("system_metadata") or {}
+        if isinstance(system, str):
+            system = json.loads(system)
+        self.system = _flat(system)
+        self.archived = bool(properties.get("isArchived"))
+        self.description = str(properties.get("description") or "")
+
+    def get(self, *names: str) -> Any:
+        """The first value that one of the names has in any place; None: nowhere."""
+        for name in names:
+            key = _key(name)
+            for place in (self.system, self.tags, self.own):
+                if place.get(key) not in (None, ""):
+                    return place[key]
+        return None
+
+    def words(self, *names: str) -> tuple[str, ...]:
+        """The same as a list: a JSON list, a list in a string, or words set apart by commas or semicolons."""
+        value = self.get(*names)
+        if isinstance(value, str):
+            if value.startswith("["):
+                value = json.loads(value.replace("'", '"'))
+            else:
+                value = [word for word in value.replace(";", ",").split(",") if word.strip()]
+        return tuple(str(word).strip() for word in value or ())
+
+    def day(self, *names: str) -> date | None:
+        """The same as a date."""
+        value = self.get(*names)
+        try:
+            return date.fromisoformat(str(value)[:10]) if value else None
+        except ValueError:
+            return None
+
+
+def _key(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def _lower(place: Any) -> dict[str, Any]:
+    return {_key(str(key)): value for key, value in (place or {}).items()}
+
+
+def _flat(place: Mapping[str, Any]) -> dict[str, Any]:
+    """The leaves of nested metadata by their own names, which are unique in Microsoft's entries."""
+    found: dict[str, Any] = {}
+    for key, value in place.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value))
+        else:
+            found[_key(str(key))] = value
+    return found
+
+
+def _model(body: Mapping[str, Any]) -> Model:
+    entry = _Entry(body)
+    version = str(body.get("name") or "")
+    name = str(body.get("model") or str(body.get("id", "")).partition("/models/")[2].partition("/")[0])
+    defaults = entry.get("model_specific_defaults") or {}
+    if isinstance(defaults, str):
+        defaults = json.loads(defaults.replace("'", '"'))
+    defaults = _lower(defaults)
+    tasks = entry.words("fineTuningTasks", "finetuning-tasks", "fine-tuning-tasks")
+    options = entry.words("deploymentOptions")
+    computes = entry.words("finetuneComputes", "finetune_compute_allow_list", "finetuneRecommendedSkus", "finetune-recommended-sku")
+    regions = entry.words("maasFinetuningDeployRegions", "maas-finetuning-deploy-regions")
+    context = entry.get("textContextWindow", "context_window", "contextLength")
+    return Model(
+        name=name,
+        version=version,
+        asset_id=f"azureml://registries/{REGISTRY}/models/{name}/versions/{version}",
+        display_name=str(entry.get("displayName") or name),
+        summary=str(entry.get("summary") or entry.description.partition("\n")[0]),
+        context_length=_integer(context),
+        max_output=_integer(entry.get("maxOutputTokens")),
+        license=str(entry.get("license") or ""),
+        tasks=tasks,
+        engines=_engines(tasks, options, computes, regions),
+        regions=tuple(region.replace(" ", "").lower() for region in regions),
+        instance_types=computes,
+        learning_rate=_range(defaults, "learning_rate"),
+        batch_size=_range(defaults, "per_device_train_batch_size"),
+        epochs=_range(defaults, "num_train_epochs"),
+        finetune_deprecation=entry.day("finetuneDeprecationDate"),
+        finetune_retirement=entry.day("finetuneRetirementDate"),
+        inference_deprecation=entry.day("inferenceDeprecationDate"),
+        inference_retirement=entry.day("inferenceRetirementDate"),
+        successor=str(entry.get("successor", "suggestedReplacement", "replacementModel") or _successor(name)),
+        preview=str(entry.get("preview")).lower() == "true",
+        archived=entry.archived,
+    )
+
+
+def _engines(
+    tasks: Iterable[str], options: Iterable[str], computes: Iterable[str], regions: Iterable[str]
+) -> dict[Engine, Availability]:
+    tunable = any(task.replace("_", "-").lower() == "chat-completion" for task in tasks)
+    unknown = Availability(None, "the catalogue does not say")
+    if not tunable:
+        no = Availability(False, "the catalogue lists no chat fine-tuning for it") if tasks else unknown
+        return {"serverless": no, "managed": no, "script": Availability(True, "with its weights")}
+    serverless = unknown
+    if regions or any("maas" in option.lower() for option in options):
+        serverless = Availability(True)
+    elif options:
+        serverless = Availability(False, "the catalogue does not offer it serverless")
+    return {
+        "serverless": serverless,
+        "managed": Availability(True) if computes else unknown,
+        "script": Availability(True, "with its weights"),
+    }
+
+
+def _range(defaults: Mapping[str, Any], name: str) -> Range:
+    return Range(*(_number(defaults.get(_key(name + suffix))) for suffix in ("", "_min", "_max")))
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _integer(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)

@@ -62,12 +62,12 @@ ENDPOINTS: Mapping[Cloud, Endpoints] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: status, headers (case-insensitive) and the JSON body ({} where there is none)."""
+    """What came back: status, headers (case-insensitive), the JSON body ({} where there is none), the bytes."""
 
     status: int
     headers: Mapping[str, str]
     body: dict[str, Any] = field(default_factory=dict)
-    text: str = ""
+    content: bytes = b""
 
 
 class Azure:
@@ -133,10 +133,11 @@ class Azure:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         signed: bool = True,
+        raw: bool = False,
         report: Report | None = None,
         cancel: Cancel | None = None,
     ) -> Answer:
-        """The same as `rest`, with status and headers; `signed=False` sends no token."""
+        """The same as `rest`, with status and headers; `signed=False` sends no token, `raw=True` expects no JSON."""
         from azure.core.rest import HttpRequest
 
         url = path if path.startswith("https://") else f"{self.endpoints.arm}{path}"
@@ -148,10 +149,10 @@ class Azure:
         with translated():
             response = client.send_request(request, phift_report=report, phift_cancel=cancel)
         self._set_clock(response.headers.get("Date", ""))
-        text = response.text() if response.content else ""
+        content = response.content
         if response.status_code >= 400:
-            raise error_from(response.status_code, response.headers, text, response.reason)
-        return Answer(response.status_code, response.headers, _json(text), text)
+            raise error_from(response.status_code, response.headers, content.decode("utf-8", "replace"), response.reason)
+        return Answer(response.status_code, response.headers, {} if raw else _json(content), content)
 
     def pages(
         self, path: str, *, api_version: str, params: Mapping[str, str] | None = None, cancel: Cancel | None = None
@@ -255,16 +256,16 @@ class Azure:
             self._clock_offset = parsedate_to_datetime(stamp) - datetime.now(UTC)
 
 
-def _json(text: str) -> dict[str, Any]:
+def _json(content: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(text) if text.strip() else {}
+        body = json.loads(content) if content.strip() else {}
     except ValueError:
         raise Unreachable(
             "The answer was cut off or is not JSON.",
             code="BadAnswer",
             meaning="The connection broke in the middle, or a proxy answered in Azure's place.",
             next_step="Try again; if it happens always, look at the proxy settings.",
-            raw=redact(text[:2000]),
+            raw=redact(content[:2000].decode("utf-8", "replace")),
         ) from None
     return body if isinstance(body, dict) else {"value": body}
 

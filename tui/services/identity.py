@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.services.errors import AccessError, Cancelled, PhiftError, SignInRequired, UsageError
@@ -27,6 +27,8 @@ _CLI_SECONDS = 30
 
 # Secrets typed in this run where no keyring is usable, by profile.
 _memory: dict[str, str] = {}
+# What the process's environment held before the sandbox's variables were put there.
+_outside: dict[str, str | None] = {}
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,14 @@ class DeviceCode:
     expires: datetime
 
 
-def use_sandbox(settings: Settings, *, as_of: str | None = None) -> SandboxInfo:
+def use_sandbox(settings: Settings, *, as_of: date | None = None) -> SandboxInfo:
     """Start the sandbox where it is not running, and point this process at it.
 
     From here on every Azure client in the process talks to the sandbox and to nothing else.
 
     Args:
         settings: whose sandbox folder is used.
-        as_of: date of the sandbox's calendar, `YYYY-MM-DD`; only for a sandbox that is not yet running.
+        as_of: date of the sandbox's calendar; None: the one it has.
 
     Raises:
         AccessError: the sandbox's packages are not installed.
@@ -79,17 +81,28 @@ def use_sandbox(settings: Settings, *, as_of: str | None = None) -> SandboxInfo:
 
     try:
         info = daemon.start(settings.sandbox_folder, as_of=as_of)
-    except (OSError, RuntimeError) as error:
+    except (OSError, daemon.SandboxError) as error:
         raise PhiftError(
             f"The sandbox could not be started: {error}.",
             code="SandboxNotStarted",
             next_step=f"Look at the log in {settings.sandbox_folder}, or run `phift-tui sandbox reset`.",
         ) from None
-    # A proxy exception of the user's would let requests go past the sandbox to the real Azure.
-    for name in ("NO_PROXY", "no_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
+    wanted = daemon.env_lines(info)
+    # ALL_PROXY would win in some clients; the rest is the sandbox's own.
+    for name in (*wanted, "ALL_PROXY", "all_proxy"):
+        _outside.setdefault(name, os.environ.get(name))
         os.environ.pop(name, None)
-    os.environ.update(daemon.env_lines(info))
+    os.environ.update(wanted)
     return info
+
+
+def _leave_sandbox() -> None:
+    """Give the process back the variables that it had before `use_sandbox`."""
+    for name, value in _outside.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    _outside.clear()
 
 
 def connect(
@@ -119,6 +132,8 @@ def connect(
     if sandbox:
         use_sandbox(settings)
         profile = profile.model_copy(update={"method": "environment", "tenant": "", "cloud": "public"})
+    else:
+        _leave_sandbox()
     with translated():
         credential = _credential(settings, profile, prompt, secret)
         token = _in_thread(lambda: _token(credential, f"{ENDPOINTS[profile.cloud].arm}/.default"), cancel or Cancel())

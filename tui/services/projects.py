@@ -70,6 +70,27 @@ def _list(azure: Azure, subscription: str, kind: str, cancel: Cancel | None) -> 
     return sorted((space for space in found if space.kind == kind), key=lambda space: space.name.casefold())
 
 
+def subscription_of(azure: Azure, target: Target) -> str:
+    """The target's subscription, or the only enabled one that the identity may see.
+
+    Raises:
+        UsageError: none is given, and there is none or more than one.
+    """
+    if target.subscription:
+        return target.subscription
+    from tui.services.access import subscriptions
+
+    found = [one for one in subscriptions(azure) if one.state in ("Enabled", "Warned", "PastDue")]
+    if len(found) == 1:
+        return found[0].id
+    listed = ", ".join(f"{one.name} ({one.id})" for one in found) or "none"
+    raise UsageError(
+        f"Which subscription is meant? {azure.identity.name} sees: {listed}.",
+        code="SubscriptionNotChosen",
+        next_step="Set target.subscription in the recipe.",
+    )
+
+
 def get(azure: Azure, subscription: str, resource_group: str, name: str) -> Workspace:
     """The hub or project of that name.
 
@@ -126,14 +147,17 @@ def ensure_hub(
     report(Progress("Looking for the hub", 0, 4, "steps", target.hub))
     path = workspace_path(subscription, group, target.hub)
     existing = _existing(azure, path, API, cancel)
-    if existing and _settled(existing):
-        return _checked(_workspace(existing), "hub", target)
+    short = _short_name(subscription, group, target.hub)
     if existing:
-        return _workspace(_wait(azure, path, API, f"Creating the hub {target.hub}", report, cancel))
+        if not _settled(existing):
+            existing = _wait(azure, path, API, f"Creating the hub {target.hub}", report, cancel)
+        hub = _checked(_workspace(existing), "hub", target)
+        if target.ai_services:
+            _connect_ai_services(azure, target, path, short, journal, report, cancel)
+        return hub
     report(Progress("Resource group", 1, 4, "steps", group))
     _ensure(azure, journal, "resource-group", _group(subscription, group), _GROUP_API, {"location": target.location},
             "Resource group", report, cancel)  # fmt: skip
-    short = _short_name(subscription, group, target.hub)
     storage = f"{_group(subscription, group)}/providers/Microsoft.Storage/storageAccounts/st{short}"
     report(Progress("Storage account", 2, 4, "steps", f"st{short}"))
     _ensure(azure, journal, "storage", storage, _STORAGE_API, {
@@ -161,7 +185,7 @@ def ensure_hub(
         },
     }, "Creating the key vault", report, cancel)  # fmt: skip
     report(Progress("Hub", 4, 4, "steps", target.hub))
-    hub = _ensure(azure, journal, "hub", path, API, {
+    made = _ensure(azure, journal, "hub", path, API, {
         "location": target.location,
         "kind": "Hub",
         "sku": {"name": "Basic", "tier": "Basic"},
@@ -170,7 +194,7 @@ def ensure_hub(
     }, f"Creating the hub {target.hub}", report, cancel)  # fmt: skip
     if target.ai_services:
         _connect_ai_services(azure, target, path, short, journal, report, cancel)
-    return _workspace(hub)
+    return _workspace(made)
 
 
 def ensure_project(

@@ -1,0 +1,185 @@
+"""Cleaning up: what exists, what is billed by the hour, and removing it in the order that Azure asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from tui.services import costs, deployments, jobs, projects
+from tui.services.errors import PhiftError
+from tui.services.jobs import parse_time
+from tui.services.progress import Cancel, Progress, Report
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
+    from tui.services.projects import Workspace
+
+Kind = Literal["endpoint", "model", "job", "data", "project", "hub"]
+_API = "2024-10-01"
+# Azure refuses to delete a model that is deployed and a hub that has projects.
+_ORDER: tuple[Kind, ...] = ("endpoint", "job", "model", "data", "project", "hub")
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that exists in Azure."""
+
+    kind: Kind
+    id: str
+    """Resource id."""
+    name: str
+    billable: bool
+    """Whether it costs while it only stands there."""
+    hourly: costs.Price | None
+    """Its price an hour; None: not known, or nothing."""
+    created: datetime | None
+    reason_kept: str = ""
+    """Why it cannot be removed now; empty: it can."""
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The item for programs."""
+        return {
+            **{name: getattr(self, name) for name in ("kind", "id", "name", "billable", "reason_kept", "detail")},
+            "hourly": self.hourly.amount if self.hourly else None,
+            "created": self.created.isoformat() if self.created else None,
+        }
+
+    def line(self) -> str:
+        """The item in one line for a person."""
+        parts = [f"{self.kind} {self.name}"]
+        if self.billable:
+            rate = f"{self.hourly.amount:.2f} {self.hourly.currency} an hour" if self.hourly else "price not known"
+            parts.append(f"is billed: {rate}")
+        if self.detail:
+            parts.append(self.detail)
+        if self.reason_kept:
+            parts.append(f"kept: {self.reason_kept}")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of removing an item."""
+
+    item: Item
+    removed: bool
+    error: PhiftError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome for programs."""
+        return {
+            "kind": self.item.kind,
+            "name": self.item.name,
+            "removed": self.removed,
+            "error": self.error.to_json() if self.error else None,
+        }
+
+    def line(self) -> str:
+        """The outcome in one line for a person."""
+        what = f"{self.item.kind} {self.item.name}"
+        return f"{what} removed" if self.error is None else f"{what} not removed: {self.error.message}"
+
+
+def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
+    """Everything of a project and its hub that this program can make, billable things first.
+
+    Args:
+        azure: the connection.
+        workspace: the project.
+    """
+    endpoints = deployments.listing(azure, workspace)
+    prices = costs.prices(azure, workspace.location, azure.settings) if endpoints else None
+    all_jobs = jobs.listing(azure, workspace)
+    models_of = {job.output_model: job.model for job in all_jobs if job.output_model}
+    found = []
+    for endpoint in endpoints:
+        base = models_of.get(endpoint.model_name, "")
+        price = prices.of(base, "hosting") if prices and base else None
+        found.append(Item("endpoint", endpoint.id, endpoint.name, True, price, endpoint.created, detail=endpoint.state))
+    for job in all_jobs:
+        kept = "" if job.terminal else f"it is {job.status}; cancel it first"
+        found.append(
+            Item("job", f"{workspace.id}/jobs/{job.name}", job.name, not job.terminal, None, job.created, kept, job.status)
+        )
+    found += _assets(azure, workspace, "models", "model", {endpoint.model_name: endpoint for endpoint in endpoints})
+    found += _assets(azure, workspace, "data", "data", {})
+    found += _spaces(azure, workspace)
+    return sorted(found, key=lambda item: (not item.billable, _ORDER.index(item.kind), item.name.casefold()))
+
+
+def _assets(
+    azure: Azure, workspace: Workspace, folder: str, kind: Kind, deployed: dict[str, deployments.Endpoint]
+) -> list[Item]:
+    found = []
+    for container in azure.pages(f"{workspace.id}/{folder}", api_version=_API):
+        name = str(container.get("name") or str(container.get("id", "")).rpartition("/")[2])
+        path = f"{workspace.id}/{folder}/{name}"
+        for version in azure.pages(f"{path}/versions", api_version=_API):
+            label = str(version.get("name") or str(version.get("id", "")).rpartition("/")[2])
+            kept = f"it is served by {deployed[name].name}" if name in deployed else ""
+            created = parse_time((version.get("systemData") or {}).get("createdAt"))
+            found.append(Item(kind, f"{path}/versions/{label}", f"{name}:{label}", False, None, created, kept))
+    return found
+
+
+def _spaces(azure: Azure, workspace: Workspace) -> list[Item]:
+    found = [Item("project", workspace.id, workspace.name, False, None, None)]
+    if not workspace.hub_id:
+        return found
+    siblings = [
+        project.name
+        for project in projects.projects(azure, workspace.subscription, workspace.hub_id)
+        if project.id.casefold() != workspace.id.casefold()
+    ]
+    kept = f"it has other projects: {', '.join(siblings)}" if siblings else ""
+    # Its storage and key vault cost a little each month; Microsoft's list has their price by use, not by the hour.
+    found.append(Item("hub", workspace.hub_id, workspace.hub_id.rpartition("/")[2], False, None, None, kept))
+    return found
+
+
+def remove(
+    azure: Azure,
+    items: Sequence[Item],
+    *,
+    report: Report | None = None,
+    cancel: Cancel | None = None,
+) -> list[Outcome]:
+    """Remove items in the order that Azure asks for: endpoint, job, model, data, project, hub.
+
+    One that cannot be removed does not stop the others. An item's `reason_kept` that another removal of the same call takes away
+    does not count.
+
+    Returns:
+        What came of each, in the order in which they were removed.
+
+    Raises:
+        Cancelled: cancelled between two items.
+    """
+    cancel = cancel or Cancel()
+    outcomes = []
+    ordered = sorted(items, key=lambda item: _ORDER.index(item.kind))
+    for number, item in enumerate(ordered):
+        cancel.check()
+        if report:
+            report(Progress(f"Removing the {item.kind} {item.name}", number, len(ordered), "items"))
+        try:
+            _remove(azure, item, report, cancel)
+            outcomes.append(Outcome(replace(item, reason_kept=""), True))
+        except PhiftError as error:
+            cancel.check()
+            outcomes.append(Outcome(item, False, error))
+    return outcomes
+
+
+
+def _remove(azure: Azure, item: Item, report: Report | None, cancel: Cancel) -> None:
+    version = jobs.API if item.kind == "job" else _API
+    deployments.remove(
+        azure, item.id, api_version=version, stage=f"Removing {item.name}", report=report, cancel=cancel
+    )
+    container = item.id.rpartition("/versions/")[0]
+    if item.kind in ("model", "data") and not any(azure.pages(f"{container}/versions", api_version=_API)):
+        deployments.remove(azure, container, stage=f"Removing {item.name}", report=report, cancel=cancel)

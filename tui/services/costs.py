@@ -1,0 +1,358 @@
+"""Money: prices from Microsoft's retail price list, an estimate before anything is billed, and the budget.
+
+An amount that is not known is said to be unknown; it is never taken for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tui.recipe import Recipe, write_private
+from tui.services.errors import BudgetExceeded, PhiftError
+from tui.settings import Settings
+
+if TYPE_CHECKING:
+    from tui.dataset.describe import Stats
+    from tui.services.catalog import Model
+    from tui.services.clients import Azure
+
+_URL = "https://prices.azure.com/api/retail/prices"
+_API = "2023-01-01-preview"
+_SNAPSHOT = "prices/retail.json"
+_STALE = timedelta(days=1)
+
+Purpose = Literal["training", "hosting", "input", "output"]
+
+# Words that tell a meter's purpose. Microsoft documents no scheme; "Phi-4-Input Tokens" is its published style.
+_WORDS: dict[Purpose, re.Pattern[str]] = {
+    "training": re.compile(r"(?i)\b(training|train|fine-?tun(?:e|ing)|ft)\b(?!.*\b(hosting|hosted|input|output|inp|outp)\b)"),
+    "hosting": re.compile(r"(?i)\b(hosting|hosted|host)\b"),
+    "input": re.compile(r"(?i)\b(input|inp)\b"),
+    "output": re.compile(r"(?i)\b(output|outp|opt)\b"),
+}  # fmt: skip
+_TUNED = re.compile(r"(?i)\b(ft|fine-?tuned?)\b")
+_UNITS = {"1": 1, "1K": 1_000, "1M": 1_000_000, "1 Hour": 1, "100": 100, "10K": 10_000}
+
+
+@dataclass(frozen=True)
+class Price:
+    """One line of the price list."""
+
+    meter: str
+    unit: str
+    """`1K`, `1M` (tokens), `1 Hour`, …"""
+    amount: float
+    """Price of one unit, in `currency`."""
+    currency: str
+    region: str
+    source: Literal["retail api", "snapshot"]
+    date: date
+    """When it was read from Microsoft's list."""
+    product: str = ""
+    service: str = ""
+    sku: str = ""
+
+    @property
+    def each(self) -> float | None:
+        """Price of one token, or of one hour; None for a unit not known here."""
+        size = _UNITS.get(self.unit)
+        return self.amount / size if size else None
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The price list of one region."""
+
+    items: tuple[Price, ...]
+    region: str
+    source: Literal["retail api", "cache", "snapshot"]
+    date: date
+    """When it was read from Microsoft's list."""
+
+    def of(self, model: str, purpose: Purpose) -> Price | None:
+        """The price for a model and a purpose; None where the list has none that can be told."""
+        wanted = _WORDS[purpose]
+        matches = [
+            price
+            for price in self.items
+            if _about(price, model) and wanted.search(_words(price)) and price.each is not None
+        ]
+        if purpose in ("input", "output"):  # plain inference, unless only the tuned model's is listed
+            matches = [price for price in matches if not _TUNED.search(_words(price))] or matches
+        return min(matches, key=lambda price: len(price.meter), default=None)
+
+    def of_instance(self, instance_type: str) -> Price | None:
+        """The hourly pay-as-you-go price of a virtual machine size, Linux; None where the list has none."""
+        name = instance_type.removeprefix("Standard_").replace("_", " ").casefold()
+        return next(
+            (
+                price
+                for price in self.items
+                if price.service == "Virtual Machines"
+                and price.sku.casefold() == name
+                and "windows" not in price.product.casefold()
+            ),
+            None,
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of an estimate."""
+
+    label: str
+    low: float | None
+    """None: not known."""
+    high: float | None
+    basis: str
+    """How it was reckoned, for a person."""
+    known: bool
+    once: bool = True
+    """False: a rate (an hour, a month), not part of the total."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to cost."""
+
+    items: tuple[Line, ...]
+    total_low: float
+    """Sum of the known amounts that fall due once."""
+    total_high: float
+    currency: str
+    unknown: tuple[str, ...]
+    """Labels of the lines whose amount is not known; the total is without them."""
+    hourly: float | None
+    """Hosting of the deployed model an hour, from deployment until deletion; None: not known."""
+    source: str
+    """Where the prices come from, and of which day."""
+    note: str = ""
+    """`sandbox: nothing is billed`, or empty."""
+
+    def lines(self) -> list[str]:
+        """The estimate for a person."""
+        shown = [f"{line.label}: {_amount(line, self.currency)} ({line.basis})" for line in self.items]
+        total = f"{self.total_low:,.2f}"
+        if f"{self.total_high:,.2f}" != total:
+            total += f" to {self.total_high:,.2f}"
+        missing = [line.label for line in self.items if line.once and not line.known]
+        shown.append(
+            f"Total before deployment: unknown, as {', '.join(missing).lower()} is" if missing
+            else f"Total before deployment: {total} {self.currency} (estimate)"
+        )
+        shown.append(f"Prices: {self.source}")
+        return [*shown, f"In the {self.note}"] if self.note else shown
+
+    def to_json(self) -> dict[str, Any]:
+        """The estimate for programs."""
+        return {
+            "currency": self.currency,
+            "low": self.total_low,
+            "high": self.total_high,
+            "hourly": self.hourly,
+            "unknown": list(self.unknown),
+            "source": self.source,
+            "note": self.note,
+            "lines": [
+                {"label": line.label, "low": line.low, "high": line.high, "basis": line.basis, "once": line.once}
+                for line in self.items
+            ],
+        }
+
+
+def _amount(line: Line, currency: str) -> str:
+    if line.low is None or line.high is None:
+        return "unknown"
+    low, high = f"{line.low:,.2f}", f"{line.high:,.2f}"
+    return f"{low if low == high else f'{low} to {high}'} {currency}"
+
+
+def _words(price: Price) -> str:
+    return re.sub(r"[-_]", " ", f"{price.meter} {price.sku}")
+
+
+def _about(price: Price, model: str) -> bool:
+    """Whether a meter is of exactly this model: "Phi-4" is not about "Phi-4-mini"."""
+    names = re.sub(r"[^a-z0-9.]+", " ", f"{price.meter} {price.sku}".casefold()).split()
+    wanted = re.sub(r"[^a-z0-9.]+", " ", re.sub(r"(?i)-instruct$", "", model).casefold()).split()
+    variants = {"mini", "multimodal", "reasoning", "medium", "small", "moe", "vision", "silica", "128k", "4k", "8k"}
+    return all(word in names for word in wanted) and not (variants & set(names)) - set(wanted)
+
+
+def prices(azure: Azure | None, region: str, settings: Settings) -> Prices:
+    """The price list of a region: from Microsoft where it is a day old or more, else the one read last.
+
+    With no connection (`azure` None, or no answer) the last one read, or the one shipped with the program.
+    """
+    sandbox = azure is not None and azure.sandbox
+    file = settings.state / f"prices-{'sandbox' if sandbox else 'azure'}-{_safe(region)}.json"
+    known = _read(file, region)
+    if azure is None or (known and datetime.now(UTC).date() - known.date < _STALE):
+        return known or _shipped(region)
+    try:
+        items = [*_fetch(azure, f"contains(productName, 'Phi') and armRegionName eq '{region}'")]
+    except PhiftError:
+        # The list is public and may be blocked by a proxy that lets Azure through: an older list with its date is of more use
+        # than none.
+        return known or _shipped(region)
+    document = {"date": datetime.now(UTC).date().isoformat(), "Items": items}
+    write_private(file, json.dumps(document))
+    return Prices(_prices(items, region, "retail api", document["date"]), region, "retail api", datetime.now(UTC).date())
+
+
+def _safe(region: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", region.lower())
+
+
+def _fetch(azure: Azure, condition: str) -> list[dict[str, Any]]:
+    answer = azure.send(
+        "GET", _URL, api_version=_API, params={"currencyCode": "'USD'", "$filter": condition}, signed=False
+    ).body
+    items = list(answer.get("Items") or [])
+    while answer.get("NextPageLink"):
+        answer = azure.send("GET", answer["NextPageLink"], signed=False).body
+        items += answer.get("Items") or []
+    return items
+
+
+def _read(file: Path, region: str) -> Prices | None:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        day = date.fromisoformat(document["date"])
+        return Prices(_prices(document["Items"], region, "retail api", document["date"]), region, "cache", day)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # never read, or written by another version
+
+
+def _shipped(region: str) -> Prices:
+    document = json.loads(resources.files("assets").joinpath(_SNAPSHOT).read_text("utf-8"))
+    items = [item for item in document["Items"] if item.get("armRegionName") == region]
+    return Prices(
+        _prices(items, region, "snapshot", document["date"]), region, "snapshot", date.fromisoformat(document["date"])
+    )
+
+
+def _prices(
+    items: list[dict[str, Any]], region: str, source: Literal["retail api", "snapshot"], day: str
+) -> tuple[Price, ...]:
+    return tuple(
+        Price(
+            meter=str(item.get("meterName", "")),
+            unit=str(item.get("unitOfMeasure", "")),
+            amount=float(item["retailPrice"]),
+            currency=str(item.get("currencyCode", "USD")),
+            region=str(item.get("armRegionName", region)),
+            source=source,
+            date=date.fromisoformat(day),
+            product=str(item.get("productName", "")),
+            service=str(item.get("serviceName", "")),
+            sku=str(item.get("skuName", "")),
+        )
+        for item in items
+        if item.get("type", "Consumption") == "Consumption" and item.get("retailPrice") is not None
+    )
+
+
+def estimate(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices, *, sandbox: bool = False) -> Estimate:
+    """What the recipe's run is expected to cost.
+
+    Args:
+        recipe: the choices.
+        model: the catalogue's entry.
+        stats: tokens of the training rows (after the split); None: not counted yet.
+        prices: the price list of the target's region.
+        sandbox: whether it runs in the sandbox, where nothing is billed.
+    """
+    hosting = prices.of(model.name, "hosting")
+    lines = [_training(recipe, model, stats, prices)]
+    if recipe.model.engine == "serverless":
+        lines.append(_rate("Hosting of the deployed model", hosting, "an hour from deployment until it is deleted"))
+        lines.append(_rate("Input", prices.of(model.name, "input"), "for a million tokens"))
+        lines.append(_rate("Output", prices.of(model.name, "output"), "for a million tokens"))
+        if recipe.deployment.content_safety:
+            lines.append(
+                Line("Content safety", None, None, "billed by Azure AI Content Safety for each request", False, once=False)
+            )
+    once = [line for line in lines if line.once]
+    return Estimate(
+        items=tuple(lines),
+        total_low=sum(line.low or 0.0 for line in once if line.known),
+        total_high=sum(line.high or 0.0 for line in once if line.known),
+        currency=prices.items[0].currency if prices.items else "USD",
+        unknown=tuple(line.label for line in lines if not line.known),
+        hourly=hosting.each if hosting else None,
+        source=f"Microsoft's retail price list for {prices.region}, {prices.date}"
+        + (", as shipped with the program" if prices.source == "snapshot" else ""),
+        note="sandbox: nothing is billed" if sandbox else "",
+    )
+
+
+def _rate(label: str, price: Price | None, per: str) -> Line:
+    if price is None or price.each is None:
+        return Line(label, None, None, "no price in Microsoft's list", False, once=False)
+    amount = price.each * (1_000_000 if "million" in per else 1)
+    return Line(label, amount, amount, f"{per} ({price.meter})", True, once=False)
+
+
+def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices) -> Line:
+    label, epochs = "Training", recipe.hyperparameters.epochs
+    if recipe.model.engine != "serverless":
+        instance = recipe.model.instance_type or (model.instance_types[0] if model.instance_types else "")
+        price = prices.of_instance(instance) if instance else None
+        rate = f"{price.amount:.2f} {price.currency} an hour" if price else "a price not known here"
+        return Line(
+            label, None, None, f"{recipe.model.instance_count} × {instance or 'GPU size not chosen'} at {rate}, for a time "
+            "that is not known before the run", False,
+        )  # fmt: skip
+    price = prices.of(model.name, "training")
+    if price is None or price.each is None:
+        return Line(label, None, None, "no fine-tuning price for this model in Microsoft's list", False)
+    if stats is None:
+        return Line(label, None, None, "the tokens are not counted yet", False)
+    tokens = stats.billable_tokens(epochs)
+    error = stats.tokens_error if stats.tokens_are_estimate else 0.0
+    amount = tokens * price.each
+    counted = f"about {tokens:,}" if stats.tokens_are_estimate else f"{tokens:,}"
+    return Line(
+        label, amount * (1 - error), amount * (1 + error),
+        f"{counted} tokens ({stats.tokens_total:,} × {epochs} epochs) at {price.amount:g} {price.currency} for {price.unit}",
+        True,
+    )  # fmt: skip
+
+
+def check_budget(estimate: Estimate, recipe: Recipe, settings: Settings) -> str:
+    """Compare an estimate with the budget of the recipe and of the settings; the lower counts.
+
+    Returns:
+        A warning where the estimate comes near it, else an empty text.
+
+    Raises:
+        BudgetExceeded: the highest estimate is over it, or the training has no known price while there is one.
+    """
+    limits = [limit for limit in (recipe.budget.limit, settings.budget) if limit is not None]
+    if not limits:
+        return ""
+    limit = min(limits)
+    if any(line.once and not line.known for line in estimate.items):
+        raise BudgetExceeded(
+            f"There is a budget of {limit:.2f} {estimate.currency}, and the price of the training is not known.",
+            code="PriceUnknown",
+            meaning="Nothing was submitted.",
+            next_step="Look up the price, and take the budget out of the recipe or settings for this run.",
+        )
+    if estimate.total_high > limit:
+        raise BudgetExceeded(
+            f"The run may cost {estimate.total_high:.2f} {estimate.currency}; the budget is {limit:.2f}.",
+            meaning="Nothing was submitted.",
+            next_step="Fewer epochs or rows cost less; or raise the budget in the recipe or settings.",
+        )
+    share = estimate.total_high / limit
+    if share >= settings.budget_warning:
+        return f"The run may cost {estimate.total_high:.2f} {estimate.currency}, {share:.0%} of the budget."
+    return ""

@@ -1,0 +1,180 @@
+"""The bridge to the data desk: a recipe's files checked by its model's rules, and split into what will be uploaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui.recipe import Recipe
+from tui.services.catalog import Model, rules
+from tui.services.errors import Cancelled, DataRefused, UsageError
+from tui.services.progress import Cancel, Progress
+from tui.services.progress import Report as Tell
+
+if TYPE_CHECKING:
+    from tui.dataset.describe import Stats
+    from tui.dataset.report import Report
+    from tui.dataset.split import Split
+
+# A stratified split keeps the share of long rows to about this.
+_SPLIT_ERROR = 0.02
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The files that will be uploaded."""
+
+    train: Path
+    validation: Path | None
+    report: Report
+    """Of the file as it was given."""
+    train_rows: int
+    validation_rows: int
+    split: Split | None
+    stats: Stats
+    """Of the training rows alone."""
+
+
+def readable(path: Path) -> None:
+    """Make sure that a file can be read and holds something.
+
+    Raises:
+        UsageError: it does not exist, is a folder, is empty, or may not be read.
+    """
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder.", code="NotAFile", next_step="Name a chat JSONL file.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise UsageError(f"{path} is empty.", code="EmptyFile", next_step="Name a file with chat rows.")
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path} does not exist.", code="FileNotFound", next_step="Look at the path; it is relative to the recipe."
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", code="FileUnreadable") from None
+
+
+def prepare(
+    recipe: Recipe,
+    base: Path,
+    folder: Path,
+    model: Model | None,
+    *,
+    report: Tell | None = None,
+    cancel: Cancel | None = None,
+    tokenizer: Path | None = None,
+) -> Prepared:
+    """Check the recipe's data and split it where the recipe says so.
+
+    Args:
+        recipe: the choices.
+        base: folder that relative paths are taken from.
+        folder: where the two parts of a split are written.
+        model: the catalogue's entry of the model; None: no model's limits.
+        report: told of bytes checked.
+        cancel: stops the check.
+        tokenizer: the model's `tokenizer.json`, for exact token counts.
+
+    Raises:
+        UsageError: no file is named, or it cannot be read.
+        DataRefused: the data has errors; `raw` is the report as JSON.
+        Cancelled: cancelled.
+    """
+    if not recipe.data.train:
+        raise UsageError("The recipe names no training file.", next_step="Set data.train.")
+    source = recipe.data_path(base)
+    readable(source)
+    apart: Path | None = None
+    if recipe.validation.mode == "file":
+        apart = base / Path(recipe.validation.path).expanduser()
+        readable(apart)
+    found = _check(source, apart, recipe, model, report, cancel or Cancel(), tokenizer)
+    if not found.ok:
+        raise _refused(source, found)
+    if recipe.validation.mode != "split":
+        return Prepared(source, apart, found, found.rows, _rows(apart), None, found.stats)
+    from tui.dataset.split import SplitError, split
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    train, validation = folder / "train.jsonl", folder / "validation.jsonl"
+    try:
+        parts = split(source, recipe.validation.share, recipe.validation.seed, train, validation, progress=_told(report))
+    except SplitError as error:
+        raise DataRefused(
+            f"{source.name} cannot be split: {error}.",
+            code="CannotSplit",
+            next_step="Give more rows, a validation file, or choose no validation.",
+        ) from None
+    except OSError as error:
+        raise UsageError(f"The split cannot be written to {folder}: {error.strerror or error}.") from None
+    share = parts.train_rows / max(parts.train_rows + parts.validation_rows, 1)
+    stats = replace(
+        found.stats,
+        rows=parts.train_rows,
+        tokens_total=round(found.stats.tokens_total * share),
+        tokens_assistant=round(found.stats.tokens_assistant * share),
+        tokens_are_estimate=True,
+        tokens_error=found.stats.tokens_error + _SPLIT_ERROR,
+    )
+    return Prepared(train, validation, found, parts.train_rows, parts.validation_rows, parts, stats)
+
+
+def _check(
+    source: Path,
+    validation: Path | None,
+    recipe: Recipe,
+    model: Model | None,
+    report: Tell | None,
+    cancel: Cancel,
+    tokenizer: Path | None,
+) -> Report:
+    from tui.dataset import check
+
+    def progress(done: int, total: int) -> None:
+        if report:
+            report(Progress("Checking the data", done, total, "bytes", source.name))
+
+    try:
+        return check.check(
+            source,
+            validation=validation,
+            rules=rules(model, recipe.model.engine),
+            tokenizer=tokenizer,
+            progress=progress,
+            cancelled=lambda: cancel.is_set,
+        )
+    except check.Cancelled:
+        raise Cancelled("The check was stopped.") from None
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror or error}.") from None
+
+
+def _told(report: Tell | None) -> Callable[[int, int], None] | None:
+    if report is None:
+        return None
+    tell = report
+    return lambda done, total: tell(Progress("Splitting the data", done, total, "rows"))
+
+
+def _rows(path: Path | None) -> int:
+    if path is None:
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip())
+
+
+def _refused(source: Path, found: Report) -> DataRefused:
+    count = sum(group.count for group in found.errors)
+    first = found.errors[0]
+    where = f"line {first.first[0].line}" if first.first and first.first[0].line else "the file"
+    return DataRefused(
+        f"{source.name} has {count:,} {'error' if count == 1 else 'errors'}.",
+        meaning="; ".join(f"{group.title} ({group.code}, {group.count:,} times)" for group in found.errors[:5])
+        + f". The first is at {where}. Nothing was uploaded.",
+        next_step=f"See all of them with `phift-tui check {source}`, mend what can be mended with `--fix OUT.jsonl`.",
+        raw=json.dumps(found.to_json(), ensure_ascii=False),
+    )

@@ -1,0 +1,404 @@
+"""Endpoints: deploying a tuned model, keys, listing, deleting; ready means that a chat was answered.
+
+Serverless endpoints are made by plain resource manager calls, because the SDK cannot set content safety or the authentication mode
+and its key regeneration fails.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import SecretStr
+
+from tui.services import chat, costs
+from tui.services.answers import error_in
+from tui.services.clients import load_sdk, translated, wait_until
+from tui.services.errors import Conflict, NotFound, PhiftError, ServiceError, SignInRequired, Throttled, UsageError
+from tui.services.jobs import Job, parse_time
+from tui.services.journal import Journal
+from tui.services.progress import Cancel, Progress, Report
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
+    from tui.services.projects import Workspace
+
+API = "2024-10-01"
+_READY_SECONDS = 1800.0
+_FIRST_ANSWER_SECONDS = 600.0
+
+Kind = Literal["serverless", "online"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A deployed model."""
+
+    name: str
+    kind: Kind
+    model: str
+    """Id of the model behind it."""
+    uri: str
+    state: str
+    """`Creating`, `Online`, `Suspended`, `Deleting`, `CreationFailed`, …"""
+    content_safety: bool | None
+    """None: not known."""
+    created: datetime | None
+    location: str
+    hourly: costs.Price | None = None
+    """Price of an hour of hosting; None: not known."""
+    id: str = ""
+    """Resource id."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The endpoint for programs; without its keys."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "model": self.model,
+            "uri": self.uri,
+            "state": self.state,
+            "content_safety": self.content_safety,
+            "created": self.created.isoformat() if self.created else None,
+            "location": self.location,
+            "hourly": self.hourly.amount if self.hourly else None,
+        }
+
+    @property
+    def ready(self) -> bool:
+        """Whether Azure says that it serves."""
+        return self.state in ("Online", "Succeeded")
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model behind it."""
+        found = re.search(r"/models/([^/]+)", self.model)
+        return found[1] if found else self.model
+
+
+class Keys(NamedTuple):
+    """The keys of an endpoint; either opens it."""
+
+    primary: SecretStr
+    secondary: SecretStr
+
+
+def default_name(model: str) -> str:
+    """A name for the endpoint of a model: letters, digits and hyphens, a letter first, at most 52."""
+    made = re.sub(r"[^A-Za-z0-9-]+", "-", model).strip("-")
+    made = made if made[:1].isalpha() else f"ep-{made}"
+    return made[:52].rstrip("-")
+
+
+def model_id(workspace: Workspace, job: Job) -> str:
+    """The id under which a job's tuned model is deployed.
+
+    Raises:
+        UsageError: the job has registered no model.
+    """
+    if not job.succeeded or not job.output_model:
+        raise UsageError(
+            f"{job.name} is {job.status} and has no tuned model to deploy.", next_step="Wait until the job has completed."
+        )
+    return (
+        f"azureml://locations/{workspace.location}/workspaces/{workspace.workspace_id}"
+        f"/models/{job.output_model}/versions/{job.output_version or '1'}"
+    )
+
+
+def deploy(
+    azure: Azure,
+    workspace: Workspace,
+    model: str | Job,
+    name: str,
+    *,
+    content_safety: bool = True,
+    instance_type: str = "",
+    journal: Journal,
+    report: Report | None = None,
+    cancel: Cancel | None = None,
+) -> Endpoint:
+    """Serve a tuned model and wait until it has really answered.
+
+    A model tuned serverless is served serverless; one of the other engines on a managed online endpoint.
+
+    Args:
+        azure: the connection.
+        workspace: the project.
+        model: the model's id, or the job that tuned it.
+        name: name of the endpoint, such as `default_name` makes.
+        content_safety: whether Azure AI Content Safety looks at prompts and answers.
+        instance_type: virtual machine size of a managed online endpoint.
+        journal: where the intent and the outcome are noted.
+        report: told of the stages.
+        cancel: stops the waiting; the endpoint goes on being made, and is billed when it serves.
+
+    Raises:
+        Conflict: the name is taken by an endpoint of another model, or the model is deployed already.
+        PhiftError: Azure refused, or it does not answer after the time that Azure allows.
+    """
+    report = report or _silent
+    if isinstance(model, Job) and model.engine != "serverless":
+        return _deploy_online(azure, workspace, model, name, instance_type, journal, report, cancel)
+    wanted = model_id(workspace, model) if isinstance(model, Job) else model
+    path = f"{workspace.id}/serverlessEndpoints/{name}"
+    existing = _existing(azure, path)
+    if existing and existing.model.casefold() != wanted.casefold():
+        raise Conflict(
+            f"The endpoint {name} exists and serves {existing.model_name}.",
+            code="NameTaken",
+            next_step="Choose another name, or delete that endpoint first.",
+        )
+    stage = f"Creating the endpoint {name}"
+    if not existing or existing.state in ("CreationFailed", "Failed"):
+        report(Progress(stage))
+        body = {
+            "location": workspace.location,
+            "sku": {"name": "Consumption"},
+            "tags": {},
+            "properties": {
+                "authMode": "Key",
+                "modelSettings": {"modelId": wanted},
+                "contentSafety": {"contentSafetyStatus": "Enabled" if content_safety else "Disabled"},
+            },
+        }
+        with journal.intent("endpoint", name, workspace.id, path, API, model=wanted):
+            answer = azure.send("PUT", path, api_version=API, body=body, report=report, cancel=cancel)
+            azure.poll(answer, resource=path, api_version=API, stage=stage, report=report, cancel=cancel)
+    return wait_ready(azure, workspace, name, report=report, cancel=cancel)
+
+
+def wait_ready(
+    azure: Azure, workspace: Workspace, name: str, *, report: Report | None = None, cancel: Cancel | None = None
+) -> Endpoint:
+    """Wait until an endpoint is online and a first chat is answered: "Succeeded" comes before it serves.
+
+    Raises:
+        PhiftError: its creation failed, or it does not answer in time.
+    """
+    endpoint = get(azure, workspace, name)
+
+    def online() -> bool:
+        nonlocal endpoint
+        endpoint = get(azure, workspace, name)
+        if endpoint.state in ("CreationFailed", "Failed", "Suspended"):
+            raise ServiceError(f"The endpoint {name} ended as {endpoint.state}.", code=endpoint.state)
+        return endpoint.ready
+
+    stage = f"Waiting for {name} to come online"
+    if not wait_until(online, stage=stage, seconds=_READY_SECONDS, every=2.0, report=report, cancel=cancel):
+        raise _not_ready(name, endpoint.state)
+    secret = keys(azure, workspace, name).primary
+    last: PhiftError | None = None
+
+    def answers() -> bool:
+        nonlocal last
+        try:
+            chat.complete(endpoint.uri, secret, [{"role": "user", "content": "Hello"}], max_tokens=1, cancel=cancel)
+        except (NotFound, SignInRequired, ServiceError, Throttled) as error:
+            if error.code == "content_filter":
+                return True
+            last = error
+            return False
+        return True
+
+    stage = f"Waiting for the first answer of {name}"
+    if not wait_until(answers, stage=stage, seconds=_FIRST_ANSWER_SECONDS, every=1.0, report=report, cancel=cancel):
+        raise last or _not_ready(name, endpoint.state)
+    return endpoint
+
+
+def _not_ready(name: str, state: str) -> ServiceError:
+    return ServiceError(
+        f"The endpoint {name} is still {state}.",
+        code="DeploymentNotReady",
+        meaning="It may already be billed.",
+        next_step=f"Look again later with `phift-tui deployments list`, or delete it: `phift-tui deployments delete {name}`.",
+    )
+
+
+def _silent(progress: Progress) -> None:
+    """Reports go nowhere."""
+
+
+def _existing(azure: Azure, path: str) -> Endpoint | None:
+    try:
+        return _serverless(azure.rest("GET", path, api_version=API))
+    except NotFound:
+        return None
+
+
+def listing(azure: Azure, workspace: Workspace) -> list[Endpoint]:
+    """The project's endpoints of both kinds, by name, with their price an hour where it is known."""
+    found = [_serverless(item) for item in azure.pages(f"{workspace.id}/serverlessEndpoints", api_version=API)]
+    found += [_online(item) for item in azure.pages(f"{workspace.id}/onlineEndpoints", api_version=API)]
+    return sorted(found, key=lambda endpoint: endpoint.name.casefold())
+
+
+def get(azure: Azure, workspace: Workspace, name: str) -> Endpoint:
+    """The endpoint of that name, serverless or online.
+
+    Raises:
+        NotFound: there is none.
+    """
+    try:
+        return _serverless(azure.rest("GET", f"{workspace.id}/serverlessEndpoints/{name}", api_version=API))
+    except NotFound as first:
+        try:
+            return _online(azure.rest("GET", f"{workspace.id}/onlineEndpoints/{name}", api_version=API))
+        except NotFound:
+            raise first from None
+
+
+def keys(azure: Azure, workspace: Workspace, name: str) -> Keys:
+    """The endpoint's keys; they are not written anywhere."""
+    return _keys(azure, _path(azure, workspace, name))
+
+
+def _keys(azure: Azure, path: str) -> Keys:
+    body = azure.rest("POST", f"{path}/listKeys", api_version=API)
+    return Keys(SecretStr(str(body.get("primaryKey") or "")), SecretStr(str(body.get("secondaryKey") or "")))
+
+
+def regenerate(
+    azure: Azure,
+    workspace: Workspace,
+    name: str,
+    which: Literal["primary", "secondary"] = "primary",
+    *,
+    cancel: Cancel | None = None,
+) -> Keys:
+    """Replace a key, the old one of which stops working; returns the keys as they are then."""
+    path = _path(azure, workspace, name)
+    body = {"keyType": which.capitalize()}
+    answer = azure.send("POST", f"{path}/regenerateKeys", api_version=API, body=body, cancel=cancel)
+    if answer.status == 202:
+        azure.poll(answer, resource=path, api_version=API, cancel=cancel)
+    return _keys(azure, path)
+
+
+def delete(
+    azure: Azure, workspace: Workspace, name: str, *, report: Report | None = None, cancel: Cancel | None = None
+) -> None:
+    """Delete an endpoint and wait until it is gone; one that is gone already is no error."""
+    try:
+        path = _path(azure, workspace, name)
+    except NotFound:
+        return
+    remove(azure, path, stage=f"Deleting the endpoint {name}", report=report, cancel=cancel)
+
+
+def remove(
+    azure: Azure,
+    path: str,
+    *,
+    api_version: str = API,
+    stage: str,
+    report: Report | None = None,
+    cancel: Cancel | None = None,
+) -> None:
+    """Delete the resource at `path` and wait until a GET no longer finds it."""
+    try:
+        answer = azure.send("DELETE", path, api_version=api_version, report=report, cancel=cancel)
+    except NotFound:
+        return
+    azure.poll(answer, resource=path, api_version=api_version, stage=stage, report=report, cancel=cancel)
+
+    def gone() -> bool:
+        try:
+            azure.rest("GET", path, api_version=api_version)
+        except NotFound:
+            return True
+        return False
+
+    if not wait_until(gone, stage=stage, seconds=_READY_SECONDS, every=2.0, report=report, cancel=cancel):
+        raise ServiceError(f"{path.rpartition('/')[2]} is still there.", code="DeletionPending")
+
+
+def _path(azure: Azure, workspace: Workspace, name: str) -> str:
+    return get(azure, workspace, name).id
+
+
+def _serverless(body: dict[str, Any]) -> Endpoint:
+    properties = body.get("properties") or {}
+    safety = (properties.get("contentSafety") or {}).get("contentSafetyStatus")
+    state = str(properties.get("endpointState") or properties.get("provisioningState") or "Unknown")
+    if str(properties.get("provisioningState")) == "Failed":
+        state = "CreationFailed"
+    return Endpoint(
+        name=str(body.get("name") or str(body.get("id", "")).rpartition("/")[2]),
+        kind="serverless",
+        model=str((properties.get("modelSettings") or {}).get("modelId") or ""),
+        uri=str((properties.get("inferenceEndpoint") or {}).get("uri") or ""),
+        state=state,
+        content_safety=None if safety is None else safety == "Enabled",
+        created=parse_time((body.get("systemData") or {}).get("createdAt")),
+        location=str(body.get("location", "")),
+        id=str(body.get("id", "")),
+    )
+
+
+def _online(body: dict[str, Any]) -> Endpoint:
+    properties = body.get("properties") or {}
+    return Endpoint(
+        name=str(body.get("name") or str(body.get("id", "")).rpartition("/")[2]),
+        kind="online",
+        model=str((body.get("tags") or {}).get("phift.model") or ""),
+        uri=str(properties.get("scoringUri") or "").removesuffix("/score"),
+        state=str(properties.get("provisioningState") or "Unknown"),
+        content_safety=None,
+        created=parse_time((body.get("systemData") or {}).get("createdAt")),
+        location=str(body.get("location", "")),
+        id=str(body.get("id", "")),
+    )
+
+
+def _deploy_online(
+    azure: Azure,
+    workspace: Workspace,
+    job: Job,
+    name: str,
+    instance_type: str,
+    journal: Journal,
+    report: Report,
+    cancel: Cancel | None,
+) -> Endpoint:
+    """Serve a model on a virtual machine of its own, by the SDK's managed online endpoint and deployment."""
+    model_id(workspace, job)  # refuses a job without a model
+    if not instance_type:
+        raise UsageError(
+            "A model tuned on your own compute is served on a virtual machine.",
+            code="InstanceTypeMissing",
+            next_step="Choose its size, for instance Standard_NC24ads_A100_v4.",
+        )
+    load_sdk(azure.settings)
+    from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint
+
+    client = azure.ml(workspace)
+    path = f"{workspace.id}/onlineEndpoints/{name}"
+    tags = {"phift.model": f"{workspace.id}/models/{job.output_model}/versions/{job.output_version or '1'}"}
+    with translated(), journal.intent("endpoint", name, workspace.id, path, API, model=tags["phift.model"]):
+        report(Progress(f"Creating the endpoint {name}"))
+        endpoint = ManagedOnlineEndpoint(name=name, auth_mode="key", tags=tags)
+        _settle(client.online_endpoints.begin_create_or_update(endpoint), cancel)
+        report(Progress("Creating its deployment", detail=instance_type))
+        deployment = ManagedOnlineDeployment(
+            name="tuned", endpoint_name=name, model=tags["phift.model"], instance_type=instance_type, instance_count=1
+        )
+        _settle(client.online_deployments.begin_create_or_update(deployment), cancel)
+        endpoint.traffic = {"tuned": 100}
+        _settle(client.online_endpoints.begin_create_or_update(endpoint), cancel)
+    return wait_ready(azure, workspace, name, report=report, cancel=cancel)
+
+
+def _settle(poller: Any, cancel: Cancel | None) -> None:
+    """Wait for an operation of the SDK, looking for a cancellation meanwhile."""
+    cancel = cancel or Cancel()
+    while not poller.done():
+        poller.wait(1.0)
+        cancel.check()
+    if str(poller.status()).lower() in ("failed", "canceled"):
+        raise error_in({}, "The endpoint could not be created.")
+    poller.result()

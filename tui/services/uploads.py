@@ -1,0 +1,376 @@
+"""Data assets: a file goes to the project's datastore in parallel blocks, resumably, once, and is registered as `Data`.
+
+The SDK's own upload is not used: it has no progress, no cancel, no resumption, and a signature that ends after an hour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from tui.services.clients import load_sdk, translated
+from tui.services.errors import NotFound, PhiftError, UsageError
+from tui.services.journal import Journal
+from tui.services.progress import Cancel, Progress, Report
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
+
+    from tui.services.clients import Azure
+    from tui.services.projects import Workspace
+
+API = "2024-10-01"
+_DATASTORE = "workspaceblobstore"
+_SAS_HOURS = 8
+_RENEW_BEFORE = timedelta(minutes=5)
+BLOCK = 4 * 1024 * 1024
+"""Bytes of a block; 50,000 of them make 195 GiB, the service's limit on their number."""
+CONCURRENCY = 8
+_RATE_WINDOW = 5.0
+
+
+@dataclass(frozen=True)
+class DataAsset:
+    """A registered data file."""
+
+    name: str
+    version: str
+    id: str
+    """Resource id of the asset's version, as a job takes it."""
+    uri: str
+    """`azureml://datastores/…/paths/…`."""
+    bytes: int
+    reused: bool
+    """Whether the same bytes were there already, so that nothing was sent."""
+
+
+@dataclass(frozen=True)
+class Datastore:
+    """The project's blob container."""
+
+    account_url: str
+    container: str
+    keyless: bool
+    """Whether it is opened by identity."""
+
+
+def upload(
+    azure: Azure,
+    workspace: Workspace,
+    path: Path,
+    name: str,
+    *,
+    journal: Journal,
+    report: Report | None = None,
+    cancel: Cancel | None = None,
+    concurrency: int = CONCURRENCY,
+) -> DataAsset:
+    """Send a file and register it as a data asset whose version is made from its content.
+
+    The same content is never sent twice: its place in the datastore is its SHA-256. An upload that was cut off goes on with the
+    blocks that are missing.
+
+    Args:
+        azure: the connection.
+        workspace: the project.
+        path: the file.
+        name: name of the data asset.
+        journal: where the registration is noted.
+        report: told of bytes, rate and time left, at most twice a second.
+        cancel: stops after the blocks under way; what was sent stays for the next time.
+        concurrency: blocks under way at once.
+
+    Raises:
+        UsageError: the file cannot be read, is empty, or changes while it is sent.
+        PhiftError: Azure refused.
+    """
+    cancel = cancel or Cancel()
+    digest, size = _digest(path, report, cancel)
+    version = digest[:16]
+    asset_path = f"{workspace.id}/data/{name}/versions/{version}"
+    place = f"phift/{digest}.jsonl"
+    uri = f"azureml://datastores/{_DATASTORE}/paths/{place}"
+    target = _Target(azure, workspace, place)
+    reused = target.holds(size, digest)
+    if not reused:
+        _send(target, path, size, digest, concurrency, report, cancel)
+        if not target.holds(size, digest):
+            raise PhiftError(
+                f"{path.name} did not arrive whole.", code="UploadIncomplete", next_step="Repeat the upload."
+            )
+    if report:
+        report(Progress("Registering the data", size, size, "bytes", name))
+    try:
+        azure.rest("GET", asset_path, api_version=API, cancel=cancel)
+    except NotFound:
+        with journal.intent("data", name, workspace.id, asset_path, API, version=version):
+            _register(azure, workspace, name, version, uri)
+    return DataAsset(name, version, asset_path, uri, size, reused)
+
+
+def asset_name(path: Path, chosen: str = "") -> str:
+    """The name of a file's data asset: the one chosen, or the file's stem with what Azure does not take replaced."""
+    if chosen:
+        return chosen
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
+    return (stem or "data")[:200]
+
+
+def _register(azure: Azure, workspace: Workspace, name: str, version: str, uri: str) -> None:
+    load_sdk(azure.settings)
+    from azure.ai.ml.entities import Data
+
+    with translated():
+        azure.ml(workspace).data.create_or_update(Data(name=name, version=version, type="uri_file", path=uri))
+
+
+def _digest(path: Path, report: Report | None, cancel: Cancel) -> tuple[str, int]:
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise UsageError(f"{path} is empty.", next_step="Choose a file with chat rows.")
+        hashed = hashlib.sha256()
+        done = 0
+        with path.open("rb") as file:
+            while piece := file.read(BLOCK):
+                cancel.check()
+                hashed.update(piece)
+                done += len(piece)
+                if report:
+                    report(Progress("Reading the file", done, size, "bytes", path.name))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return hashed.hexdigest(), size
+
+
+class _Target:
+    """One blob of the datastore, with a credential that is renewed before it ends."""
+
+    def __init__(self, azure: Azure, workspace: Workspace, place: str) -> None:
+        self._azure = azure
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._signature: Any = None
+        self._ends: datetime | None = None
+        store = datastore(azure, workspace)
+        if not store.keyless:
+            self._renew()
+        self.client = self._client(store, place)
+
+    def _client(self, store: Datastore, place: str) -> BlobClient:
+        from azure.storage.blob import BlobClient, ExponentialRetry
+
+        credential = self._signature if self._signature is not None else self._azure.credential
+        return BlobClient(
+            store.account_url,
+            store.container,
+            place,
+            credential=credential,
+            connection_timeout=self._azure.settings.connect_timeout,
+            read_timeout=self._azure.settings.read_timeout,
+            retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=1),
+        )
+
+    def _renew(self) -> None:
+        from azure.core.credentials import AzureSasCredential
+
+        token = _signature(self._azure, self._workspace)
+        self._ends = _end_of(token)
+        if self._signature is None:
+            self._signature = AzureSasCredential(token)
+        else:
+            self._signature.update(token)
+
+    def keep_open(self) -> None:
+        """Renew the signature where it is near its end by Azure's clock; any thread may call."""
+        with self._lock:
+            if self._ends is not None and self._azure.now() > self._ends - _RENEW_BEFORE:
+                self._renew()
+
+    def refused(self) -> bool:
+        """Renew after a refusal, once; False where that cannot help."""
+        with self._lock:
+            if self._signature is None:
+                return False
+            self._renew()
+            return True
+
+    def holds(self, size: int, digest: str) -> bool:
+        """Whether the blob is there, whole: its length and the digest written with its commit."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        self.keep_open()
+        with translated():
+            try:
+                properties = self.client.get_blob_properties()
+            except ResourceNotFoundError:
+                return False
+            return properties.size == size and (properties.metadata or {}).get("sha256") == digest
+
+    def uncommitted(self) -> dict[str, int]:
+        """Ids and sizes of the blocks that are there from an upload that was cut off."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with translated():
+            try:
+                _, waiting = self.client.get_block_list("uncommitted")
+            except ResourceNotFoundError:
+                return {}
+        return {str(block.id): int(block.size) for block in waiting}
+
+    def put(self, block_id: str, data: bytes) -> None:
+        """Send one block; storage compares it with its MD5."""
+        from azure.core.exceptions import HttpResponseError
+
+        self.keep_open()
+        with translated():
+            try:
+                self.client.stage_block(block_id, data, length=len(data), validate_content=True)
+            except HttpResponseError as error:
+                if error.status_code != 403 or not self.refused():
+                    raise
+                self.client.stage_block(block_id, data, length=len(data), validate_content=True)
+
+    def commit(self, blocks: list[str], digest: str) -> None:
+        """Make the blob of its blocks."""
+        from azure.storage.blob import BlobBlock
+
+        self.keep_open()
+        with translated():
+            self.client.commit_block_list([BlobBlock(block) for block in blocks], metadata={"sha256": digest})
+
+
+def _send(
+    target: _Target, path: Path, size: int, digest: str, concurrency: int, report: Report | None, cancel: Cancel
+) -> None:
+    there = target.uncommitted()
+    meter = _Meter(path.name, size, report)
+    blocks: list[str] = []
+    hashed = hashlib.sha256()
+    with path.open("rb") as file, ThreadPoolExecutor(concurrency, thread_name_prefix="upload") as pool:
+        under_way: dict[Future[None], int] = {}
+        try:
+            while data := file.read(BLOCK):
+                cancel.check()
+                hashed.update(data)
+                block = _block_id(len(blocks), data)
+                blocks.append(block)
+                if there.get(block) == len(data):
+                    meter.found(len(data))
+                    continue
+                under_way[pool.submit(target.put, block, data)] = len(data)
+                if len(under_way) >= concurrency:
+                    _collect(under_way, meter, cancel)
+            while under_way:
+                _collect(under_way, meter, cancel)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if hashed.hexdigest() != digest:
+        raise UsageError(
+            f"{path} changed while it was being sent.", code="FileChanged", next_step="Repeat when nobody writes to it."
+        )
+    cancel.check()
+    target.commit(blocks, digest)
+
+
+def _collect(under_way: dict[Future[None], int], meter: _Meter, cancel: Cancel) -> None:
+    """Take the blocks that have arrived, waiting for at least one."""
+    while True:
+        ended, _ = wait(under_way, timeout=0.25, return_when=FIRST_COMPLETED)
+        cancel.check()
+        if ended:
+            break
+    for future in ended:
+        length = under_way.pop(future)
+        future.result()
+        meter.sent(length)
+
+
+def _block_id(index: int, data: bytes) -> str:
+    """An id that says what is in the block, so that a block of the same id need not be sent again."""
+    content = hashlib.sha256(data).hexdigest()[:24]
+    return f"{index:06d}-{content}"
+
+
+class _Meter:
+    """Reports bytes, rate and time left, at most twice a second."""
+
+    def __init__(self, name: str, size: int, report: Report | None) -> None:
+        self._name, self._size, self._report = name, size, report
+        self._done = 0
+        self._told = 0.0
+        self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self._sent = 0
+
+    def found(self, length: int) -> None:
+        """Count a block that was there already."""
+        self._done += length
+        self._tell()
+
+    def sent(self, length: int) -> None:
+        """Count a block that was sent."""
+        self._done += length
+        self._sent += length
+        now = time.monotonic()
+        self._recent.append((now, self._sent))
+        while len(self._recent) > 2 and now - self._recent[0][0] > _RATE_WINDOW:
+            self._recent.popleft()
+        self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self._report is None or (now - self._told < 0.5 and self._done < self._size):
+            return
+        self._told = now
+        (start, before), (end, after) = self._recent[0], self._recent[-1]
+        rate = (after - before) / (end - start) if end > start else 0.0
+        detail = self._name
+        if rate:
+            left = (self._size - self._done) / rate
+            detail = f"{rate / 1e6:.1f} MB/s, {left:.0f} s left"
+        self._report(Progress("Uploading", self._done, self._size, "bytes", detail))
+
+
+def datastore(azure: Azure, workspace: Workspace) -> Datastore:
+    """The project's default blob datastore."""
+    body = azure.rest("GET", f"{workspace.id}/datastores/{_DATASTORE}", api_version=API)
+    properties = body.get("properties") or {}
+    endpoint = properties.get("endpoint") or azure.endpoints.storage
+    return Datastore(
+        account_url=f"{properties.get('protocol') or 'https'}://{properties['accountName']}.blob.{endpoint}",
+        container=properties["containerName"],
+        keyless=(properties.get("credentials") or {}).get("credentialsType") == "None",
+    )
+
+
+def _signature(azure: Azure, workspace: Workspace) -> str:
+    path = f"{workspace.id}/datastores/{_DATASTORE}/listSecrets"
+    body = azure.rest(
+        "POST", path, api_version="2024-10-01-preview", body={"expirableSecret": True, "expireAfterHours": _SAS_HOURS}
+    )
+    token = str(body.get("sasToken") or "").lstrip("?")
+    if not token:
+        raise PhiftError(
+            "The datastore gives out no shared access signature.",
+            code="NoSas",
+            next_step="Ask for the datastore to use identity, and for the role Storage Blob Data Contributor.",
+        )
+    return token
+
+
+def _end_of(token: str) -> datetime | None:
+    ends = parse_qs(token).get("se", [""])[0]
+    try:
+        return datetime.fromisoformat(ends.replace("Z", "+00:00")).astimezone(UTC)
+    except ValueError:
+        return None
