@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -15,7 +16,7 @@ from tui.widgets.row_list import Row, RowList
 class CheckList(RowList):
     """Rows with a box before each. Space turns the highlighted one over."""
 
-    BINDINGS: list[BindingType] = [Binding("space", "turn_over", show=False)]  # noqa: RUF012  # Textual's own declaration is not a ClassVar
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "turn_over", show=False)]
 
     class Changed(Message):
         """Other rows are chosen now."""

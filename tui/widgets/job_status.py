@@ -51,4 +51,4 @@ def phases(status: str) -> Content:
         if place > reached:
             symbol, style = "·", "$text-quiet"
         parts.append(Content.styled(f"{symbol} {t(name)}", style))
-    return Content("   ").join(parts)
+    return Content("  ").join(parts)

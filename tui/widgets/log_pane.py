@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -26,10 +27,17 @@ class LogPane(ScrollView, can_focus=True):
     """The last lines of a log. It follows the end until the reader moves up; the end key follows again."""
 
     DEFAULT_CSS = """
-    LogPane { background: transparent; overflow: auto auto; scrollbar-gutter: stable; scrollbar-size-horizontal: 0; }
+    LogPane {
+        background: $background;
+        overflow: auto auto;
+        scrollbar-gutter: stable;
+        scrollbar-size: 0 1;
+        scrollbar-color: $border-blurred;
+        scrollbar-background: $background;
+    }
     """
-    COMPONENT_CLASSES = {"log-pane--match"}  # noqa: RUF012  # Textual's own declaration is not a ClassVar
-    BINDINGS: list[BindingType] = [  # noqa: RUF012  # as above
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"log-pane--match"}
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("end", "follow", show=False),
         Binding("left", "scroll_left", show=False),
         Binding("right", "scroll_right", show=False),

@@ -27,22 +27,21 @@ class LogView(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._said = ""
+        self._title = LiveLine(Content(t("Log")), classes="log-title")
+        self._search = Input(placeholder=t("Find in the log; Enter finds, Esc closes"))
+        self.pane = LogPane()
+        """The lines."""
 
     def compose(self) -> ComposeResult:
         """Title, lines, search."""
-        yield LiveLine(Content(t("Log")), classes="log-title")
-        yield LogPane()
-        yield Input(placeholder=t("Find in the log; Enter finds, Esc closes"))
-
-    @property
-    def pane(self) -> LogPane:
-        """The lines."""
-        return self.query_one(LogPane)
+        yield self._title
+        yield self.pane
+        yield self._search
 
     def find(self) -> None:
         """Ask what to find."""
         self.add_class("-finding")
-        self.query_one(Input).focus()
+        self._search.focus()
 
     def find_next(self, step: int) -> None:
         """Go to the next line found, down (1) or up (-1)."""
@@ -81,4 +80,4 @@ class LogView(Vertical):
                 parts.append(n("{count} new line below", "{count} new lines below", pane.unseen))
         if pane.dropped:
             parts.append(n("{count} older line no longer kept", "{count} older lines no longer kept", pane.dropped))
-        self.query_one(".log-title", LiveLine).show(Content(" · ".join([*parts, what] if what else parts)))
+        self._title.show(Content(" · ".join([*parts, what] if what else parts)))

@@ -110,10 +110,15 @@ class MetricPanel(VerticalScroll, can_focus=False):
     def __init__(self, *, classes: str = "") -> None:
         super().__init__(classes=classes)
         self._rows: dict[str, MetricRow] = {}
+        self._heads = LiveLine(classes="heads")
+
+    def on_mount(self) -> None:
+        """Say why there is nothing yet."""
+        self.clear()
 
     def compose(self) -> ComposeResult:
         """The heads; rows come with the metrics."""
-        yield LiveLine(Content(t("No metrics yet; the first come when training has begun.")), classes="heads")
+        yield self._heads
 
     def show(self, metrics: Mapping[str, Metric]) -> None:
         """Show these metrics; only those with new points are drawn."""
@@ -124,7 +129,7 @@ class MetricPanel(VerticalScroll, can_focus=False):
         )
         if names and not self._rows:
             heads = (t("metric"), t("now"), t("first"), t("best"))
-            self.query_one(".heads", LiveLine).show(fit([Content(head) for head in heads], _WIDTHS, FIGURES))
+            self._heads.show(fit([Content(head) for head in heads], _WIDTHS, FIGURES))
         for place, name in enumerate(names):
             if name in self._rows:
                 self._rows[name].show(metrics[name])
@@ -136,4 +141,4 @@ class MetricPanel(VerticalScroll, can_focus=False):
         """Forget the metrics: another run is shown."""
         self._rows.clear()
         self.query(MetricRow).remove()
-        self.query_one(".heads", LiveLine).show(Content(t("No metrics yet; the first come when training has begun.")))
+        self._heads.show(Content(t("No metrics yet; the first come when training has begun.")))

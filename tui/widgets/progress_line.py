@@ -31,11 +31,11 @@ class ProgressLine(LiveLine):
         if done is not None and total:
             share = min(max(done / total, 0.0), 1.0)
             full = int(share * _BAR)
-            parts += [("█" * full, "$primary"), ("░" * (_BAR - full), "$text-quiet"), (f" {share:4.0%}  ", "bold")]
+            parts += [("█" * full, "$primary"), ("░" * (_BAR - full), "$text-quiet"), (f" {share:4.0%} ", "bold")]
         parts.append(Content(stage))
         if done is not None:
             amount = t("{done:,.0f} of {total:,.0f}", done=done, total=total) if total else f"{done:,.0f}"
-            parts.append(Content(f"  {amount} {unit}".rstrip()))
+            parts.append(Content(f" {amount} {unit}".rstrip()))
         if seconds_left is not None:
             parts.append(Content(t(" · about {time} left", time=duration(seconds_left))))
         self.show(Content.assemble(*parts))

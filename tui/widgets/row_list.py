@@ -40,19 +40,17 @@ class RowList(Vertical):
     def __init__(self, columns: Sequence[Column], empty: str, *, classes: str = "") -> None:
         super().__init__(classes=f"-empty {classes}")
         self._columns = tuple(columns)
-        self._empty = empty
         self._rows: tuple[Row, ...] = ()
+        self._heads = LiveLine(classes="columns")
+        self._reason = Static(Content(empty), classes="empty", markup=False)
+        self.options = OptionList(markup=False)
+        """The list itself, for the focus."""
 
     def compose(self) -> ComposeResult:
         """Titles, rows, and what stands there without rows."""
-        yield LiveLine(classes="columns")
-        yield OptionList(markup=False)
-        yield Static(Content(self._empty), classes="empty")
-
-    @property
-    def options(self) -> OptionList:
-        """The list itself, for the focus."""
-        return self.query_one(OptionList)
+        yield self._heads
+        yield self.options
+        yield self._reason
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -67,7 +65,7 @@ class RowList(Vertical):
 
     def say(self, reason: str) -> None:
         """Say why there are no rows (yet)."""
-        self.query_one(".empty", Static).update(Content(reason))
+        self._reason.update(Content(reason))
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows; only rows that changed are drawn, the highlight follows its key."""
@@ -102,7 +100,5 @@ class RowList(Vertical):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the columns to the new width."""
-        self.query_one(".columns", LiveLine).show(
-            fit([Content(column.title) for column in self._columns], self._columns, self._room)
-        )
+        self._heads.show(fit([Content(column.title) for column in self._columns], self._columns, self._room))
         self._replace_all()

@@ -1,0 +1,150 @@
+"""What the pages about things on Azure share: they need the project, and they say when Azure does not answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.confirm import Confirm
+from screens.page import Page
+from tui import backend
+from tui.messages import t
+from tui.services.errors import NotFound, PhiftError, Throttled, Unreachable
+from tui.text import clean_line
+from tui.widgets.live_line import LiveLine
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
+    from tui.services.projects import Workspace
+
+
+# The choices' column comes later than on the wizard's steps: here the figures need the width.
+_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (120, "-wide"), (160, "-broad")]
+
+
+def clock(moment: datetime) -> str:
+    """A time of the day where the user is."""
+    return f"{moment.astimezone():%H:%M:%S}"
+
+
+def day(moment: datetime | None) -> str:
+    """A day and a time where the user is; empty for none."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else ""
+
+
+class RunPage(Page):
+    """A page that begins once the project is known."""
+
+    HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_class("run")
+
+    def ready(self, azure: Azure, workspace: Workspace) -> None:
+        """The project is known: ask Azure for what the page shows."""
+
+    def blocked(self, reason: str) -> None:
+        """Say why there is nothing to show."""
+
+    @property
+    def azure(self) -> Azure:
+        """The connection; only once `ready` was called."""
+        azure = self.wizard.facts.azure
+        if azure is None:
+            raise RuntimeError("not signed in")
+        return azure
+
+    @property
+    def workspace(self) -> Workspace:
+        """The project; only once `ready` was called."""
+        workspace = self.wizard.facts.workspace
+        if workspace is None:
+            raise RuntimeError("the project is not known")
+        return workspace
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `azure` and `workspace` are known."""
+        return self.wizard.facts.azure is not None and self.wizard.facts.workspace is not None
+
+    def entered(self) -> None:
+        """Find the project where it is not known yet."""
+        azure, workspace = self.wizard.facts.azure, self.wizard.facts.workspace
+        if azure is None:
+            self.blocked(t("Not signed in. Enter goes to Sign in."))
+        elif workspace is not None:
+            self.ready(azure, workspace)
+        else:
+            target = self.wizard.recipe.target
+            self.blocked(t("Looking for project {name}…", name=clean_line(target.project, limit=40)))
+
+            def find(report: object, cancel: object) -> Workspace:
+                subscription = backend.projects.subscription_of(azure, target)
+                return backend.projects.get(azure, subscription, target.resource_group, target.project)
+
+            self.program.tasks.start(
+                "project.find", t("Looking for the project"), find, done=self._found, failed=self._not_found, quiet=True
+            )
+
+    def _found(self, workspace: Workspace) -> None:
+        self.wizard.learn(workspace=workspace)
+        if self.is_current:
+            self.ready(self.azure, workspace)
+
+    def _not_found(self, error: PhiftError) -> None:
+        if isinstance(error, NotFound):
+            self.blocked(t("The project is not there yet: it is made when the job is submitted. Enter goes to Review."))
+        else:
+            self.blocked(self.trouble(error))
+
+    def trouble(self, error: PhiftError) -> str:
+        """An error in one line, with the time where it is about the connection."""
+        if isinstance(error, Unreachable | Throttled):
+            return t(
+                "No answer from Azure at {time}. F5 tries again. ({code})",
+                time=clock(datetime.now(UTC)),
+                code=error.code,
+            )
+        return clean_line(f"{error.message} {error.next_step}".strip(), limit=400)
+
+    def before_project(self) -> str:
+        """The place that Enter leads to while the project is not known; empty: it is."""
+        if self.wizard.facts.azure is None:
+            return "sign_in"
+        return "" if self.wizard.facts.workspace else "review"
+
+    def action_forward(self) -> None:
+        """Go to the step that is missing, or on."""
+        place = self.before_project()
+        if place:
+            self.program.go(place)
+        else:
+            super().action_forward()
+
+    def tell_trouble(self, what: str) -> None:
+        """Say what stands in the way, in the page's line for that; empty: nothing does."""
+        line = self.query_one(".trouble", LiveLine)
+        line.display = bool(what)
+        line.show(Content(clean_line(f"! {what}" if what else "")))
+
+    def ask_to_cancel(self, name: str) -> None:
+        """Ask whether a job shall be cancelled, and cancel it."""
+        azure, workspace = self.azure, self.workspace
+        body = t(
+            "What it trained so far is lost. Own compute is billed for its time; cancelled serverless jobs are not."
+        )
+
+        def agreed(answer: bool | None) -> None:
+            if answer:
+                self.run_task(
+                    "job.cancel", t("Cancelling {name}", name=clean_line(name, limit=60)),
+                    lambda report, cancel: backend.jobs.cancel(azure, workspace, name, stop=cancel),
+                    lambda _: self.action_refresh(),
+                )  # fmt: skip
+                self.notice(t("Azure is asked to cancel the job."))
+
+        title = t("Cancel job {name}?", name=clean_line(name, limit=80))
+        self.app.push_screen(Confirm(title, body, yes=t("Cancel the job")), agreed)
