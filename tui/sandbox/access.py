@@ -200,11 +200,19 @@ def check(sandbox: Sandbox, request: Request, audiences: tuple[str, ...]) -> Non
     if request.scope["plane"] != "arm":
         return
     if subscription is not None:
-        if sandbox.state.get(f"/subscriptions/{subscription}") is None:
+        body = sandbox.state.get(f"/subscriptions/{subscription}")
+        if body is None:
             raise ServiceError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
         if not any(mark in path.lower() for mark in _OPERATIONS):
             scope, action = action_of(request.method, path)
             require(sandbox, principal, action, scope)
+        if body["state"] == "Disabled" and request.method not in ("GET", "HEAD"):
+            raise ServiceError(
+                409,
+                "ReadOnlyDisabledSubscription",
+                f"The subscription '{subscription}' is disabled and therefore marked as read only. You cannot perform any "
+                "write actions on this subscription until it is re-enabled.",
+            )
     _check_version(request)
     if subscription is not None and request.method in ("PUT", "POST", "PATCH"):
         _check_registration(sandbox, subscription, path)

@@ -17,8 +17,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 _START_SECONDS = 30
 _STOP_SECONDS = 15
 _INFO = "sandbox.json"
@@ -59,11 +57,6 @@ class SandboxInfo:
         return asdict(self)
 
 
-def default_state() -> Path:
-    """Return the folder of the default sandbox, in the user's state directory."""
-    return Path(platformdirs.user_state_dir("phift-tui", appauthor=False)) / "sandbox"
-
-
 def start(state_dir: Path, *, as_of: date | None = None, pace: float = 1.0, port: int = 0) -> SandboxInfo:
     """Start the sandbox of `state_dir`, or find it running; two calls at once start one.
 
@@ -76,9 +69,7 @@ def start(state_dir: Path, *, as_of: date | None = None, pace: float = 1.0, port
     Raises:
         SandboxError: The port is taken, the process failed, or it did not answer in time.
     """
-    state_dir = state_dir.expanduser().resolve()
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state_dir.chmod(0o700)
+    state_dir = prepare(state_dir)
     with _locked(state_dir / _STARTING):
         running = status(state_dir)
         if running is None:
@@ -88,6 +79,14 @@ def start(state_dir: Path, *, as_of: date | None = None, pace: float = 1.0, port
         if as_of is not None:
             control(running, "PUT", "/calendar", {"as_of": as_of.isoformat()})
         return running
+
+
+def prepare(state_dir: Path) -> Path:
+    """Make the state folder, with mode 0700, and return its absolute path."""
+    state_dir = state_dir.expanduser().resolve()
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state_dir.chmod(0o700)
+    return state_dir
 
 
 def status(state_dir: Path) -> SandboxInfo | None:

@@ -24,7 +24,30 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tui.sandbox import access, arm, authorization, control, deployments, discovery, identity, tracked, workspaces
+from tui.sandbox import (
+    access,
+    arm,
+    authorization,
+    blobs,
+    control,
+    data,
+    datastores,
+    deployments,
+    discovery,
+    history,
+    identity,
+    inference,
+    jobs,
+    marketplace,
+    models,
+    online,
+    serverless,
+    supervisor,
+    tracked,
+    usages,
+    workspaces,
+)
+from tui.sandbox.blob_store import BlobStore
 from tui.sandbox.clock import Clock
 from tui.sandbox.errors import ServiceError, render
 from tui.sandbox.faults import Faults
@@ -35,19 +58,29 @@ from tui.sandbox.paths import canonical
 from tui.sandbox.proxy import Proxy
 from tui.sandbox.recording import Recorder
 from tui.sandbox.state import State
+from tui.sandbox.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
 # Which modules answer on which plane; each has a function `routes(sandbox)`. One line per module.
 PLANES: dict[str, tuple[ModuleType, ...]] = {
     # `tracked` comes last: it answers for any provider's resources.
-    "arm": (authorization, arm, deployments, workspaces, tracked),
-    "azureml": (discovery,),
+    "arm": (
+        *(authorization, arm, deployments, workspaces),
+        *(datastores, data, models, jobs, serverless, online, usages, marketplace),
+        tracked,
+    ),
+    "azureml": (
+        discovery,
+        history,
+    ),
     "oauth": (identity,),
     "control": (control,),
+    "blob": (blobs,),
+    "openai": (inference,),
 }
 # Modules with an async context manager `lifespan(sandbox)` that runs for as long as the server does.
-SERVICES: tuple[ModuleType, ...] = ()
+SERVICES: tuple[ModuleType, ...] = (supervisor,)
 
 MEGABYTE = 1024 * 1024
 # Resource Manager refuses bodies over 4 MB; a blob's single PUT may be 5000 MB, which nothing here needs.
@@ -83,6 +116,8 @@ class Sandbox:
         self.identity = Identity(self)
         self.faults = Faults(self)
         self.proxy: Proxy | None = None
+        self.blobs = BlobStore(folder / "blobs")
+        self.supervisor = Supervisor(self, models.register_tuned)
         self.deleted: list[Callable[[str], None]] = []
         if settings.get("master_key") is None:
             settings.set("master_key", secrets.token_hex(32))
@@ -204,6 +239,8 @@ class Front:
                     400, "InvalidResourceName", "The request path contains an empty or relative segment."
                 )
             access.check(self._sandbox, request, AUDIENCES[plane])
+        elif plane == "control":
+            control.allow(self._sandbox, request)
         self._sandbox.operations.finish_due()
         await self._routers[plane](scope, receive, send)
 

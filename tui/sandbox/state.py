@@ -72,21 +72,19 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside reach the disk together or not at all; may be nested."""
+        """All writes inside reach the disk together or not at all; an inner one can fail without the outer."""
         with self._lock:
-            if self._depth == 0:
-                self._db.execute("BEGIN IMMEDIATE")
+            outermost = self._depth == 0
+            self._db.execute("BEGIN IMMEDIATE" if outermost else f"SAVEPOINT level{self._depth}")
             self._depth += 1
             try:
                 yield
             except BaseException:
                 self._depth -= 1
-                if self._depth == 0:
-                    self._db.execute("ROLLBACK")
+                self._db.execute("ROLLBACK" if outermost else f"ROLLBACK TO level{self._depth}")
                 raise
             self._depth -= 1
-            if self._depth == 0:
-                self._db.execute("COMMIT")
+            self._db.execute("COMMIT" if outermost else f"RELEASE level{self._depth}")
 
     def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""

@@ -195,6 +195,12 @@ def _identity(sandbox: Sandbox, asked: dict[str, Any], before: dict[str, Any] | 
     }
 
 
+def finish(sandbox: Sandbox, resource_id: str) -> None:
+    """Make a workspace that is being created ready at once, as a scenario wants it."""
+    sandbox.operations.cancel(resource_id)
+    _ready(sandbox, resource_id, {})
+
+
 @finisher("workspace")
 def _ready(sandbox: Sandbox, resource_id: str, payload: dict[str, Any]) -> None:
     """A workspace is ready: its datastores exist, and a hub knows its project."""
@@ -264,6 +270,7 @@ def _make_datastores(sandbox: Sandbox, workspace: dict[str, Any]) -> None:
             container_id = f"{account}/blobServices/default/containers/{inside}"
             entry = {"id": container_id, "name": inside, "type": CONTAINER, "properties": {"publicAccess": "None"}}
             sandbox.state.put(container_id, CONTAINER, entry)
+            sandbox.blobs.create_container(name_of(account), inside, {}, exist_ok=True)
 
 
 def _credentials(workspace: dict[str, Any]) -> str:
@@ -402,7 +409,9 @@ class _Workspaces:
     async def operation_status(self, request: Request) -> Response:
         body = self._sandbox.operations.get(request.path_params["operation"])
         body["id"] = request.url.path
-        return answer(body)
+        # Without it a client falls back on its own half minute.
+        pacing = retry_after(self._sandbox) if body["status"] == "InProgress" else None
+        return answer(body, headers=pacing)
 
     async def operation_result(self, request: Request) -> Response:
         operation = self._sandbox.operations.get(request.path_params["operation"])

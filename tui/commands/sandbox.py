@@ -1,0 +1,321 @@
+"""`phift-tui sandbox`: start, find, stop and upset Azure on this machine's loopback interface."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shlex
+import tomllib
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import assets
+from tui.commands import common, output
+
+if TYPE_CHECKING:
+    from tui.sandbox.daemon import SandboxInfo
+
+EXIT_SANDBOX = 1
+_SCENARIOS = assets.ROOT / "scenarios"
+
+
+def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("sandbox", help="Azure on this machine, without an account: start, stop, faults")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, text, action in (
+        ("start", "start it in the background, or find it running", _start),
+        ("serve", "run it in the foreground until Ctrl+C", _serve),
+        ("stop", "stop it; its state stays", _stop),
+        ("status", "whether it runs, and what is wrong with it on purpose", _status),
+        ("env", "print `export` lines that point any Azure client at it", _env),
+        ("reset", "stop it and remove everything it knows", _reset),
+    ):
+        leaf = _leaf(verbs, verb, text, shared, action)
+        if verb in {"start", "serve"}:
+            leaf.add_argument(
+                "--as-of",
+                type=_date,
+                metavar="DATE",
+                help="the catalogue's date, for instance 2025-01-15 when Phi-3 was live",
+            )
+            leaf.add_argument("--port", type=_port, default=0, help="the proxy's port (default: a free one)")
+            leaf.add_argument(
+                "--pace",
+                type=_pace,
+                default=1.0,
+                help="what durations are multiplied by; 0 makes them instant (default: 1)",
+            )
+    fault = verbs.add_parser("fault", help="let something go wrong: a throttled route, a lost role, a skewed clock")
+    faults = fault.add_subparsers(dest="fault", metavar="WHAT", required=True)
+    add = _leaf(faults, "add", "arm a fault on a route", shared, _fault_add)
+    add.add_argument("route", help='over host and path, with *; "PUT */jobs/*" is every submission of a job')
+    add.add_argument("kind", help="a status from 400 to 599, or a kind that `fault kinds` lists")
+    add.add_argument(
+        "--probability", type=float, default=1.0, help="the share of requests that it strikes (default: 1)"
+    )
+    add.add_argument("--count", type=int, help="how many times at most")
+    add.add_argument("--skip", type=int, default=0, help="how many matching requests pass first")
+    add.add_argument("--seed", type=int, default=0, help="makes the strikes of a probability repeatable")
+    add.add_argument("--seconds", type=float, default=1.0, help="how late, or what Retry-After asks for (default: 1)")
+    _leaf(faults, "kinds", "the kinds of faults", shared, _fault_kinds)
+    _leaf(faults, "list", "the armed faults and how often they struck", shared, _fault_list)
+    clear = _leaf(faults, "clear", "disarm all faults, or one, and put the clock right", shared, _fault_clear)
+    clear.add_argument("number", type=int, nargs="?", help="its number from `fault list`")
+    scenario = _leaf(faults, "apply", "change the subscription as a scenario says", shared, _fault_apply)
+    scenario.add_argument("scenario", help="its name from `fault scenarios`, or a TOML file")
+    _leaf(faults, "scenarios", "the scenarios that ship with the program", shared, _fault_scenarios)
+    skew = _leaf(faults, "skew", "put the services' clock ahead of this machine's", shared, _fault_skew)
+    skew.add_argument("seconds", type=float, help="negative: behind")
+    code = _leaf(faults, "enter-code", "answer a device sign-in as the person would", shared, _fault_code)
+    code.add_argument("code", help="the code that the sign-in shows")
+    code.add_argument("--decline", action="store_true", help="decline the sign-in")
+
+
+def _leaf(
+    verbs: common.Subparsers,
+    verb: str,
+    text: str,
+    shared: argparse.ArgumentParser,
+    action: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    leaf = verbs.add_parser(verb, parents=[shared], help=text)
+    leaf.add_argument("--state", type=Path, metavar="DIR", help="the sandbox's state folder (default: the user's)")
+    leaf.set_defaults(run=_guarded(action))
+    return leaf
+
+
+def _guarded(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    def guarded(args: argparse.Namespace) -> int:
+        from tui.sandbox.daemon import SandboxError
+
+        try:
+            return action(args)
+        except SandboxError as error:
+            output.error(str(error), "phift-tui sandbox status shows what runs; --state DIR names another sandbox")
+            return EXIT_SANDBOX
+
+    return guarded
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    return args.state or common.settings_of(args).sandbox_folder
+
+
+def _running(args: argparse.Namespace) -> SandboxInfo:
+    from tui.sandbox import daemon
+
+    info = daemon.status(_folder(args))
+    if info is None:
+        raise daemon.SandboxError(f"no sandbox runs in {_folder(args)}: phift-tui sandbox start")
+    return info
+
+
+def _show(args: argparse.Namespace, info: SandboxInfo) -> None:
+    if common.wants_json(args):
+        output.data(info.to_json())
+        return
+    output.result(f"The sandbox runs: process {info.pid}, proxy {info.proxy}, state {info.state}")
+    output.result(f"Subscription {info.subscription}, owned by client {info.client_id} of tenant {info.tenant}")
+    output.result('Point this shell at it: eval "$(phift-tui sandbox env)"')
+
+
+def _start(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    _show(args, daemon.start(_folder(args), as_of=args.as_of, pace=args.pace, port=args.port))
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    folder = daemon.prepare(_folder(args))
+    from tui.sandbox import serve
+
+    serve.log_to(folder)
+    serve.run(
+        folder,
+        as_of=args.as_of,
+        pace=args.pace,
+        port=args.port,
+        ready=lambda info: _show(args, info),
+    )
+    return 0
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    stopped = daemon.stop(_folder(args))
+    if common.wants_json(args):
+        output.data({"stopped": stopped})
+    else:
+        output.result("The sandbox has stopped; its state stays." if stopped else "No sandbox was running.")
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    info = daemon.status(_folder(args))
+    if info is None:
+        if common.wants_json(args):
+            output.data({"running": False, "state": str(_folder(args))})
+        else:
+            output.result(f"No sandbox runs in {_folder(args)}.")
+        return 0
+    live = daemon.control(info, "GET", "/status")
+    if common.wants_json(args):
+        output.data({"running": True, **info.to_json(), **live})
+    else:
+        _show(args, info)
+        output.result(f"Calendar: {live['as_of'] or 'today'} · clock skew: {live['skew']:g} s · pace: {live['pace']:g}")
+        output.result(f"Armed faults: {len(live['faults'])}")
+    return 0
+
+
+def _env(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    lines = daemon.env_lines(_running(args))
+    if common.wants_json(args):
+        output.data(lines)
+    else:
+        for name, value in lines.items():
+            output.result(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _reset(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    daemon.reset(_folder(args))
+    if common.wants_json(args):
+        output.data({"reset": True})
+    else:
+        output.result("The sandbox and all its state are gone.")
+    return 0
+
+
+def _fault_add(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    names = ("route", "kind", "probability", "count", "skip", "seed", "seconds")
+    armed = daemon.control(_running(args), "POST", "/faults", {name: getattr(args, name) for name in names})
+    if common.wants_json(args):
+        output.data(armed)
+    else:
+        output.result(f"Fault {armed['id']} is armed: {armed['kind']} on {armed['route']}")
+    return 0
+
+
+def _fault_kinds(args: argparse.Namespace) -> int:
+    from tui.sandbox.faults import KINDS
+
+    if common.wants_json(args):
+        output.data(KINDS)
+    else:
+        output.table(("KIND", "WHAT HAPPENS"), [("400…599", "this status, with Azure's wording"), *KINDS.items()])
+    return 0
+
+
+def _fault_list(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    found = daemon.control(_running(args), "GET", "/faults")["faults"]
+    if common.wants_json(args):
+        output.data(found)
+    else:
+        rows = [(one["id"], one["kind"], one["route"], one["fired"], one["count"] or "no limit") for one in found]
+        output.table(("ID", "KIND", "ROUTE", "STRUCK", "AT MOST"), rows)
+    return 0
+
+
+def _fault_clear(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    path = "/faults" if args.number is None else f"/faults/{args.number}"
+    left = daemon.control(_running(args), "DELETE", path)["faults"]
+    if common.wants_json(args):
+        output.data(left)
+    else:
+        output.result(f"{len(left)} faults are armed.")
+    return 0
+
+
+def _fault_apply(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    named = _SCENARIOS / f"{args.scenario}.toml"
+    path = named if named.is_file() else Path(args.scenario)
+    try:
+        scenario = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise daemon.SandboxError(f"{path}: {error}; `phift-tui sandbox fault scenarios` lists what ships") from error
+    daemon.control(_running(args), "PUT", "/scenario", scenario)
+    if common.wants_json(args):
+        output.data({"applied": str(path)})
+    else:
+        output.result(f"Applied: {scenario.get('title', path)}")
+    return 0
+
+
+def _fault_scenarios(args: argparse.Namespace) -> int:
+    found: list[dict[str, Any]] = []
+    for path in sorted(_SCENARIOS.glob("*.toml")):
+        scenario = tomllib.loads(path.read_text(encoding="utf-8"))
+        found.append({"name": path.stem, "title": scenario["title"], "description": scenario["description"]})
+    if common.wants_json(args):
+        output.data(found)
+    else:
+        for one in found:
+            output.result(f"{one['name']:22} {one['description']}")
+    return 0
+
+
+def _fault_skew(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    daemon.control(_running(args), "PUT", "/scenario", {"clock": {"skew": args.seconds}})
+    if common.wants_json(args):
+        output.data({"skew": args.seconds})
+    else:
+        output.result(f"The services' clock is {args.seconds:+g} s off.")
+    return 0
+
+
+def _fault_code(args: argparse.Namespace) -> int:
+    from tui.sandbox import daemon
+
+    daemon.control(_running(args), "POST", "/device", {"user_code": args.code, "decline": args.decline})
+    if common.wants_json(args):
+        output.data({"code": args.code, "declined": args.decline})
+    else:
+        output.result("The code was declined." if args.decline else "The code was entered.")
+    return 0
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2025-01-15") from error
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+
+
+def _pace(text: str) -> float:
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = math.nan
+    if not 0 <= pace <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100")
+    return pace
