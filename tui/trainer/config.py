@@ -111,6 +111,8 @@ class TrainingConfig:
     """Go on from this checkpoint; with more `epochs` than it was made with, training is prolonged."""
     threads: int | None = None
     """CPU threads; None: all cores."""
+    notes: list[str] | None = None
+    """Lines for the log of the job, such as how its choices came about."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -113,6 +113,8 @@ class _Job:
         set_seed(config.seed)
         base = bases.find(config.model)
         self.log.say(f"base model: {base.description}")
+        for note in config.notes or []:
+            self.log.say(note)
         tokenizer = bases.load_tokenizer(base)
         labels = self._labels()
         model = self._load(base, tokenizer, labels)

@@ -1,0 +1,92 @@
+"""How much memory a training takes: the formula behind the table in docs/training.md and behind the check before a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a Phi-3-architecture model, as its config.json has them."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    vocabulary: int
+    tied: bool = False
+
+    @property
+    def linear_parameters(self) -> int:
+        """Parameters of the layers' linear projections, which LoRA adapts."""
+        head = self.hidden // self.heads
+        attention = self.hidden * head * (self.heads + 2 * self.key_value_heads) + self.hidden * self.hidden
+        return self.layers * (attention + 3 * self.hidden * self.intermediate)
+
+    @property
+    def parameters(self) -> int:
+        """All parameters."""
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return self.linear_parameters + embeddings + self.hidden * (2 * self.layers + 1)
+
+    def lora_parameters(self, rank: int) -> int:
+        """Parameters of adapters of `rank` on all linear projections: rank x (inputs + outputs) of each."""
+        head = self.hidden // self.heads
+        qkv = self.hidden + head * (self.heads + 2 * self.key_value_heads)
+        sides = qkv + 2 * self.hidden + (self.hidden + 2 * self.intermediate) + (self.intermediate + self.hidden)
+        return self.layers * rank * sides
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes of one device."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+
+    @property
+    def total(self) -> float:
+        """Bytes in all."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+def need(
+    shape: Shape,
+    *,
+    method: Literal["full", "lora"],
+    rows: int,
+    tokens: int,
+    device: Literal["cpu", "gpu"],
+    rank: int = 16,
+    shards: int = 1,
+) -> Need:
+    """Memory of one device for one step.
+
+    The assumptions: AdamW (two float32 moments a trained parameter); trained parameters and their gradients in float32;
+    a frozen base in bfloat16 on a GPU and float32 on a CPU; on a GPU bfloat16 activations with checkpointing (the input
+    of each layer, and one layer's inside); on a CPU float32 activations of all layers; attention without its matrix
+    (sdpa); logits in float32, twice, at all positions. FSDP divides all but activations by `shards`. The allocator's
+    waste, the CUDA context (about 0.5-1 GiB) and communication buffers are not in it.
+    """
+    trained = shape.parameters if method == "full" else shape.lora_parameters(rank)
+    frozen = 0 if method == "full" else shape.parameters
+    positions = rows * tokens
+    width = 2 if device == "gpu" else 4
+    inside = width * positions * (10 * shape.hidden + 4 * shape.intermediate)
+    if device == "gpu":
+        activations = inside + width * positions * shape.hidden * shape.layers
+    else:
+        activations = inside * shape.layers
+    activations += 2 * 4 * positions * shape.vocabulary
+    return Need(
+        weights=(4 * trained + width * frozen) / shards,
+        gradients=4 * trained / shards,
+        optimizer=8 * trained / shards,
+        activations=activations,
+    )
