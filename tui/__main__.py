@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.error("interrupted", "")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
- head`): point stdout at nothing so that the interpreter.s last flush is silent.| head`): point stdout at nothing so that the interpreter's last flush is silent.
+        # The reader of our output went away (as `head` does): the interpreter's last flush needs somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
