@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS blocks(
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One run of a blob's bytes: the block id it came from ("" for a whole put), its length, and the file that holds it."""
+    """One run of a blob's bytes: its block id ("" for a whole put), its length, and the file that holds it."""
 
     block: str
     size: int
@@ -418,7 +418,7 @@ class BlobStore:
         metadata: dict[str, str],
         conditions: Conditions,
     ) -> Blob:
-        """Commit `blocks`, pairs of where to look (Committed, Uncommitted or Latest) and block id, as the blob's content.
+        """Commit `blocks` as the content: pairs of where to look (Committed, Uncommitted, Latest) and block id.
 
         Raises:
             ServiceError: 400 InvalidBlockList for an unknown block, BlockCountExceedsLimit for more than 50,000.

@@ -253,7 +253,7 @@ async def _delete_container(call: Call) -> Response:
 
 def _page_size(call: Call) -> int:
     text = call.query.get("maxresults", str(MAX_PAGE))
-    if not text.isdigit() or not 1 <= int(text):
+    if not text.isdigit() or not int(text) >= 1:
         raise ServiceError(
             400, "OutOfRangeQueryParameterValue", "A query parameter specified in the request URI is out of range."
         )

@@ -69,7 +69,10 @@ def locate(sandbox: Sandbox, workspace_id: str, uri: str) -> Location:
         if body is None:
             noun = {"data": "Data", "models": "Model", "codes": "Code"}[kind]
             raise ServiceError(
-                404, "UserError", f"{noun} asset {name}:{version} was not found in the workspace.", inner={"code": "NotFound"}
+                404,
+                "UserError",
+                f"{noun} asset {name}:{version} was not found in the workspace.",
+                inner={"code": "NotFound"},
             )
         return locate(sandbox, workspace_id, body["properties"][_URI_PROPERTY[kind]])
     parts = urlsplit(uri)

@@ -54,7 +54,10 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         kind = body["properties"]["credentials"]["credentialsType"]
         if kind == "None":
             raise ServiceError(
-                400, "UserError", "Secrets cannot be listed for a datastore without credentials.", inner={"code": "BadArgument"}
+                400,
+                "UserError",
+                "Secrets cannot be listed for a datastore without credentials.",
+                inner={"code": "BadArgument"},
             )
         account = body["properties"]["accountName"]
         if not asked.get("expirableSecret"):
@@ -62,7 +65,10 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         hours = asked.get("expireAfterHours", DEFAULT_HOURS)
         if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours <= MAX_HOURS:
             raise ServiceError(
-                400, "UserError", f"expireAfterHours has to be between 0 and {MAX_HOURS:g}.", inner={"code": "BadArgument"}
+                400,
+                "UserError",
+                f"expireAfterHours has to be between 0 and {MAX_HOURS:g}.",
+                inner={"code": "BadArgument"},
             )
         token = storage_access.datastore_sas(sandbox, account, hours)
         return answer({"secretsType": "Sas", "sasToken": f"?{token}"})

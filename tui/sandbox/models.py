@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute
 
-from tui.sandbox import datastores, versions
-from tui.sandbox.blob_store import Address
+from tui.sandbox import data, versions
+from tui.sandbox.artifacts import ARTIFACT_STORE, artifact_folder, link_folder, workspace_of_job
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal
 from tui.sandbox.paths import name_of, segment_after
@@ -18,35 +19,8 @@ from tui.sandbox.versions import MODELS, asset_routes
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
 
-ARTIFACT_STORE = "workspaceartifactstore"
 SERVERLESS_TYPE = "Microsoft.MachineLearningServices/workspaces/serverlessEndpoints"
 DEPLOYMENT_TYPE = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments"
-
-
-def artifact_folder(run: Run) -> str:
-    """Where a run's logs and outputs lie in the artifact store."""
-    return f"ExperimentRun/dcid.{name_of(run.job)}"
-
-
-def artifact_place(sandbox: Sandbox, workspace_id: str) -> tuple[str, str]:
-    """Storage account and container of a workspace's artifact store."""
-    store = datastores.require(sandbox, workspace_id, ARTIFACT_STORE)["properties"]
-    return store["accountName"], store["containerName"]
-
-
-def workspace_of_job(run: Run) -> str:
-    """Identifier of the workspace that a run's job lives in."""
-    return run.job.rsplit("/jobs/", 1)[0]
-
-
-def link_folder(sandbox: Sandbox, run: Run, folder: Path, inside: str) -> None:
-    """Make a folder of the run's files readable as artifacts under `inside`, without copying them."""
-    account, container = artifact_place(sandbox, workspace_of_job(run))
-    base = f"{artifact_folder(run)}/{inside}"
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = f"{base}/{path.relative_to(folder).as_posix()}"
-            sandbox.blobs.link(Address(account, container, name), path, "application/octet-stream")
 
 
 def register_tuned(sandbox: Sandbox, run: Run) -> None:
@@ -87,6 +61,7 @@ def register_tuned(sandbox: Sandbox, run: Run) -> None:
             },
             creator(job),
         )
+        sandbox.state.settings.set(_weights_setting(body["id"]), str(folder))
         output["assetVersion"] = version
         output["uri"] = body["properties"]["modelUri"]
     sandbox.state.put(job["id"], job["type"], job)
@@ -98,16 +73,25 @@ def creator(resource: dict[str, Any]) -> Principal:
     return Principal("", data["createdBy"], data["createdByType"], "", {})
 
 
-def weights_of(sandbox: Sandbox, model: dict[str, Any]) -> str | None:
-    """The folder with the weights of a registered model, or None where it was not made by a job of this sandbox."""
-    job_name = model["properties"].get("jobName")
+def _weights_setting(model_id: str) -> str:
+    return f"weights/{model_id.lower()}"
+
+
+def weights_of(sandbox: Sandbox, model: dict[str, Any]) -> str:
+    """The folder with the weights of a registered model; those of an uploaded model are fetched from its blobs once."""
+    setting = _weights_setting(model["id"])
+    known = sandbox.state.settings.get(setting)
+    if known is not None:
+        return str(known)
     workspace_id = model["id"].rsplit("/models/", 1)[0]
-    run = sandbox.supervisor.find(f"{workspace_id}/jobs/{job_name}") if job_name else None
-    return None if run is None else str(Path(run.folder) / "output")
+    place = data.locate(sandbox, workspace_id, model["properties"]["modelUri"])
+    folder = data.fetch(sandbox, place, sandbox.state.folder / "models" / uuid.uuid4().hex)
+    sandbox.state.settings.set(setting, str(folder))
+    return str(folder)
 
 
 def find_by_asset_id(sandbox: Sandbox, model_id: str) -> dict[str, Any] | None:
-    """The registered model behind `azureml://locations/…/workspaces/{guid}/models/{name}/versions/{version}` or an ARM id."""
+    """The registered model behind `azureml://locations/…/workspaces/{guid}/models/…/versions/…` or an ARM id."""
     if model_id.lower().startswith("/subscriptions/"):
         return sandbox.state.get(model_id)
     guid, name, version = (segment_after(model_id, word) for word in ("workspaces", "models", "versions"))

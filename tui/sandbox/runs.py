@@ -33,6 +33,8 @@ class Run(msgspec.Struct, kw_only=True):
         started_event: the trainer's first event: stand-in, rows, tokens, steps.
         values: final metrics.
         phases: every phase with the time it began.
+        base_model: the asset id of the model that was tuned.
+        notes: what the sandbox does otherwise than Azure would, told as warnings.
     """
 
     job: str
@@ -52,8 +54,7 @@ class Run(msgspec.Struct, kw_only=True):
     values: dict[str, float | None] = {}
     phases: list[tuple[str, float]] = []
     base_model: str = ""
-    base_weights: str = ""
-    output_name: str = ""
+    notes: list[str] = []
 
 
 def record_id(job_id: str) -> str:
@@ -85,7 +86,7 @@ def unfinished(state: State) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One value of one metric: the optimizer step, the time in seconds since 1970, and the value (None where not finite)."""
+    """One value of a metric: optimizer step, time in seconds since 1970, and the value (None where not finite)."""
 
     step: int
     time: float

@@ -123,7 +123,7 @@ def verify_sas(
 
 
 def shared_key_text(method: str, account: str, raw_path: str, query_string: str, headers: Mapping[str, str]) -> str:
-    """String to sign of a Shared Key header ("Authorize with Shared Key", blob service, version 2015-02-21 and later)."""
+    """String to sign of a Shared Key header ("Authorize with Shared Key", blob service, from 2015-02-21 on)."""
     length = headers.get("content-length", "")
     standard = [
         headers.get("content-encoding", ""),

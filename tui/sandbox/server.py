@@ -10,7 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from types import ModuleType
@@ -48,7 +48,7 @@ from tui.sandbox import (
     workspaces,
 )
 from tui.sandbox.blob_store import BlobStore
-from tui.sandbox.clock import Clock
+from tui.sandbox.clock import Clock, calendar_for
 from tui.sandbox.errors import ServiceError, render
 from tui.sandbox.faults import Faults
 from tui.sandbox.hosts import plane_of
@@ -109,9 +109,8 @@ class Sandbox:
         self.state = State(folder)
         settings = self.state.settings
         if as_of is not None:
-            settings.set("as_of", as_of.isoformat())
-        remembered = settings.get("as_of")
-        self.clock = Clock(date.fromisoformat(remembered) if remembered else None)
+            settings.set("calendar_days", calendar_for(as_of).days)
+        self.clock = Clock(timedelta(days=settings.get("calendar_days", 0)))
         self.operations = Operations(self)
         self.identity = Identity(self)
         self.faults = Faults(self)

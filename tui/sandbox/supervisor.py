@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from tui.sandbox import runs
+from tui.sandbox import artifacts, runs
 from tui.sandbox.runs import Events, Run
 from tui.sandbox.worker import Serving, Worker, WorkerError
 
@@ -197,6 +197,7 @@ class Supervisor:
         if not await self._worker.ready():
             return
         run.launched = True
+        artifacts.link_log(self._sandbox, run)
         self._enter(run, "Running")
         run.pid = await self._worker.train(Path(run.folder))
         run.pid_started = start_time(run.pid)
@@ -266,8 +267,7 @@ class Supervisor:
             self._served_at = self._sandbox.clock.timestamp()
             if self._serving is not None and start_time(self._serving.pid) is not None:
                 return self._serving
-            while not await self._worker.ready():
-                await asyncio.sleep(TICK_SECONDS)
+            await self._worker.wait_ready()
             self._serving = await self._worker.serve()
             self._wake.set()
             return self._serving

@@ -56,7 +56,7 @@ class AssetKind:
         return f"{WORKSPACE_TYPE}/{self.folder}/versions"
 
 
-COMMON = {"description": None, "tags": {}, "properties": {}, "isArchived": False, "isAnonymous": False}
+COMMON: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "isArchived": False, "isAnonymous": False}
 DATA = AssetKind(
     "data",
     "dataUri",
@@ -257,7 +257,8 @@ def asset_routes(
     async def put_container(request: Request) -> Response:
         identifier, given = container_id(request), section(await json_body(request), "properties")
         present = state.get(identifier)
-        properties = {"description": None, "tags": {}, "properties": {}, "latestVersion": None, "nextVersion": "1"}
+        fresh: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "isArchived": False}
+        fresh |= {"latestVersion": None, "nextVersion": "1"}
         changes = {name: given[name] for name in ("description", "tags", "properties", "isArchived") if name in given}
         principal, now = request.scope["principal"], sandbox.clock.now()
         body = {
@@ -265,7 +266,7 @@ def asset_routes(
             "name": request.path_params["name"],
             "type": kind.container_type,
             "properties": {
-                **(present["properties"] if present else {**properties, "isArchived": False}),
+                **(present["properties"] if present else fresh),
                 **changes,
             },
             "systemData": system_data(principal, now, present["systemData"] if present else None),

@@ -18,6 +18,7 @@ import msgspec
 log = logging.getLogger(__name__)
 SOCKET_PATH_LIMIT = 100  # a unix socket's address holds 104 bytes on macOS, 108 on Linux
 IDLE_SECONDS = 600
+POLL_SECONDS = 0.15
 
 
 class WorkerError(Exception):
@@ -34,7 +35,7 @@ class Serving:
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the worker of a state folder listens: in it, or in a private temporary folder when that path is too long."""
+    """Where a state folder's worker listens: in it, or in a private temporary folder when its path is too long."""
     path = folder / "worker.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
         return path
@@ -65,6 +66,15 @@ class Worker:
         except OSError:
             self._start()
             return False
+
+    async def wait_ready(self) -> None:
+        """Return once the worker is ready.
+
+        Raises:
+            WorkerError: the process ended before it was ready.
+        """
+        while not await self.ready():  # noqa: ASYNC110 - another process gets ready; it sends no event
+            await asyncio.sleep(POLL_SECONDS)
 
     def _start(self) -> None:
         if self._process is not None:

@@ -64,8 +64,8 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
         The identifier of the operation that finishes it.
 
     Raises:
-        ServiceError: What Azure answers to a bad name, an unknown region, a hub that is missing or elsewhere, a
-            storage account that does not exist, or a missing permission on the hub.
+        ServiceError: What Azure answers to a bad name, an unknown region, a hub that is missing or elsewhere, or
+            a storage account that does not exist.
     """
     name = name_of(resource_id)
     if not _NAME.fullmatch(name):
@@ -85,8 +85,6 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
     if kind == "project":
         shared = _from_hub(sandbox, resource_id, given, location)
     else:
-        if kind == "hub":
-            access.require(sandbox, principal, f"{TYPE}/hubs/write", resource_id)
         shared = _own_resources(sandbox, resource_id, given, location, principal)
     identifier = before["properties"]["workspaceId"] if before else str(uuid.uuid4())
     body = {
@@ -346,7 +344,10 @@ class _Workspaces:
     async def put(self, request: Request) -> Response:
         path = request.url.path
         before = self._sandbox.state.get(path)
-        operation = begin(self._sandbox, path, await json_body(request), principal_of(request))
+        asked = await json_body(request)
+        if str(asked.get("kind")).lower() == "hub":
+            access.require(self._sandbox, principal_of(request), f"{TYPE}/hubs/write", path)
+        operation = begin(self._sandbox, path, asked, principal_of(request))
         body = self._sandbox.state.require(path)
         if before is not None and body["properties"]["provisioningState"] == "Succeeded":
             return answer(body)
