@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from importlib import resources
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import assets
 from tui.recipe import Engine, Recipe, write_private
 from tui.services.errors import ModelUnavailable, NotFound
 from tui.settings import Settings
@@ -195,7 +196,8 @@ def models(azure: Azure, *, refresh: bool = False) -> Catalogue:
         except NotFound:
             continue
         if versions:
-            bodies.append({"model": name, **max(versions, key=_version_number)})
+            newest: dict[str, Any] = max(versions, key=_version_number)
+            bodies.append({"model": name, **newest})
     document = {
         "fetched": datetime.now(UTC).isoformat(),
         "as_of": azure.today().isoformat(),
@@ -275,7 +277,7 @@ def _candidates() -> list[str]:
 
 
 def _shipped() -> Catalogue:
-    return _catalogue(json.loads(resources.files("assets").joinpath(_SNAPSHOT).read_text("utf-8")), "snapshot")
+    return _catalogue(json.loads((assets.ROOT / _SNAPSHOT).read_text("utf-8")), "snapshot")
 
 
 def _registry(azure: Azure) -> str:
@@ -289,7 +291,7 @@ def _registry(azure: Azure) -> str:
     )
 
 
-def _version_number(body: Mapping[str, Any]) -> tuple[int, str]:
+def _version_number(body: dict[str, Any]) -> tuple[int, str]:
     name = str(body.get("name", ""))
     return (int(name), name) if name.isdigit() else (-1, name)
 
@@ -398,7 +400,7 @@ def _model(body: Mapping[str, Any]) -> Model:
         finetune_retirement=entry.day("finetuneRetirementDate"),
         inference_deprecation=entry.day("inferenceDeprecationDate"),
         inference_retirement=entry.day("inferenceRetirementDate"),
-        successor=str(entry.get("successor", "suggestedReplacement", "replacementModel") or _successor(name)),
+        successor=str(entry.get("successor", "suggestedReplacement", "replacementModel") or _successors().get(name, "")),
         preview=str(entry.get("preview")).lower() == "true",
         archived=entry.archived,
     )
@@ -422,6 +424,15 @@ def _engines(
         "managed": Availability(True) if computes else unknown,
         "script": Availability(True, "with its weights"),
     }
+
+
+@cache
+def _successors() -> Mapping[str, str]:
+    """Microsoft's suggested replacements, which stand in its documentation and not in the registry."""
+    found: Mapping[str, str] = json.loads(
+        (assets.ROOT / "catalog/successors.json").read_text("utf-8")
+    )["successors"]
+    return found
 
 
 def _range(defaults: Mapping[str, Any], name: str) -> Range:

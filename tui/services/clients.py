@@ -293,7 +293,7 @@ def translated() -> Iterator[None]:
     except core.ClientAuthenticationError as error:
         raise sign_in_error(error) from None
     except core.HttpResponseError as error:
-        response = error.response
+        response: Any = error.response
         if response is None:
             raise error_in({"error": {"message": str(error)}}, "Azure refused.") from None
         raise error_from(response.status_code, response.headers, _body(response), str(response.reason)) from None
@@ -305,7 +305,7 @@ def _body(response: Any) -> str:
     try:
         text = response.text
         return str(text() if callable(text) else text)
-    except Exception:  # noqa: BLE001 - an answer whose body was streamed away or is no text has only its status to say
+    except Exception:  # an answer whose body was streamed away or is no text has only its status to say
         return ""
 
 
@@ -350,7 +350,7 @@ def unreachable(error: Exception) -> Unreachable:
     )
 
 
-def _pipelines(credential: TokenCredential, scope: str, settings: Settings) -> tuple[PipelineClient, PipelineClient]:
+def _pipelines(credential: TokenCredential, scope: str, settings: Settings) -> tuple[PipelineClient[Any, Any], PipelineClient[Any, Any]]:
     from azure.core import PipelineClient
     from azure.core.pipeline import policies
     from azure.core.pipeline.transport import RequestsTransport
@@ -358,7 +358,7 @@ def _pipelines(credential: TokenCredential, scope: str, settings: Settings) -> t
 
     from tui import __version__
 
-    class Bounded(policies.RetryPolicy):
+    class Bounded(policies.RetryPolicy[Any, Any]):
         """Retries that end, say that they wait, and can be cancelled while they wait."""
 
         def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -375,7 +375,7 @@ def _pipelines(credential: TokenCredential, scope: str, settings: Settings) -> t
                 settings["report"](Progress("Waiting for Azure", 0.0, seconds, "s", "Azure asked to slow down"))
             settings["cancel"].sleep(seconds)
 
-    def pipeline(*signing: Any) -> PipelineClient:
+    def pipeline(*signing: Any) -> PipelineClient[Any, Any]:
         return PipelineClient(
             base_url="",
             policies=[

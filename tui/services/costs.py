@@ -9,10 +9,10 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import assets
 from tui.recipe import Recipe, write_private
 from tui.services.errors import BudgetExceeded, PhiftError
 from tui.settings import Settings
@@ -201,9 +201,9 @@ def prices(azure: Azure | None, region: str, settings: Settings) -> Prices:
         # The list is public and may be blocked by a proxy that lets Azure through: an older list with its date is of more use
         # than none.
         return known or _shipped(region)
-    document = {"date": datetime.now(UTC).date().isoformat(), "Items": items}
-    write_private(file, json.dumps(document))
-    return Prices(_prices(items, region, "retail api", document["date"]), region, "retail api", datetime.now(UTC).date())
+    day = datetime.now(UTC).date()
+    write_private(file, json.dumps({"date": day.isoformat(), "Items": items}))
+    return Prices(_prices(items, region, "retail api", day), region, "retail api", day)
 
 
 def _safe(region: str) -> str:
@@ -225,21 +225,20 @@ def _read(file: Path, region: str) -> Prices | None:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         day = date.fromisoformat(document["date"])
-        return Prices(_prices(document["Items"], region, "retail api", document["date"]), region, "cache", day)
+        return Prices(_prices(document["Items"], region, "retail api", day), region, "cache", day)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # never read, or written by another version
 
 
 def _shipped(region: str) -> Prices:
-    document = json.loads(resources.files("assets").joinpath(_SNAPSHOT).read_text("utf-8"))
+    document = json.loads((assets.ROOT / _SNAPSHOT).read_text("utf-8"))
     items = [item for item in document["Items"] if item.get("armRegionName") == region]
-    return Prices(
-        _prices(items, region, "snapshot", document["date"]), region, "snapshot", date.fromisoformat(document["date"])
-    )
+    day = date.fromisoformat(document["date"])
+    return Prices(_prices(items, region, "snapshot", day), region, "snapshot", day)
 
 
 def _prices(
-    items: list[dict[str, Any]], region: str, source: Literal["retail api", "snapshot"], day: str
+    items: list[dict[str, Any]], region: str, source: Literal["retail api", "snapshot"], day: date
 ) -> tuple[Price, ...]:
     return tuple(
         Price(
@@ -249,7 +248,7 @@ def _prices(
             currency=str(item.get("currencyCode", "USD")),
             region=str(item.get("armRegionName", region)),
             source=source,
-            date=date.fromisoformat(day),
+            date=day,
             product=str(item.get("productName", "")),
             service=str(item.get("serviceName", "")),
             sku=str(item.get("skuName", "")),

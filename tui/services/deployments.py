@@ -16,12 +16,22 @@ from pydantic import SecretStr
 from tui.services import chat, costs
 from tui.services.answers import error_in
 from tui.services.clients import load_sdk, translated, wait_until
-from tui.services.errors import Conflict, NotFound, PhiftError, ServiceError, SignInRequired, Throttled, UsageError
+from tui.services.errors import (
+    Conflict,
+    ModelUnavailable,
+    NotFound,
+    PhiftError,
+    ServiceError,
+    SignInRequired,
+    Throttled,
+    UsageError,
+)
 from tui.services.jobs import Job, parse_time
 from tui.services.journal import Journal
 from tui.services.progress import Cancel, Progress, Report
 
 if TYPE_CHECKING:
+    from tui.services.catalog import Model
     from tui.services.clients import Azure
     from tui.services.projects import Workspace
 
@@ -168,6 +178,28 @@ def deploy(
             answer = azure.send("PUT", path, api_version=API, body=body, report=report, cancel=cancel)
             azure.poll(answer, resource=path, api_version=API, stage=stage, report=report, cancel=cancel)
     return wait_ready(azure, workspace, name, report=report, cancel=cancel)
+
+
+def deploy_base(
+    azure: Azure,
+    workspace: Workspace,
+    model: Model,
+    *,
+    journal: Journal,
+    report: Report | None = None,
+    cancel: Cancel | None = None,
+) -> Endpoint | None:
+    """Serve the base model for a comparison; serverless base models are billed by the token and not by the hour.
+
+    Returns:
+        The endpoint, to be deleted after use; None where Azure does not serve the base model here.
+    """
+    name = default_name(f"base-{model.name}".lower())
+    wanted = model.asset_id.partition("/versions/")[0]
+    try:
+        return deploy(azure, workspace, wanted, name, journal=journal, report=report, cancel=cancel)
+    except (ModelUnavailable, Conflict, NotFound):
+        return None
 
 
 def wait_ready(

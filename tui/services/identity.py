@@ -194,7 +194,7 @@ def _answers(call: Callable[[], None]) -> bool:
     def run() -> None:
         try:
             call()
-        except Exception:  # noqa: BLE001 - keyring back ends raise whatever they like; any of it means: not usable
+        except Exception:  # keyring back ends raise whatever they like; any of it means: not usable
             return
         ended.append(True)
 
@@ -248,8 +248,9 @@ def _credential(
             def shown(url: str, code: str, expires: datetime) -> None:
                 show(DeviceCode(code, url, f"Open {url} on any device and enter the code {code}.", expires))
 
-            tenant = {"tenant_id": profile.tenant} if profile.tenant else {}
-            return identity.DeviceCodeCredential(prompt_callback=shown, **tenant, **common)
+            if profile.tenant:
+                common["tenant_id"] = profile.tenant
+            return identity.DeviceCodeCredential(prompt_callback=shown, **common)
         case "service-principal":
             _require(profile, "tenant", "client_id")
             found = _secret(settings, secret)
@@ -273,8 +274,7 @@ def _credential(
                     next_step="Give a PEM or PFX file that holds the private key, and its passphrase if it has one.",
                 ) from None
         case "managed-identity":
-            own = {"client_id": profile.client_id} if profile.client_id else {}
-            return identity.ManagedIdentityCredential(**own, **common)
+            return identity.ManagedIdentityCredential(client_id=profile.client_id or None, **common)
         case "environment":
             return identity.EnvironmentCredential(**common)
 
@@ -309,7 +309,7 @@ def _in_thread(call: Callable[[], str], cancel: Cancel) -> str:
     def run() -> None:
         try:
             results.append(call())
-        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+        except BaseException as error:  # raised again in the calling thread
             failures.append(error)
         ended.set()
 

@@ -174,7 +174,8 @@ class Journal:
         """
         settled = []
         for entry in self.open():
-            if self._in_progress(entry.id):
+            # An entry without a resource (a whole run) is closed by who opened it, or who goes on with it.
+            if "id" not in entry.detail or self._in_progress(entry.id):
                 continue
             outcome, learnt = _ask(azure, entry)
             if outcome:

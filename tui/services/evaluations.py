@@ -1,0 +1,261 @@
+"""The bridge to the evaluation: what a run says of base and tuned model, and what two endpoints answer to the same questions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.services import chat, deployments
+from tui.services.errors import PhiftError, UsageError
+from tui.services.progress import Cancel, Progress, Report
+from tui.services.runs import Metric, Snapshot
+
+if TYPE_CHECKING:
+    from tui.evaluation.compare import Comparison
+    from tui.evaluation.questions import Question
+    from tui.services.clients import Azure
+    from tui.services.deployments import Endpoint
+    from tui.services.projects import Workspace
+
+_AT_ONCE = 4
+
+# Wire name, what a person calls it, whether less is better.
+_MEASURES = (
+    ("eval_loss", "validation loss", True),
+    ("eval_perplexity", "validation perplexity", True),
+    ("eval_token_accuracy", "token accuracy", False),
+    ("eval_accuracy", "accuracy", False),
+    ("eval_macro_f1", "macro F1", False),
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of the validation rows, before and after training."""
+
+    name: str
+    base: float
+    tuned: float
+    less_is_better: bool
+
+    @property
+    def better(self) -> bool:
+        """Whether the tuned model does better by it."""
+        return self.tuned < self.base if self.less_is_better else self.tuned > self.base
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Base against tuned model on the run's validation rows."""
+
+    measures: tuple[Measure, ...]
+    step: int
+    """Step of the tuned model's values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison for programs."""
+        return {"step": self.step, "measures": [{**asdict(one), "better": one.better} for one in self.measures]}
+
+    def lines(self) -> list[str]:
+        """The comparison as a table for a person."""
+        shown = [f"{'validation rows':24} {'base':>10} {'tuned':>10}"]
+        return shown + [f"{one.name:24} {one.base:10.4g} {one.tuned:10.4g}" for one in self.measures]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question and what was answered."""
+
+    line: int
+    """Line of the file it comes from."""
+    question: str
+    """The last user turn."""
+    reference: str
+    tuned: str
+    base: str | None
+    """None: no base model was asked."""
+
+
+@dataclass(frozen=True)
+class AnswerComparison:
+    """What one endpoint, or two, answered to held-out questions."""
+
+    asked: tuple[Asked, ...]
+    exact: float
+    """Share of exact answers of the tuned model, 0 to 1."""
+    f1: float
+    """Mean token F1 of the tuned model, 0 to 1."""
+    comparison: Comparison | None
+    """Against the base model; None: none was asked."""
+    refused: int
+    """Questions that an endpoint refused to answer (content safety); they count as wrong."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison for programs."""
+        return {
+            "questions": len(self.asked),
+            "exact": self.exact,
+            "f1": self.f1,
+            "refused": self.refused,
+            "comparison": self.comparison.to_json() if self.comparison else None,
+            "answers": [asdict(one) for one in self.asked],
+        }
+
+    def lines(self) -> list[str]:
+        """The comparison for a person."""
+        if self.comparison is None:
+            shown = [f"{len(self.asked)} questions: exact answers {self.exact:.0%}, token F1 {self.f1:.2f}"]
+        else:
+            exact, f1 = self.comparison.exact, self.comparison.f1
+            shown = [
+                f"{f'{len(self.asked)} held-out questions':24} {'base':>10} {'tuned':>10}",
+                f"{'exact answers':24} {exact.base:10.0%} {exact.tuned:10.0%}",
+                f"{'token F1':24} {f1.base:10.2f} {f1.tuned:10.2f}",
+                self.comparison.summary(),
+            ]
+        if self.refused:
+            shown.append(f"{self.refused} refused by content safety, counted as wrong")
+        return shown
+
+
+def from_run(snapshot: Snapshot) -> RunComparison | None:
+    """Base (step 0, before training) against tuned (last) on the validation rows.
+
+    Returns:
+        The comparison; None where the run did not validate the base model or has no validation rows.
+    """
+    found = []
+    step = 0
+    for name, label, less in _MEASURES:
+        pair = _ends(snapshot.metrics.get(name))
+        if pair:
+            base, tuned, at = pair
+            step = max(step, at)
+            found.append(Measure(label, base, tuned, less))
+    return RunComparison(tuple(found), step) if found else None
+
+
+def _ends(metric: Metric | None) -> tuple[float, float, int] | None:
+    if metric is None or len(metric.points) < 2 or metric.points[0].step != 0:
+        return None
+    first, last = metric.points[0], metric.points[-1]
+    return (first.value, last.value, last.step) if last.step > 0 else None
+
+
+def compare_endpoints(
+    azure: Azure,
+    workspace: Workspace,
+    base: Endpoint | None,
+    tuned: Endpoint,
+    data: Path,
+    *,
+    questions: int = 20,
+    max_tokens: int = 64,
+    seed: int = 42,
+    report: Report | None = None,
+    cancel: Cancel | None = None,
+) -> AnswerComparison:
+    """Ask held-out questions of the tuned model, and of the base model where it is given, and compare.
+
+    Args:
+        azure: the connection.
+        workspace: the project of the endpoints.
+        base: the base model's endpoint.
+        tuned: the tuned model's endpoint.
+        data: chat JSONL, whose last assistant turns are the right answers.
+        questions: how many rows are asked.
+        max_tokens: longest answer.
+        seed: of the choice of rows and of the bootstrap.
+        report: told of each answer.
+        cancel: stops between answers.
+
+    Raises:
+        UsageError: the file has no question.
+        PhiftError: an endpoint refused for another reason than content safety.
+    """
+    from tui.evaluation.compare import compare
+    from tui.evaluation.metrics import exact_match, token_f1
+    from tui.evaluation.questions import questions as chosen
+
+    try:
+        rows = chosen(data, questions, seed)
+    except OSError as error:
+        raise UsageError(f"{data} cannot be read: {error.strerror or error}.") from None
+    if not rows:
+        raise UsageError(f"{data} has no row with a user turn and an answer to it.", code="NoQuestions")
+    asker = _Asker(azure, workspace, rows, max_tokens, seed, report, cancel or Cancel())
+    answers = asker.ask([tuned] if base is None else [tuned, base])
+    references = [row.reference for row in rows]
+    mine, theirs = answers[0], answers[1] if base else None
+    return AnswerComparison(
+        asked=tuple(
+            Asked(row.line, row.messages[-1][1], row.reference, mine[at], theirs[at] if theirs else None)
+            for at, row in enumerate(rows)
+        ),
+        exact=sum(exact_match(given, wanted) for given, wanted in zip(mine, references, strict=True)) / len(rows),
+        f1=sum(token_f1(given, wanted) for given, wanted in zip(mine, references, strict=True)) / len(rows),
+        comparison=compare(references, theirs, mine, seed=seed) if theirs else None,
+        refused=asker.refused,
+    )
+
+
+class _Asker:
+    """Asks rows of endpoints, some at once."""
+
+    def __init__(
+        self,
+        azure: Azure,
+        workspace: Workspace,
+        rows: Sequence[Question],
+        max_tokens: int,
+        seed: int,
+        report: Report | None,
+        cancel: Cancel,
+    ) -> None:
+        self._azure, self._workspace, self._rows = azure, workspace, rows
+        self._max_tokens, self._seed = max_tokens, seed
+        self._report, self._cancel = report, cancel
+        self.refused = 0
+
+    def ask(self, endpoints: list[Endpoint]) -> list[list[str]]:
+        """The answers of each endpoint, in the order of the rows."""
+        secrets = [deployments.keys(self._azure, self._workspace, endpoint.name).primary for endpoint in endpoints]
+        answers = [[""] * len(self._rows) for _ in endpoints]
+        work = [(which, row) for row in range(len(self._rows)) for which in range(len(endpoints))]
+        # In a random order, a slow or failing stretch of time does not fall on one model only.
+        random.Random(self._seed).shuffle(work)  # noqa: S311 - an order, not a secret
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ask") as pool:
+            futures = {
+                pool.submit(self._answer, endpoints[which], secrets[which], self._rows[row]): (which, row)
+                for which, row in work
+            }
+            try:
+                for done, future in enumerate(as_completed(futures), 1):
+                    self._cancel.check()
+                    which, row = futures[future]
+                    text = future.result()
+                    if text is None:
+                        self.refused += 1
+                    answers[which][row] = text or ""
+                    if self._report:
+                        self._report(Progress("Asking held-out questions", done, len(work), "answers"))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return answers
+
+    def _answer(self, endpoint: Endpoint, key: Any, row: Question) -> str | None:
+        messages: list[chat.Message] = [{"role": role, "content": text} for role, text in row.messages]  # type: ignore[typeddict-item]  # roles are the file's
+        try:
+            answer = chat.complete(
+                endpoint.uri, key, messages, max_tokens=self._max_tokens, seed=self._seed, cancel=self._cancel
+            )
+        except PhiftError as error:
+            if error.code == "content_filter":
+                return None
+            raise
+        return answer.text

@@ -1,0 +1,475 @@
+"""The whole flow without a screen: from the recipe to a tuned, compared, deployed and answering model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tui.recipe import Recipe
+from tui.services import (
+    access,
+    catalog,
+    chat,
+    cleanup,
+    costs,
+    datasets,
+    deployments,
+    evaluations,
+    jobs,
+    projects,
+    runs,
+    uploads,
+)
+from tui.services.clients import Azure
+from tui.services.deployments import Endpoint
+from tui.services.errors import AccessError, Cancelled, NotFound, PhiftError, ProviderNotRegistered
+from tui.services.jobs import Job
+from tui.services.journal import DONE, FAILED, Journal
+from tui.services.progress import Cancel, Progress, Report
+from tui.services.runs import Snapshot
+from tui.settings import Settings
+
+if TYPE_CHECKING:
+    from tui.services.catalog import Model
+    from tui.services.costs import Estimate
+    from tui.services.datasets import Prepared
+    from tui.services.projects import Workspace
+    from tui.services.uploads import DataAsset
+
+Step = Literal[
+    "sign-in", "access", "data", "estimate", "project", "upload", "submit", "monitor", "evaluate", "deploy", "ask",
+    "billable", "run",
+]  # fmt: skip
+Status = Literal["started", "progress", "done", "failed"]
+_TITLES: dict[Step, str] = {
+    "sign-in": "Signing in",
+    "access": "Looking at access",
+    "data": "Checking the data",
+    "estimate": "Estimating the cost",
+    "project": "Hub and project",
+    "upload": "Uploading",
+    "submit": "Submitting the job",
+    "monitor": "Training",
+    "evaluate": "Base against tuned",
+    "deploy": "Deploying",
+    "ask": "Asking the endpoint",
+    "billable": "What is billed now",
+    "run": "Run",
+}
+_TELL_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that the flow did."""
+
+    step: Step
+    status: Status
+    fields: dict[str, Any] = field(default_factory=dict)
+    """What a program wants to know."""
+    text: tuple[str, ...] = ()
+    """What a person wants to know."""
+
+    def lines(self) -> list[str]:
+        """The event for a person."""
+        if self.status == "started":
+            return [] if self.step == "run" else [f"{_TITLES[self.step]} …"]
+        return [f"  {line}" for line in self.text]
+
+
+@dataclass
+class Outcome:
+    """What the flow has reached."""
+
+    workspace: Workspace | None = None
+    estimate: Estimate | None = None
+    job: Job | None = None
+    snapshot: Snapshot | None = None
+    comparison: evaluations.RunComparison | None = None
+    answers: evaluations.AnswerComparison | None = None
+    endpoint: Endpoint | None = None
+    answer: str = ""
+    billable: list[cleanup.Item] = field(default_factory=list)
+
+
+class Flow:
+    """One run of a recipe. A run that was cut off goes on where it was when the same recipe is run again."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        base: Path,
+        settings: Settings,
+        *,
+        connect: Callable[[], Azure],
+        approve: Callable[[Estimate], bool],
+        on_event: Callable[[Event], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            recipe: the choices.
+            base: folder that the recipe's relative paths are taken from.
+            settings: paths and budget.
+            connect: signs in.
+            approve: shown the estimate before anything is created; False ends the run.
+            on_event: told of everything.
+            cancel: ends the run between two calls; what Azure does by then goes on.
+        """
+        self._recipe = recipe
+        self._base = base
+        self._settings = settings
+        self._connect = connect
+        self._approve = approve
+        self._on_event = on_event or _nobody
+        self._cancel = cancel or Cancel()
+        self._told = 0.0
+        self._stage = ""
+
+    def run(self, *, deploy: bool = False, evaluate: bool = False) -> Outcome:
+        """Go through all steps.
+
+        Args:
+            deploy: serve the tuned model and ask it a question.
+            evaluate: compare base and tuned model: on the validation rows, and by their answers where it is deployed.
+
+        Raises:
+            PhiftError: the error of the step that failed; its `failed` event and that of `run` have been told.
+        """
+        outcome = Outcome()
+        with self._step("run") as done:
+            self._go(outcome, deploy, evaluate)
+            done.fields |= {
+                "job": outcome.job.name if outcome.job else None,
+                "model": outcome.job.output_model if outcome.job else None,
+                "endpoint": outcome.endpoint.name if outcome.endpoint else None,
+            }
+            done.text.append("Done.")
+        return outcome
+
+    def _go(self, outcome: Outcome, deploy: bool, evaluate: bool) -> None:
+        journal = Journal(self._settings.journal)
+        azure = self._sign_in(journal)
+        model = self._access(azure)
+        prepared = self._data(model)
+        outcome.estimate = self._estimate(azure, model, prepared)
+        workspace = outcome.workspace = self._project(azure, journal)
+        training, validation = self._upload(azure, workspace, prepared, journal)
+        mark = _fingerprint(self._recipe, workspace, training, validation)
+        entry, name = self._begin(azure, workspace, journal, mark)
+        try:
+            self._submit(azure, workspace, model, training, validation, prepared, name, journal)
+            outcome.snapshot = self._monitor(azure, workspace, name)
+        except Cancelled:
+            raise  # the run stays open, so that running the recipe again goes on with this job
+        except PhiftError as error:
+            if error.exit_code == 6:
+                journal.finish(entry, FAILED, {"error": error.to_json()})
+            raise
+        outcome.job = outcome.snapshot.job
+        if evaluate:
+            outcome.comparison = self._evaluate_run(outcome.snapshot)
+        if deploy:
+            outcome.endpoint = self._deploy(azure, workspace, outcome.job, journal)
+            questions = self._questions(prepared)
+            outcome.answer = self._ask(azure, workspace, outcome.endpoint, questions)
+            if evaluate:
+                outcome.answers = self._evaluate_answers(
+                    azure, workspace, model, outcome.endpoint, questions, journal
+                )
+        journal.finish(entry, DONE)
+        outcome.billable = self._billable(azure, workspace)
+
+    def _sign_in(self, journal: Journal) -> Azure:
+        with self._step("sign-in") as done:
+            azure = self._connect()
+            done.fields |= {"identity": azure.identity.name, "method": azure.identity.method, "sandbox": azure.sandbox}
+            done.text.append(f"{azure.identity.name}, by {azure.identity.method}")
+            if azure.sandbox:
+                done.text.append("The sandbox: Azure on this machine, with a small stand-in model. Nothing is billed.")
+            for entry in journal.reconcile(azure):
+                done.text.append(f"{entry.kind} {entry.name}, left open by an earlier run: {entry.outcome or 'not known'}")
+            return azure
+
+    def _access(self, azure: Azure) -> Model:
+        with self._step("access") as done:
+            subscription = projects.subscription_of(azure, self._recipe.target)
+            self._recipe = self._recipe.with_(target__subscription=subscription)
+            model = catalog.require(azure, self._recipe)
+            findings = access.examine(azure, self._recipe, cancel=self._cancel)
+            done.fields["findings"] = [finding.to_json() for finding in findings if finding.level != "ok"]
+            problems = [finding for finding in findings if finding.level == "problem"]
+            if problems:
+                raise _denied(problems)
+            done.text.append(f"{sum(finding.level == 'ok' for finding in findings)} of {len(findings)} findings in order")
+            done.text += [f"{one.level}: {one.title}. {one.detail}".strip() for one in findings if one.level != "ok"]
+            return model
+
+    def _data(self, model: Model) -> Prepared:
+        with self._step("data") as done:
+            folder = self._settings.state / "splits" / hashlib.sha256(self._recipe.to_toml().encode()).hexdigest()[:16]
+            found = datasets.prepare(
+                self._recipe, self._base, folder, model, report=self._report("data"), cancel=self._cancel
+            )
+            stats = found.report.stats
+            done.fields |= {
+                "file": found.report.file,
+                "train_rows": found.train_rows,
+                "validation_rows": found.validation_rows,
+                "tokens": stats.tokens_total,
+                "tokens_are_estimate": stats.tokens_are_estimate,
+                "warnings": {group.code: group.count for group in found.report.warnings},
+            }
+            done.text.append(f"{found.train_rows} training rows, {found.validation_rows} validation rows")
+            done.text += [f"warning {group.code}: {group.title} ({group.count})" for group in found.report.warnings]
+            return found
+
+    def _estimate(self, azure: Azure, model: Model, prepared: Prepared) -> Estimate:
+        with self._step("estimate") as done:
+            prices = costs.prices(azure, self._recipe.target.location, self._settings)
+            found = costs.estimate(self._recipe, model, prepared.stats, prices, sandbox=azure.sandbox)
+            done.fields |= found.to_json()
+            done.text += found.lines()
+            warning = costs.check_budget(found, self._recipe, self._settings)
+            if warning:
+                done.fields["warning"] = warning
+                done.text.append(warning)
+            if not self._approve(found):
+                raise Cancelled("Not approved.", meaning="Nothing was created or uploaded.")
+            return found
+
+    def _project(self, azure: Azure, journal: Journal) -> Workspace:
+        with self._step("project") as done:
+            target, report = self._recipe.target, self._report("project")
+            hub = projects.ensure_hub(azure, target, journal=journal, report=report, cancel=self._cancel)
+            project = projects.ensure_project(azure, target, hub, journal=journal, report=report, cancel=self._cancel)
+            done.fields |= {"hub": hub.name, "project": project.name, "location": project.location}
+            done.text.append(f"project {project.name} in the hub {hub.name}, {project.location}")
+            return project
+
+    def _upload(
+        self, azure: Azure, workspace: Workspace, prepared: Prepared, journal: Journal
+    ) -> tuple[DataAsset, DataAsset | None]:
+        with self._step("upload") as done:
+            name = uploads.asset_name(self._recipe.data_path(self._base), self._recipe.data.asset)
+            sent = [
+                uploads.upload(
+                    azure, workspace, path, label, journal=journal, report=self._report("upload"), cancel=self._cancel
+                )
+                for path, label in ((prepared.train, name), (prepared.validation, f"{name}-validation"))
+                if path
+            ]
+            done.fields["assets"] = [
+                {"name": one.name, "version": one.version, "bytes": one.bytes, "reused": one.reused} for one in sent
+            ]
+            for one in sent:
+                what = "was there already" if one.reused else "sent"
+                done.text.append(f"{one.name}:{one.version}, {one.bytes:,} bytes, {what}")
+            return sent[0], sent[1] if len(sent) > 1 else None
+
+    def _begin(self, azure: Azure, workspace: Workspace, journal: Journal, mark: str) -> tuple[int, str]:
+        """The run's entry in the journal and the job's name: those of a run that was cut off, or new ones."""
+        for entry in journal.open():
+            if entry.kind == "run" and entry.detail.get("fingerprint") == mark:
+                try:
+                    left = jobs.get(azure, workspace, entry.name)
+                except NotFound:
+                    return entry.id, entry.name
+                if left.status not in ("Failed", "Canceled"):
+                    return entry.id, entry.name
+                journal.finish(entry.id, FAILED, {"status": left.status})
+        name = jobs.new_name(self._recipe)
+        return journal.begin("run", name, workspace.id, {"fingerprint": mark}), name
+
+    def _submit(
+        self,
+        azure: Azure,
+        workspace: Workspace,
+        model: Model,
+        training: DataAsset,
+        validation: DataAsset | None,
+        prepared: Prepared,
+        name: str,
+        journal: Journal,
+    ) -> Job:
+        with self._step("submit") as done:
+            job = jobs.submit(
+                azure, workspace, self._recipe, model, training, validation, name, journal=journal,
+                rows=prepared.train_rows, cancel=self._cancel,
+            )  # fmt: skip
+            done.fields |= {"job": job.name, "status": job.status, "engine": job.engine, "model": job.model}
+            done.text.append(f"{job.name} ({job.model}, {job.engine}): {job.status}")
+            return job
+
+    def _monitor(self, azure: Azure, workspace: Workspace, name: str) -> Snapshot:
+        with self._step("monitor") as done:
+            shown: list[tuple[Any, ...]] = []
+
+            def show(snapshot: Snapshot) -> None:
+                losses = {key: snapshot.metrics[key].last for key in snapshot.metrics if key.endswith("loss")}
+                state = (snapshot.job.status, snapshot.progress, losses)
+                if shown[-1:] != [state]:
+                    shown[:] = [state]
+                    fields = {key: value for key, value in snapshot.to_json().items() if key != "log"}
+                    self._on_event(Event("monitor", "progress", fields, tuple(snapshot.lines())))
+
+            last = runs.follow(azure, workspace, name, on_snapshot=show, cancel=self._cancel)
+            done.fields |= {"job": name, "status": last.job.status}
+            if last.failure:
+                raise last.failure
+            if last.job.status == "Canceled":
+                raise Cancelled(
+                    f"The job {name} was cancelled in Azure.", next_step="Run the recipe again for a new job."
+                )
+            done.fields |= {"metrics": {key: metric.last for key, metric in last.metrics.items()}}
+            done.text.append(f"{name}: {last.job.status}; model {last.job.output_model}:{last.job.output_version}")
+            return last
+
+    def _evaluate_run(self, snapshot: Snapshot) -> evaluations.RunComparison | None:
+        with self._step("evaluate") as done:
+            found = evaluations.from_run(snapshot)
+            done.fields |= {"part": "validation", **(found.to_json() if found else {"measures": []})}
+            done.text += found.lines() if found else ["The run has no validation of the base model to compare with."]
+            return found
+
+    def _deploy(self, azure: Azure, workspace: Workspace, job: Job, journal: Journal) -> Endpoint:
+        with self._step("deploy") as done:
+            name = self._recipe.deployment.endpoint or deployments.default_name(job.output_model)
+            found = deployments.deploy(
+                azure, workspace, job, name,
+                content_safety=self._recipe.deployment.content_safety, instance_type=self._recipe.model.instance_type,
+                journal=journal, report=self._report("deploy"), cancel=self._cancel,
+            )  # fmt: skip
+            done.fields |= found.to_json()
+            safety = {True: "on", False: "off", None: "not known"}[found.content_safety]
+            done.text.append(f"{found.name} answers at {found.uri}; content safety {safety}")
+            return found
+
+    def _questions(self, prepared: Prepared) -> Path:
+        if self._recipe.evaluation.file:
+            return self._base / Path(self._recipe.evaluation.file).expanduser()
+        return prepared.validation or prepared.train
+
+    def _ask(self, azure: Azure, workspace: Workspace, endpoint: Endpoint, file: Path) -> str:
+        from tui.evaluation.questions import questions
+
+        with self._step("ask") as done:
+            rows = questions(file, 1, self._recipe.evaluation.seed)
+            messages: list[chat.Message] = [{"role": role, "content": text} for role, text in rows[0].messages]  # type: ignore[typeddict-item]  # roles are the file's
+            key = deployments.keys(azure, workspace, endpoint.name).primary
+            answer = chat.complete(
+                endpoint.uri, key, messages, max_tokens=self._recipe.evaluation.max_tokens, cancel=self._cancel
+            )
+            done.fields |= {
+                "question": messages[-1]["content"],
+                "answer": answer.text,
+                "reference": rows[0].reference,
+                "model": answer.model,
+                "seconds": round(answer.seconds, 3),
+            }
+            done.text += [
+                f"question: {messages[-1]['content']}", f"answer:   {answer.text}", f"expected: {rows[0].reference}"
+            ]
+            return answer.text
+
+    def _evaluate_answers(
+        self, azure: Azure, workspace: Workspace, model: Model, tuned: Endpoint, file: Path, journal: Journal
+    ) -> evaluations.AnswerComparison:
+        with self._step("evaluate") as done:
+            chosen = self._recipe.evaluation
+            base = deployments.deploy_base(
+                azure, workspace, model, journal=journal, report=self._report("evaluate"), cancel=self._cancel
+            )
+            try:
+                found = evaluations.compare_endpoints(
+                    azure, workspace, base, tuned, file, questions=chosen.questions, max_tokens=chosen.max_tokens,
+                    seed=chosen.seed, report=self._report("evaluate"), cancel=self._cancel,
+                )  # fmt: skip
+            finally:
+                if base:
+                    deployments.delete(azure, workspace, base.name)
+            done.fields |= {"part": "answers", **found.to_json()}
+            done.text += found.lines()
+            return found
+
+    def _billable(self, azure: Azure, workspace: Workspace) -> list[cleanup.Item]:
+        with self._step("billable") as done:
+            found = [item for item in cleanup.inventory(azure, workspace) if item.billable]
+            done.fields["items"] = [item.to_json() for item in found]
+            done.text += [item.line() for item in found] or ["Nothing is billed by the hour."]
+            if found:
+                done.text.append("Remove it with: phift-tui cleanup" + (" --sandbox" if azure.sandbox else ""))
+            if azure.sandbox:
+                done.text.append("This is the sandbox: nothing is really billed.")
+            return found
+
+    def _report(self, step: Step) -> Report:
+        """Turns the progress of a service into events, at most one a second and one for each new stage."""
+
+        def report(progress: Progress) -> None:
+            now = time.monotonic()
+            if progress.stage == self._stage and now - self._told < _TELL_EVERY:
+                return
+            self._stage, self._told = progress.stage, now
+            fields = {"stage": progress.stage, "done": progress.done, "total": progress.total, "unit": progress.unit}
+            text = progress.stage if not progress.detail else f"{progress.stage}: {progress.detail}"
+            self._on_event(Event(step, "progress", fields, (text,)))
+
+        return report
+
+    @contextmanager
+    def _step(self, step: Step) -> Iterator[_Done]:
+        self._cancel.check()
+        self._on_event(Event(step, "started"))
+        done = _Done()
+        try:
+            yield done
+        except PhiftError as error:
+            text = tuple(error.lines()) if step != "run" else ()
+            fields = {**done.fields, "error": error.to_json(), "exit_code": error.exit_code}
+            self._on_event(Event(step, "failed", fields, text))
+            raise
+        self._on_event(Event(step, "done", done.fields, tuple(done.text)))
+
+
+@dataclass
+class _Done:
+    """What a step says of itself at its end."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    text: list[str] = field(default_factory=list)
+
+
+def _nobody(event: Event) -> None:
+    """Events go nowhere."""
+
+
+def _denied(problems: list[access.Finding]) -> PhiftError:
+    first = problems[0]
+    kind = ProviderNotRegistered if first.code.startswith("provider.") else AccessError
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return kind(
+        f"{first.title}{more}.",
+        code=first.code,
+        meaning=f"{first.detail} The step {first.step!r} would fail.".strip(),
+        next_step=first.command or "See all findings with `phift-tui doctor`.",
+    )
+
+
+def _fingerprint(recipe: Recipe, workspace: Workspace, training: DataAsset, validation: DataAsset | None) -> str:
+    """What makes two runs the same one: place, model, hyperparameters, output and the bytes of the data."""
+    document = {
+        "workspace": workspace.id,
+        "model": recipe.model.model_dump(),
+        "hyperparameters": recipe.hyperparameters.model_dump(),
+        "output": recipe.output.model_dump(),
+        "data": [training.uri, validation.uri if validation else ""],
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
