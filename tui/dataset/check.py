@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from tui.dataset.lines import UTF8_BOM, blocks, newline_of
-from tui.dataset.report import Finding, Group, Report
+from tui.dataset.convert import ConvertError
+from tui.dataset.duplicates import Index
+from tui.dataset.lines import UTF8_BOM, newline_of
+from tui.dataset.report import Collector, Finding, Group, Report
 from tui.dataset.rules import Rules
-from tui.dataset.scan import Scanner
+from tui.dataset.scan import Partial, Stretch, scan_stretch
+from tui.dataset.shape import Shape, container_of, shape_of
 from tui.dataset.tokens import counter
+from tui.dataset.worker import Helper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+    from tui.dataset.tokens import Counter
 
 __all__ = ["Cancelled", "Finding", "Group", "Report", "Rules", "check"]
 
 _PARTIAL_SECONDS = 0.5
+_FIRST_STRETCH = 2 << 20
+_STRETCH = 16 << 20
+_OUTLIER_ROWS = 20
+_SHOWN_OUTLIERS = 20
 
 
 class Cancelled(Exception):
     """The check was stopped at the caller's wish."""
+
+
+@dataclass(slots=True)
+class _File:
+    """One file of a check and what is known of it so far."""
+
+    name: str
+    path: Path
+    size: int
+    partial: Partial = field(default_factory=Partial)
+    done: int = 0
 
 
 def check(
@@ -30,6 +54,7 @@ def check(
     validation: Path | None = None,
     rules: Rules = Rules(),  # noqa: B008 - frozen
     tokenizer: Path | None = None,
+    depth: Literal["full", "structure"] = "full",
     progress: Callable[[int, int], None] | None = None,
     partial: Callable[[Report], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -41,9 +66,10 @@ def check(
         validation: The validation file, checked the same way and against the training file.
         rules: What the model and the engine accept.
         tokenizer: The model's `tokenizer.json`, for exact token counts.
+        depth: `structure` leaves out the text of the rows: characters, personal data, duplicates, tokens and numbers.
         progress: Called with (bytes done, bytes in all), at most once a megabyte.
-        partial: Called with the report so far, at most twice a second.
-        cancelled: Asked at least once a megabyte whether to stop.
+        partial: Called with the report so far: after the first two megabytes, then at most twice a second.
+        cancelled: Asked once a megabyte whether to stop.
 
     Returns:
         The report.
@@ -52,65 +78,216 @@ def check(
         Cancelled: `cancelled` answered True.
         OSError: A file cannot be read.
     """
-    files = [("train", path)] + ([("validation", validation)] if validation else [])
-    sizes = {name: file.stat().st_size for name, file in files}
-    total = sum(sizes.values())
-    count = counter(tokenizer)
-    done = 0
-    shown = time.monotonic()
-    scanners: dict[str, Scanner] = {}
+    with ExitStack() as stack:
+        run = _Run(path, validation, rules, counter(tokenizer) if depth == "full" else None, progress, partial, cancelled)
+        stack.callback(run.index.close)
+        for file in run.files:
+            run.judge(file, stack)
+        return run.finish()
 
-    def report(complete: bool) -> Report:
-        main = scanners["train"]
-        groups = dict(main.collector.groups)
-        if "validation" in scanners:
-            from tui.dataset.report import Collector
 
-            both = Collector()
-            both.merge(main.collector)
-            both.merge(scanners["validation"].collector, file="validation")
-            groups = both.groups
-        ordered = [groups[code] for code in sorted(groups)]
+class _Run:
+    """One check under way."""
+
+    def __init__(
+        self,
+        path: Path,
+        validation: Path | None,
+        rules: Rules,
+        count: Counter | None,
+        progress: Callable[[int, int], None] | None,
+        partial: Callable[[Report], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        self.rules = rules
+        self.index = Index()
+        self.files = [_File("train", Path(path), Path(path).stat().st_size)]
+        if validation is not None:
+            self.files.append(_File("validation", Path(validation), Path(validation).stat().st_size))
+        self._counter = count
+        self._progress = progress
+        self._partial = partial
+        self._cancelled = cancelled
+        self._shown = 0.0
+        self._helper: Helper | None = None
+
+    def _stop_if_asked(self) -> None:
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled
+
+    def judge(self, file: _File, stack: ExitStack) -> None:
+        """Judge one file."""
+        self._stop_if_asked()
+        whole = Collector()
+        if file.size > self.rules.max_bytes:
+            said = f"{file.size / 2**20:,.0f} MB; at most {self.rules.max_bytes / 2**20:,.0f} MB are taken"
+            whole.add(Finding("E132", 0, "", said))
+        start = self._mark(file, whole)
+        shape = container_of(file.path)
+        newline = newline_of(file.path)
+        if newline == b"\r":
+            whole.add(Finding("E141", 0, "", "the file has carriage returns and no line feed"))
+        file.partial.collector.merge(whole)
+        if not self._is_lines(file, shape):
+            file.done = file.size
+            return
+        for stretch, made in self._stretches(file, start, newline, stack):
+            self._take(file, stretch, made)
+        self._judge_size(file)
+
+    def _mark(self, file: _File, whole: Collector) -> int:
+        """Judge the byte order mark and return the first byte after it."""
+        with file.path.open("rb") as stream:
+            marked = stream.read(3) == UTF8_BOM
+        if marked and self.rules.bom == "refused":
+            whole.add(Finding("E139", 0, "", "the file starts with a byte order mark"))
+        elif not marked and self.rules.bom == "asked" and file.size:
+            whole.add(Finding("W201", 0, "", "the file does not start with a byte order mark"))
+        return len(UTF8_BOM) if marked else 0
+
+    def _is_lines(self, file: _File, shape: Shape) -> bool:
+        """Report a file that is not made of lines of JSON."""
+        if shape.container == "jsonl" and shape.encoding == "utf-8":
+            return True
+        with suppress(ConvertError):
+            shape = shape_of(file.path)
+        code = "E138" if shape.container == "binary" else "E135" if shape.encoding != "utf-8" else "E136"
+        if shape.container in ("csv", "parquet") and shape.encoding in ("utf-8", ""):
+            code = "E137"
+        can = "; it can be converted" if shape.is_convertible else ""
+        file.partial.collector.groups.pop("W201", None)
+        file.partial.collector.add(Finding(code, 0, "", f"the file is {shape.title}{can}"))
+        return False
+
+    def _stretches(
+        self, file: _File, start: int, newline: bytes, stack: ExitStack
+    ) -> Iterator[tuple[Stretch, Partial]]:
+        """Judge the file stretch by stretch, every second one in the helper process, and yield them in order."""
+        pieces = _pieces(file, start, newline)
+        for begun, end in pieces:
+            stretch = self._stretch(file, begun, end, newline)
+            if file.size - end < _STRETCH or not self._wants_helper(stack):
+                yield stretch, scan_stretch(stretch, lambda consumed, at=begun: self._block(at + consumed))
+                continue
+            following = next(pieces, None)
+            other = self._stretch(file, *following, newline) if following else None
+            handed = other is not None and self._helper is not None and self._helper.start(other)
+            yield stretch, scan_stretch(stretch, lambda consumed, at=begun: self._block(at + consumed))
+            if other is not None:
+                made = self._helper.result() if handed and self._helper is not None else None
+                if made is None:
+                    self._helper = None
+                    made = scan_stretch(other, lambda consumed, at=other.start: self._block(at + consumed))
+                self._block(other.end)
+                yield other, made
+
+    def _wants_helper(self, stack: ExitStack) -> bool:
+        if self._helper is None and (os.cpu_count() or 1) > 1:
+            with suppress(OSError):
+                self._helper = stack.enter_context(Helper())
+        return self._helper is not None
+
+    def _stretch(self, file: _File, start: int, end: int, newline: bytes) -> Stretch:
+        return Stretch(str(file.path), start, end, newline, self.rules, self._counter)
+
+    def _block(self, done: int) -> None:
+        self._stop_if_asked()
+        if self._progress is not None:
+            before = sum(file.size for file in self.files if file.done == file.size)
+            self._progress(before + done, sum(file.size for file in self.files))
+
+    def _take(self, file: _File, stretch: Stretch, made: Partial) -> None:
+        """Add what a stretch amounts to."""
+        known = file.partial
+        known.collector.merge(made.collector, lines=known.lines)
+        known.describer.merge(made.describer, known.lines)
+        known.longest = sorted([*known.longest, *((t, line - known.lines) for t, line in made.longest)])[-_SHOWN_OUTLIERS:]
+        self.index.add(made.prints, known.lines, validation=file.name == "validation")
+        known.lines += made.lines
+        known.rows += made.rows
+        file.done = stretch.end
+        now = time.monotonic()
+        if self._partial is not None and now - self._shown >= _PARTIAL_SECONDS:
+            self._shown = now
+            self._partial(self.report(complete=False))
+
+    def _judge_size(self, file: _File) -> None:
+        add = file.partial.collector.add
+        rows, rules = file.partial.rows, self.rules
+        if not rows:
+            add(Finding("E133", 0, "", "the file holds no row"))
+        elif rows < rules.min_examples and file.name == "train":
+            add(Finding("E134", 0, "", f"{rows} rows; at least {rules.min_examples} are needed"))
+        elif rows < rules.recommended_examples and file.name == "train":
+            add(Finding("W214", 0, "", f"{rows} rows; {rules.recommended_examples} are advised to start with"))
+        file.done = file.size
+
+    def finish(self) -> Report:
+        """Judge what only the whole file tells, and return the report."""
+        for file in self.files:
+            self._judge_numbers(file)
+        collectors = [file.partial.collector for file in self.files]
+        self.index.report(collectors[0], collectors[1] if len(collectors) > 1 else None, self._stop_if_asked)
+        return self.report(complete=True)
+
+    def _judge_numbers(self, file: _File) -> None:
+        describer, add = file.partial.describer, file.partial.collector.add
+        if describer.rows >= _OUTLIER_ROWS:
+            middle, low, high = (describer.row_tokens.at(percent) for percent in (50, 25, 75))
+            bound = max(4 * middle, high + 6 * (high - low))
+            for tokens, line in sorted(file.partial.longest, key=lambda item: -item[1]):
+                if tokens > bound:
+                    said = f"about {tokens:,} tokens; half of the rows have {middle:,} or fewer"
+                    add(Finding("W216", -line, "", said))
+        if lopsided := describer.imbalance():
+            common, most, rare, fewest = lopsided
+            said = f"{ascii(common)} answers {most:,} of {describer.rows:,} rows, {ascii(rare)} {fewest:,}"
+            add(Finding("W215", 0, "", said))
+        without = describer.rows_without_system
+        if 0 < without < describer.rows:
+            said = f"{without:,} of {describer.rows:,} rows have no system message, this one first"
+            add(Finding("W229", describer.first_without_system, "messages", said))
+
+    def report(self, *, complete: bool) -> Report:
+        """Return what is known."""
+        main = self.files[0]
+        both = Collector()
+        for file in self.files:
+            both.merge(file.partial.collector, file=file.name)
+        ordered = [both.groups[code] for code in sorted(both.groups)]
+        notes = []
+        if self._counter is None:
+            notes.append("Only the structure was looked at.")
+        if self.index.skipped_near:
+            notes.append(f"{self.index.skipped_near:,} rows were not searched for near duplicates.")
+        count = self._counter
         return Report(
-            file=str(path),
-            rows=main.rows,
-            bytes=sizes["train"],
-            errors=[g for g in ordered if g.code.startswith("E")],
-            warnings=[g for g in ordered if g.code.startswith("W")],
-            stats=main.describer.stats(tokenizer=count.name, is_estimate=count.is_estimate, error=count.error),
+            file=str(main.path),
+            rows=main.partial.rows,
+            bytes=main.size,
+            errors=[group for group in ordered if group.code[0] == "E"],
+            warnings=[group for group in ordered if group.code[0] == "W"],
+            stats=main.partial.describer.stats(
+                tokenizer=count.name if count else "",
+                is_estimate=count is None or count.is_estimate,
+                error=count.error if count else 0.0,
+            ),
             complete=complete,
+            notes=tuple(notes),
         )
 
-    for name, file in files:
-        scanner = scanners[name] = Scanner(rules, count)
-        size = sizes[name]
-        if size > rules.max_bytes:
-            scanner.add("E132", 0, "", f"{size / 2**20:,.0f} MB; at most {rules.max_bytes / 2**20:,.0f} MB are taken")
-        newline = newline_of(file)
-        if newline == b"\r":
-            scanner.add("E141", 0, "", "the file has carriage returns and no line feed")
-        with file.open("rb") as stream:
-            if stream.read(3) == UTF8_BOM:
-                if rules.bom == "refused":
-                    scanner.add("E139", 0, "", "the file starts with a byte order mark")
-            else:
-                stream.seek(0)
-                if rules.bom == "asked" and size:
-                    scanner.add("W201", 0, "", "the file does not start with a byte order mark")
-            for lines, consumed in blocks(stream, size, newline):
-                if cancelled is not None and cancelled():
-                    raise Cancelled
-                scanner.scan(lines)
-                if progress is not None:
-                    progress(done + consumed, total)
-                if partial is not None and time.monotonic() - shown >= _PARTIAL_SECONDS:
-                    partial(report(False))
-                    shown = time.monotonic()
-        done += size
-        if not scanner.rows:
-            scanner.add("E133", 0, "", "the file holds no row")
-        elif scanner.rows < rules.min_examples:
-            scanner.add("E134", 0, "", f"{scanner.rows} rows; at least {rules.min_examples} are needed")
-        elif name == "train" and scanner.rows < rules.recommended_examples:
-            scanner.add("W214", 0, "", f"{scanner.rows} rows; {rules.recommended_examples} are advised to start with")
-    return report(True)
+
+def _pieces(file: _File, start: int, newline: bytes) -> Iterator[tuple[int, int]]:
+    """Yield (first byte, byte after the last) of stretches that end with a line: a short one, then long ones."""
+    wanted = _FIRST_STRETCH
+    with file.path.open("rb") as stream:
+        while start < file.size:
+            end = min(start + wanted, file.size)
+            stream.seek(end)
+            while end < file.size and (data := stream.read(1 << 16)):
+                found = data.find(newline)
+                end = min(end + (found + 1 if found >= 0 else len(data)), file.size)
+                if found >= 0:
+                    break
+            yield start, end
+            start, wanted = end, _STRETCH

@@ -11,29 +11,31 @@ if TYPE_CHECKING:
 
     from tui.dataset.structure import Add, Message
 
-_SEPARATOR = "\n\x00\n"
+SEPARATOR = "\n\n"
+"""What stands between the messages where a row is looked at as one text."""
 
 
-def check_content(row: Sequence[Message], add: Add) -> None:
+def check_content(row: Sequence[Message], whole: str, words: Sequence[str], add: Add) -> None:
     """Judge the text of one row.
 
     Args:
         row: Its messages.
+        whole: Their contents, joined with SEPARATOR: nearly all rows are clean, and one look spares a look at each message.
+        words: `whole` in small letters, split at white space.
         add: Called with (code, JSON path, message) for every kind of fault in every message.
     """
-    # Nearly all rows are clean: one look at the whole text spares a look at each message.
-    whole = _SEPARATOR.join([message.content for message in row])
     if characters.faults(whole):
         for index, message in enumerate(row):
             for code, said in characters.faults(message.content):
                 add(code, f"messages[{index}].content", said)
-    if next(personal.mentions(whole), None) is not None:
+    if personal.may_hold_any(whole, words):
         for index, message in enumerate(row):
             _add_mentions(message.content, f"messages[{index}].content", add)
-    if safety.guess(whole) is not None:
+    if categories := safety.suspected(words):
         for index, message in enumerate(row):
-            if guessed := safety.guess(message.content):
-                add("W221", f"messages[{index}].content", f"words of the category {guessed[0]} at character {guessed[1] + 1}")
+            if guessed := safety.guess(message.content, categories):
+                said = f"words of the category {guessed[0]} at character {guessed[1] + 1}"
+                add("W221", f"messages[{index}].content", said)
     for index, message in enumerate(row):
         content = message.content
         if message.role == "assistant" and content and (content[0].isspace() or content[-1].isspace()):

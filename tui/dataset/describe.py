@@ -6,6 +6,9 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tui.dataset.languages import language_of, script_of
+from tui.dataset.rules import KNOWN_ROLES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,6 +16,12 @@ if TYPE_CHECKING:
 
 _PERCENTILES = (5, 25, 50, 75, 90, 95, 99)
 _KEPT_PROMPTS = 200
+_PROMPT_CHARACTERS = 1000
+_LABEL_CHARACTERS = 60
+_MOST_LABELS = 100
+_USES_PER_LABEL = 10
+_FEWEST_FOR_BALANCE = 50
+_MOST_SHARE = 0.8
 _SHOWN_PROMPTS = 20
 _EXACT_BELOW = 8192
 
@@ -165,19 +174,30 @@ class Describer:
         self.prompts: dict[str, int] = {}
         self.prompts_dropped = 0
         self.rows_without_system = 0
+        self.first_without_system = 0
+        self.answers: dict[str, int] | None = {}
 
-    def add(self, row: Sequence[Message], tokens: tuple[int, int]) -> None:
-        """Count one row with its (all, assistant) tokens."""
+    def add(self, row: Sequence[Message], tokens: tuple[int, int], line: int) -> None:
+        """Count one row with its (all, assistant) tokens and its line."""
         self.rows += 1
         self.turns.add(len(row))
         self.row_tokens.add(tokens[0])
         self.answer_tokens.add(tokens[1])
         for message in row:
-            self.messages[message.role] = self.messages.get(message.role, 0) + 1
-        if row and row[0].role in ("system", "developer"):
-            self._prompt(row[0].content, 1)
+            role = message.role if message.role in KNOWN_ROLES else "other"
+            self.messages[role] = self.messages.get(role, 0) + 1
+        if row[0].role in ("system", "developer"):
+            self._prompt(row[0].content[:_PROMPT_CHARACTERS], 1)
         else:
             self.rows_without_system += 1
+            self.first_without_system = self.first_without_system or line
+        asked = next((message.content for message in row if message.role == "user"), row[-1].content)
+        script = script_of(asked)
+        language = language_of(asked, script)
+        self.scripts[script] = self.scripts.get(script, 0) + 1
+        self.languages[language] = self.languages.get(language, 0) + 1
+        if self.answers is not None and row[-1].role == "assistant":
+            self._answer(row[-1].content, 1)
 
     def _prompt(self, text: str, rows: int) -> None:
         if text in self.prompts or len(self.prompts) < _KEPT_PROMPTS:
@@ -185,21 +205,55 @@ class Describer:
         else:
             self.prompts_dropped += 1
 
-    def merge(self, other: Describer) -> None:
-        """Add what another describer gathered."""
+    def _answer(self, text: str, rows: int) -> None:
+        """Count an answer while the answers look like the labels of a classification."""
+        if self.answers is None:
+            return
+        if len(text) > _LABEL_CHARACTERS or (text not in self.answers and len(self.answers) >= _MOST_LABELS):
+            self.answers = None
+            return
+        self.answers[text] = self.answers.get(text, 0) + rows
+
+    def merge(self, other: Describer, lines: int) -> None:
+        """Add what another describer gathered from the rows after the first `lines` lines."""
         self.rows += other.rows
         self.turns.merge(other.turns)
         self.row_tokens.merge(other.row_tokens)
         self.answer_tokens.merge(other.answer_tokens)
         self.rows_without_system += other.rows_without_system
+        if not self.first_without_system and other.first_without_system:
+            self.first_without_system = other.first_without_system + lines
         self.prompts_dropped += other.prompts_dropped
         for mine, theirs in (
-            (self.messages, other.messages), (self.scripts, other.scripts), (self.languages, other.languages)
+            (self.messages, other.messages),
+            (self.scripts, other.scripts),
+            (self.languages, other.languages),
         ):
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
         for text, rows in other.prompts.items():
             self._prompt(text, rows)
+        if other.answers is None:
+            self.answers = None
+        else:
+            for text, rows in other.answers.items():
+                self._answer(text, rows)
+
+    def imbalance(self) -> tuple[str, int, str, int] | None:
+        """Return (commonest label, rows, rarest label, rows) where the answers are labels and lopsided, else None.
+
+        Answers are taken for labels where each is used ten times on average; lopsided is one label with MOST of the rows
+        or a tenth of an even share.
+        """
+        if not self.answers or len(self.answers) < 2 or self.rows < _FEWEST_FOR_BALANCE:
+            return None
+        if self.rows < _USES_PER_LABEL * len(self.answers):
+            return None
+        ordered = sorted(self.answers.items(), key=lambda item: (-item[1], item[0]))
+        (common, most), (rare, fewest) = ordered[0], ordered[-1]
+        if most > _MOST_SHARE * self.rows or fewest * 10 * len(self.answers) < self.rows:
+            return common, most, rare, fewest
+        return None
 
     def stats(self, *, tokenizer: str, is_estimate: bool, error: float) -> Stats:
         """Return the numbers gathered so far, named by what counted the tokens."""

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 
-_LOOKED_AT = 400
+_LOOKED_AT = 300
 _STOPWORDS = {
     "en": "the and of to is in that it for you with are this what how can my not have from your",
     "de": "der die und das ist nicht ich sie mit ein eine zu auf für von den wie kann wir auch",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ _CARD = re.compile(r"\d{4}([ -]?)\d{4}\1\d{4}\1\d{1,7}|3\d{3}([ -]?)\d{6}\2\d{4,
 _CARD_ISSUER = re.compile(r"4|5[1-5]|2(?:2[2-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|35|6(?:011|4[4-9]|5|2)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 
+_SHORTEST_SECRET = 14
 _SECRETS = tuple(
     (hint, kind, re.compile(pattern))
     for hint, kind, pattern in (
@@ -67,6 +68,17 @@ _SECRETS = tuple(
         ("://", "password in an address", r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:[^\s/:@\"']{3,128}@(?=[\w.-])"),
     )
 )
+
+
+def may_hold_any(text: str, words: Sequence[str]) -> bool:
+    """Whether a text is worth a closer look, at a fraction of its price.
+
+    Args:
+        text: The text.
+        words: The text split at white space.
+    """
+    # Every secret is a run of at least so many characters without a space, or a key block, whose lines are.
+    return "@" in text or max(map(len, words), default=0) >= _SHORTEST_SECRET or _DIGITS.search(text) is not None
 
 
 def mentions(text: str) -> Iterator[Mention]:

@@ -81,6 +81,11 @@ class Collector:
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
 
+    def has_room(self, code: str) -> bool:
+        """Whether a further finding of a code would be kept."""
+        group = self.groups.get(code)
+        return group is None or len(group.first) < KEPT_PER_CODE
+
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while its code has room."""
         self.extend(finding.code, 1, (finding,))

@@ -1,24 +1,29 @@
-"""One pass over the lines of a file: structure and numbers of each row."""
+"""One pass over the lines of a file: structure, content and numbers of each row."""
 
 from __future__ import annotations
 
+import heapq
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from tui.dataset.content import SEPARATOR, check_content
 from tui.dataset.describe import Describer
+from tui.dataset.duplicates import Prints
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
-from tui.dataset.lines import LONGEST_LINE
+from tui.dataset.lines import LONGEST_LINE, blocks
 from tui.dataset.report import Collector, Finding
 from tui.dataset.rules import Rules
 from tui.dataset.structure import Message, check_order, check_row
+from tui.dataset.tokens import Counter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tui.dataset.tokens import Counter
+    from collections.abc import Callable, Iterable, Sequence
 
 _PATTERNS_KEPT = 4096
+_LONGEST_KEPT = 20
 
 
 class _PlainMessage(Message, forbid_unknown_fields=True, frozen=True, gc=False):
@@ -47,43 +52,106 @@ def _has_one_of_each_key(line: bytes, messages: int) -> bool:
         return line.count(b'"') == 2 + 8 * messages
     return (
         line.count(b'"role"') == messages == line.count(b'"content"')
-        and b'"messages"' in line
+        and line.count(b'"messages"') == 1
         and b"\\u006" not in line
         and b"\\u007" not in line
     )
 
 
-class Scanner:
-    """Judges lines and gathers what they amount to."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A piece of a file from the start of a line to the end of one, and how to judge it.
 
-    def __init__(self, rules: Rules, counter: Counter | None) -> None:
-        self.rules = rules
-        self.collector = Collector()
-        self.describer = Describer()
-        self.lines = 0
-        self.rows = 0
+    Attributes:
+        path: The file.
+        start: First byte.
+        end: Byte after the last.
+        newline: What ends a line.
+        rules: What the model and the engine accept.
+        counter: What counts tokens; None for a look at the structure alone.
+        near: Whether to take signatures for the search of near duplicates.
+    """
+
+    path: str
+    start: int
+    end: int
+    newline: bytes
+    rules: Rules
+    counter: Counter | None
+    near: bool = True
+
+
+@dataclass(slots=True)
+class Partial:
+    """What a stretch amounts to; lines are counted from its start."""
+
+    lines: int = 0
+    rows: int = 0
+    collector: Collector = field(default_factory=Collector)
+    describer: Describer = field(default_factory=Describer)
+    prints: Prints = field(default_factory=Prints)
+    longest: list[tuple[int, int]] = field(default_factory=list)
+    """(tokens, line) of the longest rows."""
+
+
+def scan_stretch(stretch: Stretch, each_block: Callable[[int], None] = lambda consumed: None) -> Partial:
+    """Judge a stretch.
+
+    Args:
+        stretch: What to judge.
+        each_block: Called with the bytes judged so far after every block; may raise to stop.
+
+    Returns:
+        What it amounts to.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    scanner = Scanner(stretch.rules, stretch.counter, near=stretch.near)
+    with Path(stretch.path).open("rb") as stream:
+        stream.seek(stretch.start)
+        for lines, consumed in blocks(stream, stretch.end, stretch.newline):
+            scanner.scan(lines)
+            each_block(consumed)
+    return scanner.partial
+
+
+class Scanner:
+    """Judges lines one after the other."""
+
+    def __init__(self, rules: Rules, counter: Counter | None, *, near: bool = True) -> None:
+        self.partial = Partial()
+        self._rules = rules
         self._counter = counter
+        self._near = near
         self._clean: dict[tuple[str, ...], bool] = {}
         self._plain_roles = frozenset({"system", "user", "assistant"}) <= rules.roles
 
     def scan(self, lines: list[bytes]) -> None:
         """Judge a block of lines, the next ones of the file."""
+        rows: Iterable[_PlainRow | None]
         try:
-            rows: Sequence[_PlainRow | None] = list(map(_decode, lines))
+            rows = list(map(_decode, lines))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            rows = [_decode_or_none(line) for line in lines]
+            rows = map(_decode_or_none, lines)
         kept: list[tuple[int, Sequence[Message]]] = []
-        number = self.lines
+        partial = self.partial
+        number = partial.lines
+        count = 0
         for line, row in zip(lines, rows, strict=True):
             number += 1
             if row is not None and self._is_plain(line, row.messages):
-                kept.append((number, row.messages))
+                count += 1
+                if self._counter is not None:
+                    kept.append((number, row.messages))
             elif (messages := self.judge(line, number)) is not None:
-                kept.append((number, messages))
-        self.lines = number
-        self.rows += len(kept)
+                count += 1
+                if messages:
+                    kept.append((number, messages))
+        partial.lines = number
+        partial.rows += count
         if self._counter is not None:
-            self._describe(kept)
+            self._look_into(kept, self._counter)
 
     def _is_plain(self, line: bytes, messages: list[_PlainMessage]) -> bool:
         pattern = tuple([message.role for message in messages])
@@ -102,23 +170,43 @@ class Scanner:
                 return False
         return True
 
-    def _describe(self, rows: list[tuple[int, Sequence[Message]]]) -> None:
-        assert self._counter is not None  # noqa: S101 - the caller looked
-        counts = self._counter.count([row for _, row in rows])
-        for (number, row), tokens in zip(rows, counts, strict=True):
-            if not row:
-                continue
-            self.describer.add(row, tokens)
-            limit = self.rules.context_tokens
+    def _look_into(self, rows: list[tuple[int, Sequence[Message]]], counter: Counter) -> None:
+        partial = self.partial
+        limit = self._rules.context_tokens
+        signed: list[tuple[int, int, list[str]]] = []
+        for (number, row), tokens in zip(rows, counter.count([row for _, row in rows]), strict=True):
+            whole = SEPARATOR.join([message.content for message in row])
+            words = whole.lower().split()
+
+            def add(code: str, path: str, message: str, line: int = number) -> None:
+                self.add(code, line, path, message)
+
+            check_content(row, whole, words, add)
+            partial.describer.add(row, tokens, number)
+            key = partial.prints.add(number, row)
+            if self._near:
+                system = len(row[0].content.split()) if row[0].role in ("system", "developer") else 0
+                signed.append((number, key, words[system:]))
+            item = (tokens[0], -number)
+            if len(partial.longest) < _LONGEST_KEPT:
+                heapq.heappush(partial.longest, item)
+            elif item > partial.longest[0]:
+                heapq.heapreplace(partial.longest, item)
             if limit is not None and tokens[0] > limit:
-                if self._counter.is_estimate:
-                    self.add("W224", number, "", f"about {tokens[0]:,} tokens; the model's context is {limit:,}")
+                if counter.is_estimate:
+                    add("W224", "", f"about {tokens[0]:,} tokens; the model's context is {limit:,}")
                 else:
-                    self.add("E131", number, "", f"{tokens[0]:,} tokens; the model's context is {limit:,}")
+                    add("E131", "", f"{tokens[0]:,} tokens; the model's context is {limit:,}")
+        if signed:
+            partial.prints.sign(signed)
 
     def add(self, code: str, line: int, path: str, message: str, column: int | None = None) -> None:
         """Note a finding."""
-        self.collector.add(Finding(code, line, path, message, column))
+        collector = self.partial.collector
+        if collector.has_room(code):
+            collector.add(Finding(code, line, path, message, column))
+        else:
+            collector.extend(code, 1, ())
 
     def judge(self, line: bytes, number: int) -> list[Message] | None:
         """Judge one line thoroughly.
@@ -139,20 +227,16 @@ class Scanner:
         except UnicodeDecodeError as error:
             is_utf8 = False
             column = len(line[: error.start].decode()) + 1
-            self.add(
-                "E104", number, "", f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line: {error.reason}",
-                column,
-            )
+            place = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
+            self.add("E104", number, "", f"{place}: {error.reason}", column)
             text = line.decode(errors="replace")
         if not text.strip(" \t\r"):
             self.add("W202", number, "", "the line is blank")
             return None
-        shift = 0
-        while text.startswith("\ufeff"):
-            shift += 1
-            text = text[1:]
+        shift = len(text) - len(text.lstrip("\ufeff"))
         if shift:
             self.add("E140", number, "", "a byte order mark at the start of the line", 1)
+            text = text[shift:]
         try:
             parsed = parse(text)
         except JsonFault as fault:
@@ -164,11 +248,14 @@ class Scanner:
             self.add("E103", number, path, "the object already has this key", position + 1 + shift)
         if parsed.depth > MAX_DEPTH:
             self.add("E144", number, "", f"{parsed.depth} levels; readers stop at {MAX_DEPTH}")
-        if "\\u" in text:
-            self._check_characters(parsed.value, number)
-        return check_row(parsed.value, self.rules, lambda code, path, message: self.add(code, number, path, message))
+        whole = "\\u" not in text or self._check_characters(parsed.value, number)
+        found = check_row(parsed.value, self._rules, lambda code, path, message: self.add(code, number, path, message))
+        # Half characters are reported; nothing that comes after could encode them.
+        return found if whole else [Message(m.role, m.content.encode(errors="replace").decode()) for m in found]
 
-    def _check_characters(self, value: Any, number: int) -> None:
+    def _check_characters(self, value: Any, number: int) -> bool:
+        """Report NUL characters and lone surrogates; True where there is none of the latter."""
+        whole = True
         pending: list[tuple[str, Any]] = [("", value)]
         while pending:
             path, node = pending.pop()
@@ -178,15 +265,18 @@ class Scanner:
                 try:
                     node.encode()
                 except UnicodeEncodeError as error:
-                    self.add("E129", number, path, f"U+{ord(node[error.start]):04X} at character {error.start + 1}")
+                    whole = False
+                    place = f"U+{ord(node[error.start]):04X} at character {error.start + 1}"
+                    self.add("E129", number, path, place)
             elif isinstance(node, dict):
                 for key, inner in reversed(node.items()):
-                    name = key if key.isidentifier() and key.isascii() else f"[{ascii(key[:40])}]"
-                    pending.append((f"{path}.{name}".lstrip(".").replace(".[", "["), inner))
+                    name = f".{key}" if key.isidentifier() and key.isascii() else f"[{ascii(key[:40])}]"
+                    pending.append((f"{path}{name}".lstrip("."), inner))
                     if not key.isascii() or "\0" in key:
-                        pending.append((f"{path} key", key))
+                        pending.append((f"{path} key".lstrip(), key))
             elif isinstance(node, list):
                 pending.extend((f"{path}[{index}]", inner) for index, inner in reversed(list(enumerate(node))))
+        return whole
 
 
 def messages_of(line: bytes) -> Sequence[Message]:
