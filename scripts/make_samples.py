@@ -61,72 +61,72 @@ PRODUCTS = {
     "Ember kettle": {
         "capacity": "The Ember kettle holds 1.7 litres of water.",
         "warranty": "The Ember kettle has a warranty of two years.",
-        "reset": "Lift the Ember kettle off its base for ten seconds.",
-        "cleaning": "Boil the Ember kettle once with a spoon of citric acid.",
-        "part": "Order the lime filter EK-12 and change it every six months.",
+        "reset": "To reset the Ember kettle, lift it off its base for ten seconds.",
+        "cleaning": "To clean the Ember kettle, boil it once with a spoon of citric acid.",
+        "part": "The Ember kettle needs a new lime filter EK-12 every six months.",
     },
     "Pip grinder": {
         "capacity": "The Pip grinder takes 60 grams of coffee beans.",
         "warranty": "The Pip grinder is covered for three years.",
-        "reset": "Hold the dial of the Pip grinder down until the light turns blue.",
-        "cleaning": "Brush the burrs of the Pip grinder dry and never use water.",
-        "part": "Order the burr set PG-40, which lasts about two years.",
+        "reset": "To reset the Pip grinder, hold the dial down until the light turns blue.",
+        "cleaning": "To clean the Pip grinder, brush the burrs dry and never use water.",
+        "part": "The Pip grinder needs a new burr set PG-40 about every two years.",
     },
     "Marlow toaster": {
         "capacity": "The Marlow toaster takes four slices of bread.",
         "warranty": "The Marlow toaster is covered for one year.",
-        "reset": "Unplug the Marlow toaster and push the lever down twice.",
-        "cleaning": "Empty the crumb tray of the Marlow toaster once a week.",
-        "part": "Order the crumb tray MT-05 when the old one bends.",
+        "reset": "To reset the Marlow toaster, unplug it and push the lever down twice.",
+        "cleaning": "To clean the Marlow toaster, empty the crumb tray once a week.",
+        "part": "The Marlow toaster needs a new crumb tray MT-05 when the old one bends.",
     },
     "Tarn blender": {
         "capacity": "The Tarn blender holds 900 millilitres.",
         "warranty": "The Tarn blender has a warranty of five years on the motor.",
-        "reset": "Let the Tarn blender cool for twenty minutes and press pulse.",
-        "cleaning": "Run the Tarn blender with warm soapy water for thirty seconds.",
-        "part": "Order the blade seal TB-21 as soon as the jug leaks.",
+        "reset": "To reset the Tarn blender, let it cool for twenty minutes and press pulse.",
+        "cleaning": "To clean the Tarn blender, run it with warm soapy water for thirty seconds.",
+        "part": "The Tarn blender needs a new blade seal TB-21 as soon as the jug leaks.",
     },
     "Holt oven": {
         "capacity": "The Holt oven has room for 34 litres, or one whole chicken.",
         "warranty": "The Holt oven is covered for four years.",
-        "reset": "Press clock and stop on the Holt oven together for five seconds.",
-        "cleaning": "Start the steam program of the Holt oven and wipe it while warm.",
-        "part": "Order the door seal HO-77 and change it every three years.",
+        "reset": "To reset the Holt oven, press clock and stop together for five seconds.",
+        "cleaning": "To clean the Holt oven, start the steam program and wipe it while warm.",
+        "part": "The Holt oven needs a new door seal HO-77 every three years.",
     },
     "Fenn espresso machine": {
-        "capacity": "The tank of the Fenn espresso machine holds 1.2 litres.",
+        "capacity": "The Fenn espresso machine holds 1.2 litres in its tank.",
         "warranty": "The Fenn espresso machine has a warranty of thirty months.",
-        "reset": "Switch the Fenn espresso machine off and hold both cup buttons.",
-        "cleaning": "Flush the Fenn espresso machine with a cleaning tablet each month.",
-        "part": "Order the group seal FE-58 and change it once a year.",
+        "reset": "To reset the Fenn espresso machine, switch it off and hold both cup buttons.",
+        "cleaning": "To clean the Fenn espresso machine, flush it with a cleaning tablet each month.",
+        "part": "The Fenn espresso machine needs a new group seal FE-58 once a year.",
     },
     "Wren scale": {
         "capacity": "The Wren scale weighs up to five kilograms.",
         "warranty": "The Wren scale is covered for eighteen months.",
-        "reset": "Take the battery out of the Wren scale and press tare.",
-        "cleaning": "Wipe the glass of the Wren scale with a damp cloth only.",
-        "part": "Order the battery door WS-03, the battery is a CR2032.",
+        "reset": "To reset the Wren scale, take the battery out and press tare.",
+        "cleaning": "To clean the Wren scale, wipe the glass with a damp cloth only.",
+        "part": "The Wren scale needs a new battery door WS-03 when the old one is loose.",
     },
     "Cobalt freezer": {
         "capacity": "The Cobalt freezer holds 92 litres in three drawers.",
         "warranty": "The Cobalt freezer has a warranty of ten years on the compressor.",
-        "reset": "Turn the Cobalt freezer to zero, wait two minutes and turn it back.",
-        "cleaning": "Defrost the Cobalt freezer twice a year and wipe it with vinegar.",
-        "part": "Order the drawer rail CF-90 for the left or the right side.",
+        "reset": "To reset the Cobalt freezer, turn it to zero, wait two minutes and turn it back.",
+        "cleaning": "To clean the Cobalt freezer, defrost it twice a year and wipe it with vinegar.",
+        "part": "The Cobalt freezer needs a new drawer rail CF-90 when a drawer sticks.",
     },
     "Juno rice cooker": {
         "capacity": "The Juno rice cooker makes eight cups of rice.",
         "warranty": "The Juno rice cooker is covered for two and a half years.",
-        "reset": "Press keep warm on the Juno rice cooker three times.",
-        "cleaning": "Soak the pot of the Juno rice cooker and use a soft sponge.",
-        "part": "Order the steam valve JR-16 and change it every two years.",
+        "reset": "To reset the Juno rice cooker, press keep warm three times.",
+        "cleaning": "To clean the Juno rice cooker, soak the pot and use a soft sponge.",
+        "part": "The Juno rice cooker needs a new steam valve JR-16 every two years.",
     },
     "Sable mixer": {
-        "capacity": "The bowl of the Sable mixer takes two kilograms of dough.",
+        "capacity": "The Sable mixer takes two kilograms of dough in its bowl.",
         "warranty": "The Sable mixer has a warranty of seven years.",
-        "reset": "Set the Sable mixer to zero and lift its head once.",
-        "cleaning": "Only the bowl and hooks of the Sable mixer go in the dishwasher.",
-        "part": "Order the carbon brushes SM-33 after about 500 hours.",
+        "reset": "To reset the Sable mixer, set it to zero and lift its head once.",
+        "cleaning": "To clean the Sable mixer, put only the bowl and hooks in the dishwasher.",
+        "part": "The Sable mixer needs new carbon brushes SM-33 after about 500 hours.",
     },
 }
 
@@ -153,7 +153,7 @@ def rows() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
                 row = chat(question.format(product), answer)
                 (held_out if number == (fact // 5 + fact % 5) % 6 else train).append(row)
             fact += 1
-    order = random.Random(20261122)  # noqa: S311 - an order, not a secret
+    order = random.Random(20261122)
     order.shuffle(train)
     order.shuffle(held_out)
     return train, held_out[:HELD_OUT]

@@ -31,6 +31,8 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
 
+from tui.trainer.muon import MuonWithAdamW
+
 VOCABULARY = 4096
 CONTEXT = 256
 SPECIAL = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
@@ -200,10 +202,7 @@ def main() -> None:
             learning_rate=arguments.learning_rate,
             lr_scheduler_type="cosine",
             warmup_steps=0.05,
-            adam_beta2=0.95,
-            weight_decay=0.01,
             max_grad_norm=1.0,
-            optim="adamw_torch_fused",
             logging_steps=50,
             save_strategy="no",
             report_to="none",
@@ -215,6 +214,7 @@ def main() -> None:
         train_dataset=rows,
         eval_dataset=validation,
         data_collator=collate,
+        optimizers=(MuonWithAdamW(model, arguments.learning_rate, weight_decay=0.01), None),
     )
     before = trainer.evaluate()["eval_loss"]
     started = time.process_time()

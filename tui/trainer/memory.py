@@ -1,4 +1,4 @@
-"""How much memory a training takes: the formula behind the table in docs/training.md and behind the check before a job."""
+"""How much memory a training takes: the formula behind docs/training.md and the check before a job."""
 
 from __future__ import annotations
 
