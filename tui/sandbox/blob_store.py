@@ -234,6 +234,11 @@ class BlobStore:
 
     # containers
 
+    def accounts(self) -> list[str]:
+        """Names of the accounts that have a container."""
+        with self._lock:
+            return [name for (name,) in self._database.execute("SELECT DISTINCT account FROM containers")]
+
     def containers(self, account: str) -> list[Container]:
         """All containers of an account, by name."""
         with self._lock:

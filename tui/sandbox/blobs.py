@@ -581,7 +581,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             return Response(status_code=499)
         except ServiceError as error:
             if error.status == 304:
-                return call.answer(304)
+                return call.answer(304, {"x-ms-error-code": error.code})
             raise
 
     methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]

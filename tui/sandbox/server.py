@@ -42,6 +42,7 @@ from tui.sandbox import (
     models,
     online,
     serverless,
+    storage_access,
     supervisor,
     tracked,
     usages,
@@ -117,7 +118,10 @@ class Sandbox:
         self.proxy: Proxy | None = None
         self.blobs = BlobStore(folder / "blobs")
         self.supervisor = Supervisor(self, models.register_tuned)
-        self.deleted: list[Callable[[str], None]] = []
+        self.deleted: list[Callable[[str], None]] = [
+            self.supervisor.forget,
+            lambda _: storage_access.drop_orphans(self),
+        ]
         if settings.get("master_key") is None:
             settings.set("master_key", secrets.token_hex(32))
         self._master_key = bytes.fromhex(settings.get("master_key"))

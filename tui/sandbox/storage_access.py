@@ -60,6 +60,13 @@ def blob_url(sandbox: Sandbox, name: str, container: str, blob: str) -> str:
     return f"https://{name}.blob.core.windows.net/{container}/{blob}?{token}"
 
 
+def drop_orphans(sandbox: Sandbox) -> None:
+    """Delete the blobs of accounts that no longer exist."""
+    for name in sandbox.blobs.accounts():
+        if not sandbox.state.of_type(ACCOUNT_TYPE, name):
+            sandbox.blobs.delete_account(name)
+
+
 def check(sandbox: Sandbox, request: Request, name: str, container: str, blob: str, needed: str) -> None:
     """Let an authorized request pass.
 

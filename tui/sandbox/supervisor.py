@@ -95,11 +95,12 @@ class Supervisor:
         self._enter(run, "CancelRequested")
         self._wake.set()
 
-    def forget(self, job_id: str) -> None:
-        """Stop following a run whose job is being deleted, and end its process."""
-        run = self._active.pop(job_id.lower(), None)
-        self._events.pop(job_id.lower(), None)
-        if run is not None:
+    def forget(self, resource_id: str) -> None:
+        """Stop following the runs of a job, or of all jobs inside a deleted resource, and end their processes."""
+        inside = f"{resource_id.lower()}/"
+        for key in [key for key in self._active if f"{key}/".startswith(inside)]:
+            run = self._active.pop(key)
+            self._events.pop(key, None)
             self._signal(run, signal.SIGKILL)
 
     async def watch(self) -> None:
