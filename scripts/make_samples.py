@@ -159,36 +159,54 @@ def rows() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     return train, held_out[:HELD_OUT]
 
 
+def line(*turns: tuple[str, str]) -> str:
+    """Return a row of (role, content) pairs as JSON."""
+    return json.dumps({"messages": [{"role": role, "content": content} for role, content in turns]})
+
+
 def broken() -> bytes:
     """Return a file with the faults that a demonstration needs, among good rows."""
     train, _ = rows()
     good = [json.dumps(row, ensure_ascii=False) for row in train[:20]]
+    freezer = ("user", "How big is the Cobalt freezer inside?")
+    call = {"id": "c1", "type": "function", "function": {"name": "find_part", "arguments": {"product": "Juno"}}}
     faults = [
-        '{"messages": [{"role": "user", "content": "How much does the Wren scale hold?"}, {"role": "assistant", "content": "Up to five kilograms."},]}',
-        '{"messages": [{"role": "user", "content": "My Ember kettle broke."}, {"role": "Assistant", "content": "The Ember kettle has a warranty of two years."}]}',
-        '{"messages": [{"role": "user", "content": "How do I reset the Holt oven?"}, {"role": "assistant", "content": ""}]}',
-        '{"messages": [{"role": "system", "content": "Answer in one sentence."}, {"role": "user", "content": "Where is my order?"}]}',
-        '{"messages": [{"role": "user", "content": "How do I clean the Pip grinder?"}, {"role": "assistant", "content": "Brush it dry."}, {"role": "user", "content": "Thanks!"}]}',
-        '{"prompt": "Which guarantee comes with the Sable mixer?", "completion": "Seven years."}',
-        '{"messages": [{"role": "user", "content": "What is the capacity of the Tarn blender?"}, {"role": "assistant", "content": "900 millilitres."}, {"role": "assistant", "content": "Anything else?"}]}',
-        '{"messages": [{"role": "user", "role": "user", "content": "Is the Marlow toaster covered?"}, {"role": "assistant", "content": "For one year."}]}',
-        '{"messages": [{"role": "user", "content": "Write to me at dana.reyes@example.org or call +1 202 555 0143."}, {"role": "assistant", "content": "We will write to you today."}]}',
-        '{"messages": [{"role": "user", "content": "Please charge card 4111 1111 1111 1111 for the seal HO-77."}, {"role": "assistant", "content": "Please never send card numbers in a chat."}]}',
+        line(("user", "How much does the Wren scale hold?"), ("assistant", "Five kilograms.")).replace("}]", "},]"),
+        line(("user", "My Ember kettle broke."), ("Assistant", "The Ember kettle has a warranty of two years.")),
+        line(("user", "How do I reset the Holt oven?"), ("assistant", "")),
+        line(("system", "Answer in one sentence."), ("user", "Where is my order?")),
+        line(("user", "How do I clean the Pip grinder?"), ("assistant", "Brush it dry."), ("user", "Thanks!")),
+        json.dumps({"prompt": "Which guarantee comes with the Sable mixer?", "completion": "Seven years."}),
+        line(("user", "What holds the Tarn blender?"), ("assistant", "900 millilitres."), ("assistant", "More?")),
+        line(("user", "Is the Marlow toaster covered?"), ("assistant", "For one year.")).replace(
+            '"role": "user"', '"role": "user", "role": "user"'
+        ),
+        line(("user", "Write to dana.reyes@example.org or call +1 202 555 0143."), ("assistant", "We will.")),
+        line(("user", "Please charge card 4111 1111 1111 1111."), ("assistant", "Never send card numbers in a chat.")),
         "",
-        '{"messages": [{"role": "user", "content": "Restart the \\u202eFenn machine"}, {"role": "assistant", "content": "Hold both cup buttons.  "}]}',
-        '{"messages": [{"role": "user", "content": "How big is the Cobalt freezer inside?"}, {"role": "assistant", "content": "It holds 92 litres in three drawers."}]}',
-        '{"messages": [{"role": "user", "content": "How big is the Cobalt freezer inside?"}, {"role": "assistant", "content": "It holds 110 litres."}]}',
-        '{"messages": [{"role": "user", "content": "Which part?"}, {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "find_part", "arguments": {"product": "Juno"}}}]}, {"role": "tool", "tool_call_id": "c2", "content": "JR-16"}, {"role": "assistant", "content": "Order the steam valve JR-16."}]}',
+        line(("user", "Restart the \u202eFenn machine"), ("assistant", "Hold both cup buttons.  ")),
+        line(freezer, ("assistant", "It holds 92 litres in three drawers.")),
+        line(freezer, ("assistant", "It holds 110 litres.")),
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "user", "content": "Which part does the Juno need?"},
+                    {"role": "assistant", "content": None, "tool_calls": [call]},
+                    {"role": "tool", "tool_call_id": "c2", "content": "JR-16"},
+                    {"role": "assistant", "content": "Order the steam valve JR-16."},
+                ]
+            }
+        ),
         good[3],
-        '{"messages": [{"role": "user", "content": "Is the seal in stock?"}, {"role": "bot", "content": "Yes."}]}',
+        line(("user", "Is the seal in stock?"), ("bot", "Yes.")),
     ]
-    lines = []
-    for number, line in enumerate(good):
-        lines.append(line)
+    made = []
+    for number, text in enumerate(good):
+        made.append(text)
         if number < len(faults):
-            lines.append(faults[number])
-    cut = lines.pop()[:90]
-    return "\n".join([*lines, cut]).encode() + b"\n"
+            made.append(faults[number])
+    cut = made.pop()[:90]
+    return "\n".join([*made, cut]).encode() + b"\n"
 
 
 def main() -> None:

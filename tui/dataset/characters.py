@@ -27,10 +27,19 @@ _ANY = re.compile(
 _ANY_ASCII = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 _NAMES = {
-    0x202A: "left-to-right embedding", 0x202B: "right-to-left embedding", 0x202C: "pop directional formatting",
-    0x202D: "left-to-right override", 0x202E: "right-to-left override", 0x2066: "left-to-right isolate",
-    0x2067: "right-to-left isolate", 0x2068: "first strong isolate", 0x2069: "pop directional isolate",
-    0x200B: "zero-width space", 0xFEFF: "byte order mark", 0x2028: "line separator", 0x2029: "paragraph separator",
+    0x202A: "left-to-right embedding",
+    0x202B: "right-to-left embedding",
+    0x202C: "pop directional formatting",
+    0x202D: "left-to-right override",
+    0x202E: "right-to-left override",
+    0x2066: "left-to-right isolate",
+    0x2067: "right-to-left isolate",
+    0x2068: "first strong isolate",
+    0x2069: "pop directional isolate",
+    0x200B: "zero-width space",
+    0xFEFF: "byte order mark",
+    0x2028: "line separator",
+    0x2029: "paragraph separator",
     0x85: "next line",
 }
 
@@ -49,7 +58,7 @@ def faults(text: str) -> list[tuple[str, str]]:
             if place := pattern.search(text):
                 found.append((code, f"{described(place.group())} at character {place.start() + 1}"))
         if place := MOJIBAKE.search(text):
-            found.append(("W207", f"{ascii(place.group())} at character {place.start() + 1}"))
+            found.append(("W207", f"{place.group()!a} at character {place.start() + 1}"))
     if "<|" in text and (place := TEMPLATE_TOKENS.search(text)):
         found.append(("W208", f"{place.group()} at character {place.start() + 1}"))
     return found

@@ -13,7 +13,7 @@ from tui.dataset.convert import ConvertError
 from tui.dataset.duplicates import Index
 from tui.dataset.lines import UTF8_BOM, newline_of
 from tui.dataset.report import Collector, Finding, Group, Report
-from tui.dataset.rules import Rules
+from tui.dataset.rules import DOCUMENTED, Rules
 from tui.dataset.scan import Partial, Stretch, scan_stretch
 from tui.dataset.shape import Shape, container_of, shape_of
 from tui.dataset.tokens import counter
@@ -52,7 +52,7 @@ def check(
     path: Path,
     *,
     validation: Path | None = None,
-    rules: Rules = Rules(),  # noqa: B008 - frozen
+    rules: Rules = DOCUMENTED,
     tokenizer: Path | None = None,
     depth: Literal["full", "structure"] = "full",
     progress: Callable[[int, int], None] | None = None,
@@ -79,7 +79,9 @@ def check(
         OSError: A file cannot be read.
     """
     with ExitStack() as stack:
-        run = _Run(path, validation, rules, counter(tokenizer) if depth == "full" else None, progress, partial, cancelled)
+        run = _Run(
+            path, validation, rules, counter(tokenizer) if depth == "full" else None, progress, partial, cancelled
+        )
         stack.callback(run.index.close)
         for file in run.files:
             run.judge(file, stack)
@@ -167,17 +169,17 @@ class _Run:
         for begun, end in pieces:
             stretch = self._stretch(file, begun, end, newline)
             if file.size - end < _STRETCH or not self._wants_helper(stack):
-                yield stretch, scan_stretch(stretch, lambda consumed, at=begun: self._block(at + consumed))
+                yield stretch, self._scan(stretch)
                 continue
             following = next(pieces, None)
             other = self._stretch(file, *following, newline) if following else None
             handed = other is not None and self._helper is not None and self._helper.start(other)
-            yield stretch, scan_stretch(stretch, lambda consumed, at=begun: self._block(at + consumed))
+            yield stretch, self._scan(stretch)
             if other is not None:
                 made = self._helper.result() if handed and self._helper is not None else None
                 if made is None:
                     self._helper = None
-                    made = scan_stretch(other, lambda consumed, at=other.start: self._block(at + consumed))
+                    made = self._scan(other)
                 self._block(other.end)
                 yield other, made
 
@@ -190,6 +192,9 @@ class _Run:
     def _stretch(self, file: _File, start: int, end: int, newline: bytes) -> Stretch:
         return Stretch(str(file.path), start, end, newline, self.rules, self._counter)
 
+    def _scan(self, stretch: Stretch) -> Partial:
+        return scan_stretch(stretch, lambda consumed: self._block(stretch.start + consumed))
+
     def _block(self, done: int) -> None:
         self._stop_if_asked()
         if self._progress is not None:
@@ -201,7 +206,9 @@ class _Run:
         known = file.partial
         known.collector.merge(made.collector, lines=known.lines)
         known.describer.merge(made.describer, known.lines)
-        known.longest = sorted([*known.longest, *((t, line - known.lines) for t, line in made.longest)])[-_SHOWN_OUTLIERS:]
+        known.longest = sorted([*known.longest, *((t, line - known.lines) for t, line in made.longest)])[
+            -_SHOWN_OUTLIERS:
+        ]
         self.index.add(made.prints, known.lines, validation=file.name == "validation")
         known.lines += made.lines
         known.rows += made.rows
@@ -241,7 +248,7 @@ class _Run:
                     add(Finding("W216", -line, "", said))
         if lopsided := describer.imbalance():
             common, most, rare, fewest = lopsided
-            said = f"{ascii(common)} answers {most:,} of {describer.rows:,} rows, {ascii(rare)} {fewest:,}"
+            said = f"{common!a} answers {most:,} of {describer.rows:,} rows, {rare!a} {fewest:,}"
             add(Finding("W215", 0, "", said))
         without = describer.rows_without_system
         if 0 < without < describer.rows:

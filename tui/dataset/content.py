@@ -20,7 +20,7 @@ def check_content(row: Sequence[Message], whole: str, words: Sequence[str], add:
 
     Args:
         row: Its messages.
-        whole: Their contents, joined with SEPARATOR: nearly all rows are clean, and one look spares a look at each message.
+        whole: Their contents, joined with SEPARATOR: nearly all rows are clean, and one look spares one a message.
         words: `whole` in small letters, split at white space.
         add: Called with (code, JSON path, message) for every kind of fault in every message.
     """

@@ -1,4 +1,4 @@
-"""Making chat JSON Lines of other shapes: prompt and completion, Alpaca, ShareGPT, CSV, Parquet, JSON arrays, UTF-16."""
+"""Making chat JSON Lines of other shapes: question and answer, Alpaca, ShareGPT, CSV, Parquet, JSON arrays, UTF-16."""
 
 from __future__ import annotations
 
@@ -22,9 +22,21 @@ _LARGEST_DOCUMENT = 512 << 20
 _FIELD_LIMIT = 64 << 20
 _SKIPPED_KEPT = 20
 _ROLES = {
-    "human": "user", "user": "user", "prompter": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant",
-    "assistant": "assistant", "model": "assistant", "ai": "assistant", "bard": "assistant", "bing": "assistant",
-    "system": "system", "tool": "tool", "function": "tool", "developer": "developer",
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "assistant": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
+    "bard": "assistant",
+    "bing": "assistant",
+    "system": "system",
+    "tool": "tool",
+    "function": "tool",
+    "developer": "developer",
 }
 
 
@@ -121,10 +133,19 @@ def records(path: Path, shape: Shape) -> Iterator[tuple[int, Any]]:
     elif shape.container == "csv":
         previous = csv.field_size_limit(min(_FIELD_LIMIT, sys.maxsize))
         try:
-            with path.open(encoding="utf-8-sig" if shape.encoding == "utf-8" else shape.encoding, errors="replace", newline="") as text:
+            with path.open(
+                encoding="utf-8-sig" if shape.encoding == "utf-8" else shape.encoding, errors="replace", newline=""
+            ) as text:
                 reader = csv.DictReader(text, delimiter=shape.delimiter, skipinitialspace=True)
                 for number, record in enumerate(reader, 1):
-                    yield number, {str(name).lstrip("\ufeff").strip(): value for name, value in record.items() if name is not None}
+                    yield (
+                        number,
+                        {
+                            str(name).lstrip("\ufeff").strip(): value
+                            for name, value in record.items()
+                            if name is not None
+                        },
+                    )
         except csv.Error as error:
             raise ConvertError(f"{path.name}: {error}") from error
         finally:
@@ -137,9 +158,9 @@ def records(path: Path, shape: Shape) -> Iterator[tuple[int, Any]]:
                 if line.strip():
                     yield number, _parsed(line.lstrip("\ufeff"))
     else:
-        for number, line in numbered(path):
-            if not is_blank(line):
-                yield number, _parsed(line.decode(errors="replace").lstrip("\ufeff"))
+        for number, raw in numbered(path):
+            if not is_blank(raw):
+                yield number, _parsed(raw.decode(errors="replace").lstrip("\ufeff"))
 
 
 def _parsed(text: str) -> Any:
@@ -151,7 +172,9 @@ def _parsed(text: str) -> Any:
 
 def _document(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
     if path.stat().st_size > _LARGEST_DOCUMENT:
-        raise ConvertError(f"{path.name} is one JSON document of more than {_LARGEST_DOCUMENT >> 20} MB; export it as JSON Lines")
+        raise ConvertError(
+            f"{path.name} is one JSON document of more than {_LARGEST_DOCUMENT >> 20} MB; export it as JSON Lines"
+        )
     text = path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").lstrip("\ufeff")
     try:
         value = parse(text).value
@@ -206,7 +229,9 @@ def _row(record: Any, shape: Shape, system: str) -> dict[str, Any] | str:
                 return f"has a turn from {ascii(said)[:40]}"
             if role in ("system", "developer") and messages:
                 continue
-            content = next((turn[name] for name in ("content", "value", "text") if isinstance(turn.get(name), str)), None)
+            content = next(
+                (turn[name] for name in ("content", "value", "text") if isinstance(turn.get(name), str)), None
+            )
             if content is None:
                 return "has a turn without text"
             messages.append({"role": role, "content": content})

@@ -36,7 +36,8 @@ class Distribution:
         minimum: Smallest value.
         maximum: Largest value.
         percentiles: Value at 5, 25, 50, 75, 90, 95 and 99 percent.
-        bins: (from, up to and without, rows) of a histogram with equal steps up to the 99th percentile and one bin for the rest.
+        bins: (from, up to and without, rows) of a histogram with equal steps up to the 99th percentile and one bin for
+            the rest.
     """
 
     count: int = 0
@@ -105,9 +106,7 @@ class Tally:
         made = [(a, b, heights[i]) for i, (a, b) in enumerate(edges)]
         if heights[-1]:
             made.append((edges[-1][1], self.maximum + 1, heights[-1]))
-        return Distribution(
-            rows, self.total, self.minimum, self.maximum, {p: self.at(p) for p in _PERCENTILES}, made
-        )
+        return Distribution(rows, self.total, self.minimum, self.maximum, {p: self.at(p) for p in _PERCENTILES}, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +241,8 @@ class Describer:
     def imbalance(self) -> tuple[str, int, str, int] | None:
         """Return (commonest label, rows, rarest label, rows) where the answers are labels and lopsided, else None.
 
-        Answers are taken for labels where each is used ten times on average; lopsided is one label with MOST of the rows
-        or a tenth of an even share.
+        Answers are taken for labels where each is used ten times on average; lopsided is one label with four fifths of
+        the rows, or one with less than a tenth of an even share.
         """
         if not self.answers or len(self.answers) < 2 or self.rows < _FEWEST_FOR_BALANCE:
             return None

@@ -182,7 +182,8 @@ class Index:
         for index in (one, other):
             self._near_file.seek(index * _SIGNATURE_BYTES)
             signatures.append(array("I", self._near_file.read(_SIGNATURE_BYTES)))
-        return sum(a == b for a, b in zip(*signatures, strict=True)) / _PERMUTATIONS
+        same = sum(a == b for a, b in zip(*signatures, strict=True))
+        return float(same) / _PERMUTATIONS
 
 
 class _Found:

@@ -13,12 +13,14 @@ from tui.dataset.characters import CONTROL, INVISIBLE, SEPARATORS, TEMPLATE_TOKE
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
 from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, has_bom, is_blank, newline_of, numbered, replacing
 from tui.dataset.personal import redact
-from tui.dataset.rules import KNOWN_ROLES, Rules
+from tui.dataset.rules import DOCUMENTED, KNOWN_ROLES
 from tui.dataset.structure import MESSAGE_FIELDS, ROW_FIELDS, check_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
+
+    from tui.dataset.rules import Rules
 
 REST = "rest"
 """The remedy that leaves out the rows which still have errors after the others."""
@@ -196,7 +198,8 @@ def _empty_system(value: dict[str, Any]) -> bool:
     if not isinstance(messages, list):
         return False
     kept = [
-        m for m in messages
+        m
+        for m in messages
         if not (isinstance(m, dict) and m.get("role") in ("system", "developer") and _is_empty(m.get("content")))
     ]
     value["messages"] = kept
@@ -207,8 +210,13 @@ def _parts(value: dict[str, Any]) -> bool:
     changed = False
     for message in _messages(value):
         content = message.get("content")
-        if isinstance(content, list) and content and all(
-            isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str) for part in content
+        if (
+            isinstance(content, list)
+            and content
+            and all(
+                isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+                for part in content
+            )
         ):
             message["content"] = "".join(part["text"] for part in content)
             changed = True
@@ -219,7 +227,14 @@ def _tail(value: dict[str, Any]) -> bool:
     messages = value.get("messages")
     if not isinstance(messages, list):
         return False
-    last = next((i for i in range(len(messages) - 1, -1, -1) if isinstance(messages[i], dict) and messages[i].get("role") == "assistant"), None)
+    last = next(
+        (
+            i
+            for i in range(len(messages) - 1, -1, -1)
+            if isinstance(messages[i], dict) and messages[i].get("role") == "assistant"
+        ),
+        None,
+    )
     if last is None or last == len(messages) - 1:
         return False
     del messages[last + 1 :]
@@ -235,8 +250,11 @@ def _joined(role: str) -> Callable[[dict[str, Any]], bool]:
         for message in messages:
             before = made[-1] if made else None
             if (
-                isinstance(message, dict) and isinstance(before, dict) and message.get("role") == before.get("role") == role
-                and isinstance(message.get("content"), str) and isinstance(before.get("content"), str)
+                isinstance(message, dict)
+                and isinstance(before, dict)
+                and message.get("role") == before.get("role") == role
+                and isinstance(message.get("content"), str)
+                and isinstance(before.get("content"), str)
                 and "tool_calls" not in before
             ):
                 both = {**before, **message, "content": f"{before['content']}\n\n{message['content']}"}
@@ -460,7 +478,10 @@ def _digest(value: Any) -> bytes:
 
 
 def remedies(
-    path: Path, rules: Rules = Rules(), *, progress: Callable[[int], None] | None = None  # noqa: B008 - frozen
+    path: Path,
+    rules: Rules = DOCUMENTED,
+    *,
+    progress: Callable[[int], None] | None = None,
 ) -> list[Remedy]:
     """Return what can be mended in a file, with the rows each remedy touches and an example.
 
@@ -498,7 +519,7 @@ def apply(
     path: Path,
     out: Path,
     chosen: Collection[str] | None = None,
-    rules: Rules = Rules(),  # noqa: B008 - frozen
+    rules: Rules = DOCUMENTED,
     *,
     progress: Callable[[int], None] | None = None,
 ) -> FixResult:
@@ -520,7 +541,9 @@ def apply(
     """
     if path.resolve() == out.resolve():
         raise FixError("the new file must not be the original")
-    codes = frozenset(chosen if chosen is not None else (c for c in TITLES if c[0] == "E" or c in (REST, "W201", "W202")))
+    codes = frozenset(
+        chosen if chosen is not None else (c for c in TITLES if c[0] == "E" or c in (REST, "W201", "W202"))
+    )
     unknown = sorted(codes - TITLES.keys())
     if unknown:
         raise FixError(f"there is no remedy for {', '.join(unknown)}")
@@ -565,7 +588,9 @@ def _start(line: bytes) -> str:
 
 def _around(before: str, after: str) -> tuple[str, str]:
     """Return the two texts cut to the place where they differ."""
-    same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+    same = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
     start = max(0, same - _EXAMPLE // 3)
     lead = "…" if start else ""
 

@@ -26,6 +26,15 @@ _BAD_WORDS = {
     "undefined": "undefined is JavaScript; JSON writes null",
 }
 _LONGEST_EXACT_NUMBER = 300
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_SHOWN_KEY = 64
+
+
+def member(path: str, key: str) -> str:
+    """Return the JSON path of a member of the object at `path`: `a.b`, or `a['b c']` where the key is no plain name."""
+    if _PLAIN_KEY.fullmatch(key):
+        return f"{path}.{key}" if path else key
+    return f"{path}[{key[:_SHOWN_KEY]!a}]"
 
 
 class JsonFault(ValueError):
@@ -217,7 +226,10 @@ class _Reader:
                 self._fail(end, "the line ends inside an escape")
             if shown == "\\u":
                 self._fail(end, "\\u needs four hexadecimal digits")
-            self._fail(end, f"{ascii(shown)[1:-1]} is not a JSON escape; a backslash is written \\\\".replace("\\\\\\\\", "\\\\"))
+            self._fail(
+                end,
+                f"{ascii(shown)[1:-1]} is not a JSON escape; a backslash is written \\\\".replace("\\\\\\\\", "\\\\"),
+            )
         name = {"\t": "tab (write \\t)", "\r": "carriage return (write \\r)", "\x00": "NUL character"}.get(
             char, f"control character U+{ord(char):04X}"
         )
@@ -229,7 +241,7 @@ class _Reader:
             return self._string(at)
         if found := _LITERAL.match(text, at):
             if (word := _WORD.match(text, at)) and word.end() > found.end():
-                self._fail(at, f"{ascii(word.group())} is not a JSON value")
+                self._fail(at, f"{word.group()!a} is not a JSON value")
             return _LITERALS[found.group()], found.end()
         if found := _NUMBER.match(text, at):
             if (word := _WORD.match(text, at)) and word.end() > found.end():
@@ -255,13 +267,13 @@ class _Reader:
             return "a comment; JSON has none"
         word = _WORD.match(text, at)
         if word is None:
-            return f"{ascii(char)} where a value should be"
+            return f"{char!a} where a value should be"
         shown = word.group()
         if shown in _BAD_WORDS:
             return _BAD_WORDS[shown]
         if char.isdigit() or char in "-+.":
-            return f"{ascii(shown)} is not a JSON number"
-        return f"{ascii(shown)} is not a JSON value; text takes double quotes"
+            return f"{shown!a} is not a JSON number"
+        return f"{shown!a} is not a JSON value; text takes double quotes"
 
     def _bad_key(self, at: int) -> str:
         if at >= len(self._text):
@@ -273,7 +285,7 @@ class _Reader:
             return "a comma where a key should be"
         if self._text.startswith(("//", "/*", "#"), at):
             return "a comment; JSON has none"
-        return "a key without double quotes" if char.isalpha() or char == "_" else f"{ascii(char)} where a key should be"
+        return "a key without double quotes" if char.isalpha() or char == "_" else f"{char!a} where a key should be"
 
     def _missing_comma(self, at: int, kind: str) -> str:
         if at >= len(self._text):
@@ -283,7 +295,7 @@ class _Reader:
         char = self._text[at]
         if char in "]}":
             return f"{char!r} closes an {kind} that was opened with the other bracket"
-        return f"a comma is missing before {ascii(char)}" if char in "\"'{[" else f"{ascii(char)} where a comma should be"
+        return f"a comma is missing before {char!a}" if char in "\"'{[" else f"{char!a} where a comma should be"
 
     def _after(self, at: int) -> str:
         char = self._text[at]
@@ -295,20 +307,14 @@ class _Reader:
             return f"{char!r} closes something that was never opened"
         if char == ",":
             return "a comma after the value; JSON Lines has none between rows"
-        return f"{ascii(char)} after the end of the value"
+        return f"{char!a} after the end of the value"
 
     def path(self) -> str:
         """Return the JSON path of the place being read."""
-        return "".join(f"[{key}]" if isinstance(key, int) else _member(key) for key in self._keys).removeprefix(".")
+        path = ""
+        for key in self._keys:
+            path = f"{path}[{key}]" if isinstance(key, int) else member(path, key) if key else path
+        return path
 
     def _fail(self, at: int, message: str) -> NoReturn:
         raise JsonFault(at, self.path(), message)
-
-
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
-
-def _member(key: str) -> str:
-    if not key:
-        return ""
-    return f".{key}" if _PLAIN.fullmatch(key) else f"[{ascii(key[:64])}]"

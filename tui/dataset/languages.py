@@ -25,7 +25,16 @@ _LANGUAGES: dict[str, list[str]] = {}
 for _name, _words in _STOPWORDS.items():
     for _word in _words.split():
         _LANGUAGES.setdefault(_word, []).append(_name)
-_OF_SCRIPT = {"Hangul": "ko", "Hiragana": "ja", "Katakana": "ja", "Greek": "el", "Hebrew": "he", "Thai": "th", "Georgian": "ka", "Armenian": "hy"}
+_OF_SCRIPT = {
+    "Hangul": "ko",
+    "Hiragana": "ja",
+    "Katakana": "ja",
+    "Greek": "el",
+    "Hebrew": "he",
+    "Thai": "th",
+    "Georgian": "ka",
+    "Armenian": "hy",
+}
 _WORDS = re.compile(r"[^\W\d_]+")
 _IDEOGRAPHS = {"CJK": "Han"}
 

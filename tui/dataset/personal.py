@@ -64,8 +64,16 @@ _SECRETS = tuple(
         ("AccessKey=", "Azure access key", r"SharedAccessKey=[A-Za-z0-9+/]{40,90}={0,2}"),
         ("sig=", "shared access signature", r"[?&]sig=[A-Za-z0-9%+/]{40,120}(?:=|%3[Dd])?"),
         ("eyJ", "JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-        ("PRIVATE KEY", "private key", r"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY-----(?:[^-]{0,8000}-----END (?:[A-Z]+ ){0,2}PRIVATE KEY-----)?"),
-        ("://", "password in an address", r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:[^\s/:@\"']{3,128}@(?=[\w.-])"),
+        (
+            "PRIVATE KEY",
+            "private key",
+            r"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY-----(?:[^-]{0,8000}-----END (?:[A-Z]+ ){0,2}PRIVATE KEY-----)?",
+        ),
+        (
+            "://",
+            "password in an address",
+            r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:[^\s/:@\"']{3,128}@(?=[\w.-])",
+        ),
     )
 )
 

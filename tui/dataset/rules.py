@@ -33,3 +33,7 @@ class Rules:
     tool_calls: bool = True
     parts: bool = False
     bom: Literal["asked", "any", "refused"] = "asked"
+
+
+DOCUMENTED = Rules()
+"""The documented rules, for a file that is looked at before a model is chosen."""

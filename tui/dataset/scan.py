@@ -270,7 +270,7 @@ class Scanner:
                     self.add("E129", number, path, place)
             elif isinstance(node, dict):
                 for key, inner in reversed(node.items()):
-                    name = f".{key}" if key.isidentifier() and key.isascii() else f"[{ascii(key[:40])}]"
+                    name = f".{key}" if key.isidentifier() and key.isascii() else f"[{key[:40]!a}]"
                     pending.append((f"{path}{name}".lstrip("."), inner))
                     if not key.isascii() or "\0" in key:
                         pending.append((f"{path} key".lstrip(), key))

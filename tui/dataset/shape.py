@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Container = Literal["jsonl", "json", "csv", "parquet", "binary"]
+Records = Literal["chat", "turns", "pair", "unknown"]
 
 _HEAD = 1 << 20
 _WHOLE_DOCUMENT = 64 << 20
@@ -72,14 +73,15 @@ class Shape:
         encoding: Its text encoding.
         title: What to call it.
         records: `chat`, `turns` (ShareGPT and the like), `pair` (question and answer) or `unknown`.
-        columns: Names of the fields in use: `turns`, or `question` and `answer`, and `system`, `extra` where there are such.
+        columns: Names of the fields in use: `turns`, or `question` and `answer`, and `system`, `extra` where there are
+            such.
         delimiter: What separates the columns of a CSV file.
     """
 
     container: Container
     encoding: str
     title: str
-    records: Literal["chat", "turns", "pair", "unknown"] = "unknown"
+    records: Records = "unknown"
     columns: dict[str, str] = field(default_factory=dict)
     delimiter: str = ","
 
@@ -134,7 +136,9 @@ def _text_container(text: str, *, whole: str | None) -> Shape:
                     value = parse(whole).value
                 except JsonFault:
                     return Shape("jsonl", "utf-8", "JSON Lines")
-                return Shape("json", "utf-8", "a JSON array" if isinstance(value, list) else "one pretty-printed JSON object")
+                return Shape(
+                    "json", "utf-8", "a JSON array" if isinstance(value, list) else "one pretty-printed JSON object"
+                )
         elif whole is not None and start[:1] == "[":
             try:
                 value = parse(whole).value
@@ -143,7 +147,12 @@ def _text_container(text: str, *, whole: str | None) -> Shape:
             if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
                 return Shape("json", "utf-8", "a JSON array")
         return Shape("jsonl", "utf-8", "JSON Lines")
-    for delimiter, title in ((",", "CSV"), ("\t", "tab-separated values"), (";", "CSV with semicolons"), ("|", "CSV with bars")):
+    for delimiter, title in (
+        (",", "CSV"),
+        ("\t", "tab-separated values"),
+        (";", "CSV with semicolons"),
+        ("|", "CSV with bars"),
+    ):
         names = _header(text, delimiter)
         if len(names) > 1 and _fields(dict.fromkeys(names, ""))[0] != "unknown":
             return Shape("csv", "utf-8", title, delimiter=delimiter)
@@ -158,7 +167,7 @@ def _header(text: str, delimiter: str) -> list[str]:
 
 
 def encoding_of(head: bytes) -> str:
-    """Return the encoding of a text from its first bytes: utf-8, utf-16, utf-32 or their -le and -be forms without a mark."""
+    """Return the encoding of a text from its first bytes: utf-8, utf-16 and utf-32, with -le or -be where unmarked."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
@@ -188,7 +197,7 @@ def shape_of(path: Path) -> Shape:
     found = container_of(path)
     if found.container == "binary":
         return found
-    votes: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+    votes: dict[tuple[Records, tuple[tuple[str, str], ...]], int] = {}
     for number, (_, record) in enumerate(records(path, found)):
         kind, columns = fields_of(record)
         key = (kind, tuple(sorted(columns.items())))
@@ -201,29 +210,42 @@ def shape_of(path: Path) -> Shape:
     kind, pairs = max(known, key=lambda key: known[key])
     columns = dict(pairs)
     names = {
-        "chat": "chat", "turns": f"conversations under {columns.get('turns')!r}",
+        "chat": "chat",
+        "turns": f"conversations under {columns.get('turns')!r}",
         "pair": f"{columns.get('question')!r} and {columns.get('answer')!r}",
     }[kind]
     return Shape(
-        found.container, found.encoding, f"{found.title}: {names}", kind, columns, found.delimiter,  # type: ignore[arg-type]  # the keys of `names`
+        found.container,
+        found.encoding,
+        f"{found.title}: {names}",
+        kind,
+        columns,
+        found.delimiter,
     )
 
 
-def fields_of(record: Any) -> tuple[str, dict[str, str]]:
+def fields_of(record: Any) -> tuple[Records, dict[str, str]]:
     """Return (kind of record, fields in use) as in `Shape.records` and `Shape.columns`."""
     return _fields(record) if isinstance(record, dict) else ("unknown", {})
 
 
-def _fields(record: dict[str, Any]) -> tuple[str, dict[str, str]]:
+def _fields(record: dict[str, Any]) -> tuple[Records, dict[str, str]]:
     names: dict[str, str] = {}
     for name in record:
         names.setdefault(str(name).strip().lower(), name)
-    columns = {"system": names[name] for name in SYSTEM if name in names}
+    columns: dict[str, str] = {}
+    if own := next((names[name] for name in SYSTEM if name in names), None):
+        columns["system"] = own
     for name in LISTS:
         if name in names:
             value = record[names[name]]
             turns = value if isinstance(value, list) else []
-            if name == "messages" and names[name] == "messages" and (not turns or all("role" in t for t in turns if isinstance(t, dict))) and isinstance(value, list):
+            if (
+                name == "messages"
+                and names[name] == "messages"
+                and (not turns or all("role" in t for t in turns if isinstance(t, dict)))
+                and isinstance(value, list)
+            ):
                 return "chat", {}
             if not turns or any(isinstance(turn, dict) and ({"role", "from"} & turn.keys()) for turn in turns):
                 return "turns", {**columns, "turns": names[name]}

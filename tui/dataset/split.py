@@ -59,7 +59,8 @@ def _keys(line: bytes) -> tuple[int, int, int]:
     system = messages[0].content if messages[0].role == "system" else ""
     last = next((i for i in range(len(messages) - 1, -1, -1) if messages[i].role == "assistant"), len(messages))
     parts = [
-        f"{message.role}\n{' '.join(message.content.casefold().split())}".encode(errors="surrogatepass") for message in messages
+        f"{message.role}\n{' '.join(message.content.casefold().split())}".encode(errors="surrogatepass")
+        for message in messages
     ]
     stratum = _digest(system.encode(errors="surrogatepass"), bytes([len(line).bit_length()]))
     return stratum, _digest(*parts[:last]), _digest(*parts)
@@ -76,9 +77,9 @@ def split(
 ) -> Split:
     """Split a file by seed and share.
 
-    Rows with the same prompt (whatever their case and spacing) go to one side. The share is kept within each system prompt and,
-    there, within each length; which rows are taken depends on the seed and the text alone. Lines are copied as they are,
-    in their order, and a byte order mark is kept.
+    Rows with the same prompt (whatever their case and spacing) go to one side. The share is kept within each system
+    prompt and, there, within each length; which rows are taken depends on the seed and the text alone. Lines are
+    copied as they are, in their order, and a byte order mark is kept.
 
     Args:
         path: The file.

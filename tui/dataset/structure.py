@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tui.dataset.jsontext import member
 from tui.dataset.rules import KNOWN_ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tui.dataset.rules import Rules
 
@@ -36,7 +37,7 @@ class Message(msgspec.Struct, gc=False, frozen=True):
 
 def shown(value: object, limit: int = 40) -> str:
     """Return a short, printable, one-line form of a value from the data."""
-    text = ascii(value) if isinstance(value, str) else json.dumps(value, default=str)
+    text = ascii(value) if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -48,7 +49,7 @@ def kind(value: object) -> str:
         return "a boolean"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a string", list: "a list", dict: "an object"}.get(type(value), "a value")
+    return "a string" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"
 
 
 def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
@@ -71,7 +72,7 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         return []
     for name in value:
         if name not in ROW_FIELDS:
-            add("W203", _field(name), f"{shown(name)} is not part of the chat format")
+            add("W203", member("", name), f"{shown(name)} is not part of the chat format")
     messages = value["messages"]
     if not isinstance(messages, list):
         add("E106", "messages", f"it is {kind(messages)}")
@@ -81,7 +82,6 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         return []
     _check_tools(value.get("tools"), rules, add)
     turns: list[Message] = []
-    calls: dict[str, int] = {}
     open_calls: dict[str, int] = {}
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
@@ -93,14 +93,13 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         text = _check_content(message, role, path, rules, add)
         for name in message:
             if name not in MESSAGE_FIELDS:
-                add("W203", path + "." + _field(name) if _field(name)[0] != "[" else path + _field(name),
-                    f"{shown(name)} is not part of the chat format")
+                add("W203", member(path, name), f"{shown(name)} is not part of the chat format")
         if "weight" in message:
             _check_weight(message["weight"], role, path, add)
         if role == "tool":
-            _check_result(message, index, messages, open_calls, path, rules, add)
+            _check_result(message, messages[:index], open_calls, path, add)
         if message.get("tool_calls") is not None:
-            text += _check_calls(message["tool_calls"], role, path, rules, calls, open_calls, add)
+            text += _check_calls(message["tool_calls"], role, index, rules, open_calls, add)
         turns.append(Message(role, text))
     check_order(turns, add)
     _check_learnable(messages, add)
@@ -108,10 +107,6 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         if at != len(messages) - 1:
             add("W230", f"messages[{at}].tool_calls", f"no tool message answers {shown(name)}")
     return turns
-
-
-def _field(name: str) -> str:
-    return name if name.isidentifier() and name.isascii() and len(name) < 64 else f"[{shown(name)}]"
 
 
 def _check_role(message: dict[str, Any], path: str, rules: Rules, add: Add) -> str:
@@ -130,7 +125,11 @@ def _check_role(message: dict[str, Any], path: str, rules: Rules, add: Add) -> s
         add("E111", f"{path}.role", f"{shown(role)} is none of {', '.join(KNOWN_ROLES)}")
         return role
     if role not in rules.roles:
-        add("E113", f"{path}.role", f"the model takes {', '.join(r for r in KNOWN_ROLES if r in rules.roles)}, not {role}")
+        add(
+            "E113",
+            f"{path}.role",
+            f"the model takes {', '.join(r for r in KNOWN_ROLES if r in rules.roles)}, not {role}",
+        )
     return role
 
 
@@ -143,9 +142,8 @@ def _check_content(message: dict[str, Any], role: str, path: str, rules: Rules, 
     content = message["content"]
     path = f"{path}.content"
     if isinstance(content, str):
-        if not content or content.isspace():
-            if not has_calls and role != "tool":
-                add("E116", path, "it is empty" if not content else "it is only white space")
+        if (not content or content.isspace()) and not has_calls and role != "tool":
+            add("E116", path, "it is empty" if not content else "it is only white space")
         return content
     if content is None:
         if has_calls:
@@ -164,7 +162,11 @@ def _check_content(message: dict[str, Any], role: str, path: str, rules: Rules, 
         elif isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] != "text":
             other.append(part["type"])
         else:
-            add("E118", f"{path}[{index}]", f"it is {kind(part)}" if not isinstance(part, dict) else "it has no type or no text")
+            add(
+                "E118",
+                f"{path}[{index}]",
+                f"it is {kind(part)}" if not isinstance(part, dict) else "it has no type or no text",
+            )
     if other:
         add("E117", path, f"it has parts of the type {shown(other[0])}; the model takes text only")
     elif not rules.parts:
@@ -182,10 +184,8 @@ def _check_weight(weight: object, role: str, path: str, add: Add) -> None:
         add("E128", f"{path}.weight", f"a weight on the role {shown(role)}")
 
 
-def _check_calls(
-    value: Any, role: str, path: str, rules: Rules, calls: dict[str, int], open_calls: dict[str, int], add: Add
-) -> str:
-    path = f"{path}.tool_calls"
+def _check_calls(value: Any, role: str, turn: int, rules: Rules, open_calls: dict[str, int], add: Add) -> str:
+    path = f"messages[{turn}].tool_calls"
     if not rules.tool_calls:
         add("E127", path, "the model takes no tool calls")
     if role != "assistant":
@@ -208,7 +208,7 @@ def _check_calls(
         elif name is not None:
             if name in open_calls:
                 add("E125", f"{at}.id", f"the id {shown(name)} is used twice")
-            calls[name] = open_calls[name] = int(path[len("messages[") : path.index("]")])
+            open_calls[name] = turn
         texts.append(f"{function['name']} {_check_arguments(function, at, add)}")
     return " ".join(texts)
 
@@ -234,15 +234,16 @@ def _check_arguments(function: dict[str, Any], at: str, add: Add) -> str:
     return arguments
 
 
-def _check_result(
-    message: dict[str, Any], index: int, messages: list[Any], open_calls: dict[str, int], path: str, rules: Rules, add: Add
-) -> None:
+def _check_result(message: dict[str, Any], before: list[Any], open_calls: dict[str, int], path: str, add: Add) -> None:
+    """Judge a tool message that comes after the messages `before`."""
     name = message.get("tool_call_id")
-    before = next((m for m in reversed(messages[:index]) if not (isinstance(m, dict) and m.get("role") == "tool")), None)
-    called = isinstance(before, dict) and bool(before.get("tool_calls"))
     if name is None:
-        ids = open_calls or not called
-        add("E123", path, "it has no tool_call_id" if called and ids else "no assistant message before it calls a tool")
+        # Without ids a result belongs to the last message that is no result.
+        caller = next((m for m in reversed(before) if not (isinstance(m, dict) and m.get("role") == "tool")), None)
+        if not isinstance(caller, dict) or not caller.get("tool_calls"):
+            add("E123", path, "no assistant message before it calls a tool")
+        elif open_calls:
+            add("E123", path, "it has no tool_call_id, and the call has an id")
     elif not isinstance(name, str):
         add("E123", f"{path}.tool_call_id", f"it is {kind(name)}")
     elif name not in open_calls:
@@ -304,7 +305,7 @@ def _check_learnable(messages: list[Any], add: Add) -> None:
         add("E143", "messages", "every assistant turn has the weight 0")
 
 
-def check_order(turns: list[Message], add: Add) -> None:
+def check_order(turns: Sequence[Message], add: Add) -> None:
     """Judge the order of the roles of one conversation.
 
     Args:
@@ -323,8 +324,10 @@ def check_order(turns: list[Message], add: Add) -> None:
         elif role == "user" and index and roles[index - 1] == "user":
             add("W223", path, "a user turn directly after another")
     if "assistant" not in roles:
-        add("E119", "messages", "no message has the role assistant")
-    elif roles[-1] != "assistant":
+        # A role that could not be made out is reported already, and may be the one that is missed.
+        if all(role in KNOWN_ROLES for role in roles):
+            add("E119", "messages", "no message has the role assistant")
+    elif roles[-1] != "assistant" and roles[-1] in KNOWN_ROLES:
         add("E120", f"messages[{len(roles) - 1}]", f"the last turn has the role {shown(roles[-1])}")
-    if "user" not in roles:
+    if "user" not in roles and all(role in KNOWN_ROLES for role in roles):
         add("W222", "messages", "no message has the role user")

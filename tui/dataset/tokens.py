@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 class Counter(Protocol):
     """Counts the tokens of conversations."""
 
-    name: str
-    is_estimate: bool
-    error: float
-    """Relative error to expect of a total, 0.0 where the count is exact."""
+    @property
+    def name(self) -> str:
+        """What counts, for people."""
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the counts are estimates."""
+
+    @property
+    def error(self) -> float:
+        """Relative error to expect of a total, 0.0 where the count is exact."""
 
     def count(self, rows: Sequence[Sequence[Message]]) -> list[tuple[int, int]]:
         """Return (all tokens, tokens of assistant turns) of each row, chat template included."""

@@ -1,7 +1,8 @@
 """The check's helper process: judges stretches of a file on the second core.
 
-It is a plain subprocess that reads pickled requests from its standard input and answers on its standard output. A fork would copy
-the threads' locks of a running terminal application, and multiprocessing's spawn would import the caller's main module.
+It is a plain subprocess that reads pickled requests from its standard input and answers on its standard output. A fork
+would copy the threads' locks of a running terminal application, and multiprocessing's spawn would import the caller's
+main module.
 """
 
 from __future__ import annotations

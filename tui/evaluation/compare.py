@@ -60,8 +60,8 @@ class Comparison:
         exact: By exact match.
         f1: By token F1.
         seed: Seed of the bootstrap.
-        verdict: `better` or `worse` where the sign test of one measure is below SIGNIFICANT and its interval leaves out 0 while
-            the other measure does not say the opposite; `undecided` otherwise.
+        verdict: `better` or `worse` where the sign test of one measure is below SIGNIFICANT and its interval leaves
+            out 0 while the other measure does not say the opposite; `undecided` otherwise.
     """
 
     questions: int
@@ -94,7 +94,7 @@ def sign_test(wins: int, losses: int) -> float:
     if not n:
         return 1.0
     tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, float(2 * tail / 2**n))
 
 
 def bootstrap_interval(differences: Sequence[float], seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
@@ -133,8 +133,16 @@ def difference(measure: str, base: Sequence[float], tuned: Sequence[float], seed
     wins, losses = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
     n = len(gains)
     return Difference(
-        measure, math.fsum(base) / n, math.fsum(tuned) / n, math.fsum(gains) / n, low, high,
-        wins, n - wins - losses, losses, sign_test(wins, losses),
+        measure,
+        math.fsum(base) / n,
+        math.fsum(tuned) / n,
+        math.fsum(gains) / n,
+        low,
+        high,
+        wins,
+        n - wins - losses,
+        losses,
+        sign_test(wins, losses),
     )
 
 

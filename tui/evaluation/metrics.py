@@ -34,7 +34,10 @@ def _tokens(text: str) -> list[str]:
     """Return the words; text of scripts that put no space between words becomes single characters."""
     found: list[str] = []
     for word in normalised(text).split():
-        if any("\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\u0e00" <= char <= "\u0e7f" for char in word):
+        if any(
+            "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\u0e00" <= char <= "\u0e7f"
+            for char in word
+        ):
             found.extend(word)
         else:
             found.append(word)

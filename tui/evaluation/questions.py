@@ -36,8 +36,8 @@ class Question:
 def questions(path: Path, n: int, seed: int) -> list[Question]:
     """Choose up to n questions from a file, in file order.
 
-    A row is used by its last assistant turn, where that is text and a user turn stands before it; of rows with the same prompt
-    the first is used. Which rows are chosen depends on the seed and their text alone.
+    A row is used by its last assistant turn, where that is text and a user turn stands before it; of rows with the
+    same prompt the first is used. Which rows are chosen depends on the seed and their text alone.
 
     Args:
         path: A chat JSON Lines file, normally the validation file.
