@@ -93,8 +93,8 @@ class Provider:
     always: bool
 
 
-# Source: fine-tune-serverless.md of MicrosoftDocs/azure-ai-docs names Microsoft.Network; the others are those of the resources
-# that a hub is made of.
+# Source: fine-tune-serverless.md of MicrosoftDocs/azure-ai-docs names Microsoft.Network; the others are those of the
+# resources that a hub is made of.
 PROVIDERS = (
     Provider(_ML, "project", True),
     Provider("Microsoft.Storage", "project", True),
@@ -117,18 +117,23 @@ class _Need:
 
 
 _DEVELOPER = "Azure AI Developer"
-# Azure AI Developer's definition excludes creating hubs and reading their keys (hub-rbac-foundry.md), so Contributor is named
-# where it does not suffice.
+# Azure AI Developer's definition excludes creating hubs and reading their keys (hub-rbac-foundry.md), so Contributor is
+# named where it does not suffice.
 _GROUP_NEED = _Need(
-    "Microsoft.Resources/subscriptions/resourceGroups/write", "project", "create the resource group", "Contributor",
+    "Microsoft.Resources/subscriptions/resourceGroups/write",
+    "project",
+    "create the resource group",
+    "Contributor",
     "subscription",
-)  # fmt: skip
+)
 _HUB_NEEDS = (
-    _Need("Microsoft.Storage/storageAccounts/write", "project", "create the hub's storage account", "Contributor", "group"),
+    _Need(
+        "Microsoft.Storage/storageAccounts/write", "project", "create the hub's storage account", "Contributor", "group"
+    ),
     _Need("Microsoft.KeyVault/vaults/write", "project", "create the hub's key vault", "Contributor", "group"),
     _Need(f"{_ML}/workspaces/write", "project", "create the hub", "Contributor", "group"),
     _Need(f"{_ML}/workspaces/hubs/write", "project", "create the hub", "Contributor", "group"),
-)  # fmt: skip
+)
 _PROJECT_NEEDS = (
     _Need(f"{_ML}/workspaces/hubs/join/action", "project", "add a project to the hub", _DEVELOPER, "group"),
     _Need(f"{_ML}/workspaces/write", "project", "create the project", "Contributor", "group"),
@@ -139,14 +144,20 @@ _RUN_NEEDS = (
     _Need(f"{_ML}/workspaces/jobs/write", "submit", "submit the job", _DEVELOPER, "group"),
     _Need(f"{_ML}/workspaces/jobs/cancel/action", "monitor", "cancel the job", _DEVELOPER, "group"),
     _Need(f"{_ML}/workspaces/serverlessEndpoints/write", "deploy", "deploy the model", _DEVELOPER, "group"),
-    _Need(f"{_ML}/workspaces/serverlessEndpoints/listKeys/action", "ask", "read the endpoint's key", _DEVELOPER, "group"),
+    _Need(
+        f"{_ML}/workspaces/serverlessEndpoints/listKeys/action", "ask", "read the endpoint's key", _DEVELOPER, "group"
+    ),
     _Need(f"{_ML}/workspaces/serverlessEndpoints/delete", "clean up", "delete the endpoint", _DEVELOPER, "group"),
     _Need(f"{_ML}/workspaces/models/versions/delete", "clean up", "delete the model", _DEVELOPER, "group"),
-)  # fmt: skip
+)
 _BLOB_NEED = _Need(
-    "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write", "upload", "upload the data by identity",
-    "Storage Blob Data Contributor", "group", data=True,
-)  # fmt: skip
+    "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
+    "upload",
+    "upload the data by identity",
+    "Storage Blob Data Contributor",
+    "group",
+    data=True,
+)
 
 
 def tenants(azure: Azure) -> list[Tenant]:
@@ -232,8 +243,12 @@ def register_provider(
         report(Progress(stage))
     done = wait_until(
         lambda: registration(azure, subscription, namespace) == "Registered",
-        stage=stage, seconds=_REGISTER_SECONDS, every=3.0, report=report, cancel=cancel,
-    )  # fmt: skip
+        stage=stage,
+        seconds=_REGISTER_SECONDS,
+        every=3.0,
+        report=report,
+        cancel=cancel,
+    )
     if not done:
         raise PhiftError(
             f"{namespace} is still being registered after ten minutes.",
@@ -252,7 +267,7 @@ def permissions(azure: Azure, scope: str) -> list[dict[str, Any]]:
 
 
 def allowed(entries: Iterable[dict[str, Any]], action: str, *, data: bool = False) -> bool:
-    """Whether permissions include an action: in one entry, some `actions` pattern matches and no `notActions` pattern does."""
+    """Whether permissions include an action: in one entry, an `actions` pattern matches and no `notActions` pattern does."""
     yes, no = ("dataActions", "notDataActions") if data else ("actions", "notActions")
     return any(
         any(_matches(pattern, action) for pattern in entry.get(yes) or [])
@@ -290,19 +305,21 @@ def examine(
             on_finding(finding)
 
     doctor = _Doctor(azure, recipe)
-    for examination in (
-        doctor.subscription, doctor.providers, doctor.region, doctor.permissions, doctor.storage
-    ):  # fmt: skip
+    for examination in (doctor.subscription, doctor.providers, doctor.region, doctor.permissions, doctor.storage):
         try:
             for finding in examination():
                 add(finding)
         except PhiftError as error:
             if not isinstance(error, PermissionDenied | NotFound) and error.exit_code != 5:
                 raise
-            add(Finding(
-                f"{examination.__name__}.unknown", "unknown", f"The {examination.__name__} could not be examined",
-                " ".join(error.lines()[:1]),
-            ))  # fmt: skip
+            add(
+                Finding(
+                    f"{examination.__name__}.unknown",
+                    "unknown",
+                    f"The {examination.__name__} could not be examined",
+                    " ".join(error.lines()[:1]),
+                )
+            )
     return findings
 
 
@@ -324,22 +341,33 @@ class _Doctor:
         except (NotFound, PermissionDenied):
             self.usable = False
             yield Finding(
-                "subscription.missing", "problem", "The subscription cannot be seen by this identity",
-                f"{self.target.subscription}; signed in as {self.azure.identity.name}", "project", "Reader",
+                "subscription.missing",
+                "problem",
+                "The subscription cannot be seen by this identity",
+                f"{self.target.subscription}; signed in as {self.azure.identity.name}",
+                "project",
+                "Reader",
                 self._assign("Reader", self.scope),
-            )  # fmt: skip
+            )
             return
         if item.state not in ("Enabled", "Warned", "PastDue"):
             yield Finding(
-                "subscription.state", "problem", f"The subscription {item.name} is {item.state}",
-                "Nothing can be created in it.", "project",
-            )  # fmt: skip
+                "subscription.state",
+                "problem",
+                f"The subscription {item.name} is {item.state}",
+                "Nothing can be created in it.",
+                "project",
+            )
         elif item.is_free:
             yield Finding(
-                "subscription.free", "problem", f"The subscription {item.name} is of the kind {item.kind}",
-                "Fine-tuning needs a paid subscription; free and trial ones are refused.", "submit", "",
+                "subscription.free",
+                "problem",
+                f"The subscription {item.name} is of the kind {item.kind}",
+                "Fine-tuning needs a paid subscription; free and trial ones are refused.",
+                "submit",
+                "",
                 "az account list --output table   # choose a paid one, or upgrade this one in the portal",
-            )  # fmt: skip
+            )
         else:
             kind = item.kind or "kind not said"
             yield Finding("subscription", "ok", f"Subscription {item.name}", kind)
@@ -358,10 +386,14 @@ class _Doctor:
                 yield Finding(code, "warning", f"{provider.namespace} is being registered", step=provider.step)
             else:
                 yield Finding(
-                    code, "problem", f"{provider.namespace} is not registered",
-                    "Registering is free and done once for a subscription.", provider.step, "Contributor",
+                    code,
+                    "problem",
+                    f"{provider.namespace} is not registered",
+                    "Registering is free and done once for a subscription.",
+                    provider.step,
+                    "Contributor",
                     f"az provider register --namespace {provider.namespace} --subscription {self.target.subscription}",
-                )  # fmt: skip
+                )
 
     def region(self) -> Iterable[Finding]:
         if not self.usable:
@@ -374,9 +406,13 @@ class _Doctor:
         where = model.availability(self.recipe.model.engine, self.azure.today(), self.target.location)
         level: Level = "ok" if where.ok else "unknown"
         yield Finding(
-            "model", level, f"{model.name} can be tuned in {self.target.location}" if where.ok
-            else f"{model.name} in {self.target.location}: not known", where.reason,
-        )  # fmt: skip
+            "model",
+            level,
+            f"{model.name} can be tuned in {self.target.location}"
+            if where.ok
+            else f"{model.name} in {self.target.location}: not known",
+            where.reason,
+        )
 
     def permissions(self) -> Iterable[Finding]:
         if not self.usable:
@@ -397,15 +433,22 @@ class _Doctor:
         if self.hub is None or not self._project_exists():
             needs += _PROJECT_NEEDS
         needs += _RUN_NEEDS
-        missing = [need for need in needs if not allowed(above if need.scope == "subscription" else entries, need.action)]
+        missing = [
+            need for need in needs if not allowed(above if need.scope == "subscription" else entries, need.action)
+        ]
         if not missing:
             yield Finding("permissions", "ok", "All steps are permitted", f"{len(needs)} actions looked at")
         for need in missing:
             scope = self.scope if need.scope == "subscription" or not exists else self.group
             yield Finding(
-                f"permission.{need.action}", "problem", f"Not permitted: {need.what}", need.action, need.step, need.role,
+                f"permission.{need.action}",
+                "problem",
+                f"Not permitted: {need.what}",
+                need.action,
+                need.step,
+                need.role,
                 self._assign(need.role, scope),
-            )  # fmt: skip
+            )
 
     def storage(self) -> Iterable[Finding]:
         if self.hub is None or not self.hub.storage_id:
@@ -419,10 +462,14 @@ class _Doctor:
             yield Finding("storage", "ok", "The hub's storage account takes uploads by identity")
             return
         yield Finding(
-            "storage", "problem", "The hub's storage account forbids keys, and the role for its data is missing",
-            "Owner and Contributor do not include it.", "upload", _BLOB_NEED.role,
+            "storage",
+            "problem",
+            "The hub's storage account forbids keys, and the role for its data is missing",
+            "Owner and Contributor do not include it.",
+            "upload",
+            _BLOB_NEED.role,
             self._assign(_BLOB_NEED.role, self.hub.storage_id),
-        )  # fmt: skip
+        )
 
     def _existing_hub(self) -> projects.Workspace | None:
         try:
@@ -447,9 +494,12 @@ class _Doctor:
             )
         if self.hub.location.replace(" ", "").lower() != self.target.location.lower():
             return Finding(
-                "hub", "problem", f"The hub {self.hub.name} is in {self.hub.location}, not in {self.target.location}",
-                "The region of the hub decides which models can be tuned.", "project",
-            )  # fmt: skip
+                "hub",
+                "problem",
+                f"The hub {self.hub.name} is in {self.hub.location}, not in {self.target.location}",
+                "The region of the hub decides which models can be tuned.",
+                "project",
+            )
         return Finding("hub", "ok", f"The hub {self.hub.name} exists", self.hub.location)
 
     def _assign(self, role: str, scope: str) -> str:

@@ -32,8 +32,8 @@ class _Known:
     next_step: str
 
 
-# Azure's codes (outer or inner) that deserve more than their own words. Sources: Azure Resource Manager's and Azure Storage's
-# error code references; the fine-tuning documentation for the last ones.
+# Azure's codes (outer or inner) that deserve more than their own words. Sources: Azure Resource Manager's and Azure
+# Storage's error code references; the fine-tuning documentation.
 _KNOWN = {
     "authorizationfailed": _Known(
         PermissionDenied,
@@ -47,7 +47,7 @@ _KNOWN = {
     ),
     "authorizationpermissionmismatch": _Known(
         PermissionDenied,
-        "Storage is opened by identity here, and the role for its data is missing; Owner and Contributor do not include it.",
+        "Storage is opened by identity here, and the role for its data is missing; Owner does not include it.",
         "Have the role Storage Blob Data Contributor assigned on the storage account.",
     ),
     "keybasedauthenticationnotpermitted": _Known(
@@ -73,14 +73,13 @@ _KNOWN = {
     "invalidauthenticationtoken": _Known(
         SignInRequired, "The sign-in is no longer valid.", "Sign in again; nothing is lost."
     ),
-    "expiredauthenticationtoken": _Known(
-        SignInRequired, "The sign-in has expired.", "Sign in again; nothing is lost."
-    ),
+    "expiredauthenticationtoken": _Known(SignInRequired, "The sign-in has expired.", "Sign in again; nothing is lost."),
     "resourcegroupnotfound": _Known(
         NotFound, "The resource group does not exist, or the identity may not see it.", "Choose another or create it."
     ),
     "subscriptionnotfound": _Known(
-        NotFound, "The subscription does not exist in this tenant, or the identity may not see it.",
+        NotFound,
+        "The subscription does not exist in this tenant, or the identity may not see it.",
         "Choose the tenant and subscription again.",
     ),
     "quotaexceeded": _Known(
@@ -92,9 +91,11 @@ _KNOWN = {
         "Reword the message, or deploy without content safety where that is allowed.",
     ),
     "requestdisallowedbypolicy": _Known(
-        PermissionDenied, "An Azure policy of the organisation forbids this resource.", "Show the message to its administrator."
+        PermissionDenied,
+        "An Azure policy of the organisation forbids this resource.",
+        "Show the message to its administrator.",
     ),
-}  # fmt: skip
+}
 
 _BY_STATUS: dict[int, _Known] = {
     401: _Known(SignInRequired, "The sign-in is not accepted.", "Sign in again; nothing is lost."),
@@ -106,7 +107,9 @@ _BY_STATUS: dict[int, _Known] = {
     404: _Known(NotFound, "", ""),
     409: _Known(Conflict, "", ""),
     412: _Known(Conflict, "", ""),
-    429: _Known(Throttled, "Azure limits how often it may be asked.", "Wait a little; the step can be repeated safely."),
+    429: _Known(
+        Throttled, "Azure limits how often it may be asked.", "Wait a little; the step can be repeated safely."
+    ),
 }
 
 
@@ -116,8 +119,8 @@ def error_from(status: int, headers: Mapping[str, str], body: str, reason: str =
     Args:
         status: HTTP status.
         headers: the answer's headers, case-insensitive.
-        body: the answer's body: Azure Resource Manager's JSON, the machine learning planes', storage's XML, Entra's, OpenAI's, or
-            anything else.
+        body: the answer's body: Azure Resource Manager's JSON, the machine learning planes', storage's XML, Entra's,
+            OpenAI's, or anything else.
         reason: HTTP reason phrase, for a body that says nothing.
     """
     codes, message = _read(body)
@@ -130,7 +133,9 @@ def error_from(status: int, headers: Mapping[str, str], body: str, reason: str =
     known = next((_KNOWN[code.lower()] for code in reversed(codes) if code.lower() in _KNOWN), None)
     known = known or _BY_STATUS.get(status, _Known(ServiceError, "", ""))
     if status >= 500 and known.kind is ServiceError and not known.meaning:
-        known = _Known(ServiceError, "Azure failed on its own side; retries did not help.", "Try again in some minutes.")
+        known = _Known(
+            ServiceError, "Azure failed on its own side; retries did not help.", "Try again in some minutes."
+        )
     text = redact(message or f"Azure answered {status} {reason}".strip()).strip()
     return known.kind(
         text if text.endswith((".", "!", "?")) else f"{text}.",

@@ -1,8 +1,9 @@
 """The model catalogue: which models can be tuned, by which engine, where, until when, and with which defaults.
 
-Read from the `azureml` registry by plain REST, because the SDK drops the metadata (its `list` has empty tags, its entity no
-`systemMetadata`). Microsoft keeps the same facts in up to three places of an entry (`properties.systemMetadata`,
-`properties.tags`, `properties.properties`); all are read, and what stands in none of them is unknown, which is not "no".
+Read from the `azureml` registry by plain REST, because the SDK drops the metadata (its `list` has empty tags, its
+entity no `systemMetadata`). Microsoft keeps the same facts in up to three places of an entry
+(`properties.systemMetadata`, `properties.tags`, `properties.properties`); all are read, and what stands in none of them
+is unknown, which is not "no".
 """
 
 from __future__ import annotations
@@ -173,7 +174,6 @@ def _cache_file(settings: Settings, sandbox: bool) -> Path:
     return settings.state / f"catalogue-{cloud}.json"
 
 
-
 def models(azure: Azure, *, refresh: bool = False) -> Catalogue:
     """The catalogue: the cached one where it is a day old at most, else read from the registry.
 
@@ -211,7 +211,7 @@ def require(azure: Azure, recipe: Recipe) -> Model:
     """The recipe's model, where its engine can tune it in its region today; asked before anything is uploaded.
 
     Raises:
-        ModelUnavailable: retired, not offered there, or not in the catalogue; with the dates and the ways that still work.
+        ModelUnavailable: retired, not offered there, or not in the catalogue; with the dates and what still works.
     """
     catalogue = models(azure)
     return check(catalogue, recipe, azure.today())
@@ -224,7 +224,9 @@ def check(catalogue: Catalogue, recipe: Recipe, today: date) -> Model:
     if model is None:
         known = ", ".join(sorted(other.name for other in catalogue.models if other.status(today) == "available"))
         raise ModelUnavailable(
-            f"The catalogue has no model {name!r}" + (f" of version {recipe.model.version}" if recipe.model.version else "") + ".",
+            f"The catalogue has no model {name!r}"
+            + (f" of version {recipe.model.version}" if recipe.model.version else "")
+            + ".",
             code="ModelNotFound",
             meaning="Nothing was uploaded.",
             next_step=f"Choose one of: {known}.",
@@ -249,7 +251,9 @@ def ways(catalogue: Catalogue, model: Model, engine: Engine, today: date, region
         successor = find(catalogue, model.successor) if model.successor else None
         if successor and successor.availability(engine, today, region).ok:
             found.append(f"Tune its successor {successor.name}.")
-        found.append(f"Or use the engine script with weights of {model.name} that you have, in Azure or in the sandbox.")
+        found.append(
+            f"Or use the engine script with weights of {model.name} that you have, in Azure or in the sandbox."
+        )
     elif model.regions and region not in model.regions:
         found.append(f"Use a hub in one of: {', '.join(model.regions)}.")
     return found or ["Choose another model or engine."]
@@ -266,8 +270,13 @@ def rules(model: Model | None, engine: Engine) -> Rules:
 
     context = model.context_length if model else None
     if engine == "script":  # our trainer reads either, and has no limit of the service's
-        return Rules(context_tokens=context, max_bytes=2**63 - 1, tool_calls=False, bom="any",
-                     roles=frozenset({"system", "user", "assistant"}))  # fmt: skip
+        return Rules(
+            context_tokens=context,
+            max_bytes=2**63 - 1,
+            tool_calls=False,
+            bom="any",
+            roles=frozenset({"system", "user", "assistant"}),
+        )
     return Rules(context_tokens=context)
 
 
@@ -377,7 +386,9 @@ def _model(body: Mapping[str, Any]) -> Model:
     defaults = _lower(defaults)
     tasks = entry.words("fineTuningTasks", "finetuning-tasks", "fine-tuning-tasks")
     options = entry.words("deploymentOptions")
-    computes = entry.words("finetuneComputes", "finetune_compute_allow_list", "finetuneRecommendedSkus", "finetune-recommended-sku")
+    computes = entry.words(
+        "finetuneComputes", "finetune_compute_allow_list", "finetuneRecommendedSkus", "finetune-recommended-sku"
+    )
     regions = entry.words("maasFinetuningDeployRegions", "maas-finetuning-deploy-regions")
     context = entry.get("textContextWindow", "context_window", "contextLength")
     return Model(
@@ -400,7 +411,9 @@ def _model(body: Mapping[str, Any]) -> Model:
         finetune_retirement=entry.day("finetuneRetirementDate"),
         inference_deprecation=entry.day("inferenceDeprecationDate"),
         inference_retirement=entry.day("inferenceRetirementDate"),
-        successor=str(entry.get("successor", "suggestedReplacement", "replacementModel") or _successors().get(name, "")),
+        successor=str(
+            entry.get("successor", "suggestedReplacement", "replacementModel") or _successors().get(name, "")
+        ),
         preview=str(entry.get("preview")).lower() == "true",
         archived=entry.archived,
     )
@@ -429,9 +442,7 @@ def _engines(
 @cache
 def _successors() -> Mapping[str, str]:
     """Microsoft's suggested replacements, which stand in its documentation and not in the registry."""
-    found: Mapping[str, str] = json.loads(
-        (assets.ROOT / "catalog/successors.json").read_text("utf-8")
-    )["successors"]
+    found: Mapping[str, str] = json.loads((assets.ROOT / "catalog/successors.json").read_text("utf-8"))["successors"]
     return found
 
 

@@ -102,7 +102,16 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
     for job in all_jobs:
         kept = "" if job.terminal else f"it is {job.status}; cancel it first"
         found.append(
-            Item("job", f"{workspace.id}/jobs/{job.name}", job.name, not job.terminal, None, job.created, kept, job.status)
+            Item(
+                "job",
+                f"{workspace.id}/jobs/{job.name}",
+                job.name,
+                not job.terminal,
+                None,
+                job.created,
+                kept,
+                job.status,
+            )
         )
     found += _assets(azure, workspace, "models", "model", {endpoint.model_name: endpoint for endpoint in endpoints})
     found += _assets(azure, workspace, "data", "data", {})
@@ -149,8 +158,8 @@ def remove(
 ) -> list[Outcome]:
     """Remove items in the order that Azure asks for: endpoint, job, model, data, project, hub.
 
-    One that cannot be removed does not stop the others. An item's `reason_kept` that another removal of the same call takes away
-    does not count.
+    One that cannot be removed does not stop the others. An item's `reason_kept` is not looked at: removing another item
+    of the same call may take it away, and otherwise Azure refuses.
 
     Returns:
         What came of each, in the order in which they were removed.
@@ -174,12 +183,9 @@ def remove(
     return outcomes
 
 
-
 def _remove(azure: Azure, item: Item, report: Report | None, cancel: Cancel) -> None:
     version = jobs.API if item.kind == "job" else _API
-    deployments.remove(
-        azure, item.id, api_version=version, stage=f"Removing {item.name}", report=report, cancel=cancel
-    )
+    deployments.remove(azure, item.id, api_version=version, stage=f"Removing {item.name}", report=report, cancel=cancel)
     container = item.id.rpartition("/versions/")[0]
     if item.kind in ("model", "data") and not any(azure.pages(f"{container}/versions", api_version=_API)):
         deployments.remove(azure, container, stage=f"Removing {item.name}", report=report, cancel=cancel)

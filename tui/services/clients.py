@@ -43,21 +43,27 @@ class Endpoints:
     sdk_name: str
 
 
-# Source: azure-identity's AzureAuthorityHosts, azure-ai-ml's _azure_environments.py and Microsoft's lists of endpoints for
-# Azure Government and Azure operated by 21Vianet.
+# Source: azure-identity's AzureAuthorityHosts, azure-ai-ml's _azure_environments.py and Microsoft's lists of endpoints
+# for Azure Government and Azure operated by 21Vianet.
 ENDPOINTS: Mapping[Cloud, Endpoints] = {
     "public": Endpoints(
         "https://management.azure.com", "login.microsoftonline.com", "core.windows.net", "api.azureml.ms", "AzureCloud"
     ),
     "government": Endpoints(
-        "https://management.usgovcloudapi.net", "login.microsoftonline.us", "core.usgovcloudapi.net", "api.ml.azure.us",
+        "https://management.usgovcloudapi.net",
+        "login.microsoftonline.us",
+        "core.usgovcloudapi.net",
+        "api.ml.azure.us",
         "AzureUSGovernment",
     ),
     "china": Endpoints(
-        "https://management.chinacloudapi.cn", "login.chinacloudapi.cn", "core.chinacloudapi.cn", "api.ml.azure.cn",
+        "https://management.chinacloudapi.cn",
+        "login.chinacloudapi.cn",
+        "core.chinacloudapi.cn",
+        "api.ml.azure.cn",
         "AzureChinaCloud",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -119,9 +125,15 @@ class Azure:
             PhiftError: Azure refused, could not be reached, or wants a longer wait than a minute.
         """
         return self.send(
-            method, path, api_version=api_version, body=body, params=params, headers=headers, report=report,
+            method,
+            path,
+            api_version=api_version,
+            body=body,
+            params=params,
+            headers=headers,
+            report=report,
             cancel=cancel,
-        ).body  # fmt: skip
+        ).body
 
     def send(
         self,
@@ -151,7 +163,9 @@ class Azure:
         self._set_clock(response.headers.get("Date", ""))
         content = response.content
         if response.status_code >= 400:
-            raise error_from(response.status_code, response.headers, content.decode("utf-8", "replace"), response.reason)
+            raise error_from(
+                response.status_code, response.headers, content.decode("utf-8", "replace"), response.reason
+            )
         return Answer(response.status_code, response.headers, {} if raw else _json(content), content)
 
     def pages(
@@ -344,13 +358,15 @@ def unreachable(error: Exception) -> Unreachable:
         message = "Azure could not be reached."
     return Unreachable(
         message,
-        meaning="Nothing was lost; what was sent may or may not have taken effect, and is looked up before it is repeated.",
+        meaning="What was sent may or may not have taken effect; it is looked up before it is repeated.",
         next_step="Check the network and HTTPS_PROXY, then repeat the step.",
         raw=text[:4000],
     )
 
 
-def _pipelines(credential: TokenCredential, scope: str, settings: Settings) -> tuple[PipelineClient[Any, Any], PipelineClient[Any, Any]]:
+def _pipelines(
+    credential: TokenCredential, scope: str, settings: Settings
+) -> tuple[PipelineClient[Any, Any], PipelineClient[Any, Any]]:
     from azure.core import PipelineClient
     from azure.core.pipeline import policies
     from azure.core.pipeline.transport import RequestsTransport
@@ -410,8 +426,8 @@ _sdk = threading.Lock()
 def load_sdk(settings: Settings) -> None:
     """Import azure-ai-ml (seconds), and take away what it would print, run and send unasked.
 
-    Its import puts handlers on standard error, which are moved to the log; its job submission runs `git` in the current folder
-    and sends repository, branch and commit along, which is replaced by sending nothing, as it has no switch for it.
+    Its import puts handlers on standard error, which are moved to the log; its job submission runs `git` in the current
+    folder and sends repository, branch and commit along, which is replaced by sending nothing, as there is no switch.
     """
     with _sdk:
         import azure.ai.ml  # noqa: F401
@@ -460,4 +476,3 @@ def wait_until(
             report(Progress(stage, round(passed, 1), None, "s"))
         (cancel or Cancel()).sleep(every)
     return True
-

@@ -31,11 +31,13 @@ Purpose = Literal["training", "hosting", "input", "output"]
 
 # Words that tell a meter's purpose. Microsoft documents no scheme; "Phi-4-Input Tokens" is its published style.
 _WORDS: dict[Purpose, re.Pattern[str]] = {
-    "training": re.compile(r"(?i)\b(training|train|fine-?tun(?:e|ing)|ft)\b(?!.*\b(hosting|hosted|input|output|inp|outp)\b)"),
+    "training": re.compile(
+        r"(?i)\b(training|train|fine-?tun(?:e|ing)|ft)\b(?!.*\b(hosting|hosted|input|output|inp|outp)\b)"
+    ),
     "hosting": re.compile(r"(?i)\b(hosting|hosted|host)\b"),
     "input": re.compile(r"(?i)\b(input|inp)\b"),
     "output": re.compile(r"(?i)\b(output|outp|opt)\b"),
-}  # fmt: skip
+}
 _TUNED = re.compile(r"(?i)\b(ft|fine-?tuned?)\b")
 _UNITS = {"1": 1, "1K": 1_000, "1M": 1_000_000, "1 Hour": 1, "100": 100, "10K": 10_000}
 
@@ -143,7 +145,8 @@ class Estimate:
             total += f" to {self.total_high:,.2f}"
         missing = [line.label for line in self.items if line.once and not line.known]
         shown.append(
-            f"Total before deployment: unknown, as {', '.join(missing).lower()} is" if missing
+            f"Total before deployment: unknown, as {', '.join(missing).lower()} is"
+            if missing
             else f"Total before deployment: {total} {self.currency} (estimate)"
         )
         shown.append(f"Prices: {self.source}")
@@ -198,8 +201,8 @@ def prices(azure: Azure | None, region: str, settings: Settings) -> Prices:
     try:
         items = [*_fetch(azure, f"contains(productName, 'Phi') and armRegionName eq '{region}'")]
     except PhiftError:
-        # The list is public and may be blocked by a proxy that lets Azure through: an older list with its date is of more use
-        # than none.
+        # The list is public and may be blocked by a proxy that lets Azure through: an older list with its date is of
+        # more use than none.
         return known or _shipped(region)
     day = datetime.now(UTC).date()
     write_private(file, json.dumps({"date": day.isoformat(), "Items": items}))
@@ -276,7 +279,14 @@ def estimate(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices, 
         lines.append(_rate("Output", prices.of(model.name, "output"), "for a million tokens"))
         if recipe.deployment.content_safety:
             lines.append(
-                Line("Content safety", None, None, "billed by Azure AI Content Safety for each request", False, once=False)
+                Line(
+                    "Content safety",
+                    None,
+                    None,
+                    "billed by Azure AI Content Safety for each request",
+                    False,
+                    once=False,
+                )
             )
     once = [line for line in lines if line.once]
     return Estimate(
@@ -306,9 +316,13 @@ def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices)
         price = prices.of_instance(instance) if instance else None
         rate = f"{price.amount:.2f} {price.currency} an hour" if price else "a price not known here"
         return Line(
-            label, None, None, f"{recipe.model.instance_count} × {instance or 'GPU size not chosen'} at {rate}, for a time "
-            "that is not known before the run", False,
-        )  # fmt: skip
+            label,
+            None,
+            None,
+            f"{recipe.model.instance_count} × {instance or 'GPU size not chosen'} at {rate}, for a time "
+            "that is not known before the run",
+            False,
+        )
     price = prices.of(model.name, "training")
     if price is None or price.each is None:
         return Line(label, None, None, "no fine-tuning price for this model in Microsoft's list", False)
@@ -319,10 +333,12 @@ def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices)
     amount = tokens * price.each
     counted = f"about {tokens:,}" if stats.tokens_are_estimate else f"{tokens:,}"
     return Line(
-        label, amount * (1 - error), amount * (1 + error),
-        f"{counted} tokens ({stats.tokens_total:,} × {epochs} epochs) at {price.amount:g} {price.currency} for {price.unit}",
+        label,
+        amount * (1 - error),
+        amount * (1 + error),
+        f"{counted} tokens ({stats.tokens_total:,} × {epochs} epochs), {price.amount:g} {price.currency} for {price.unit}",
         True,
-    )  # fmt: skip
+    )
 
 
 def check_budget(estimate: Estimate, recipe: Recipe, settings: Settings) -> str:

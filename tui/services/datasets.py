@@ -102,7 +102,9 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     train, validation = folder / "train.jsonl", folder / "validation.jsonl"
     try:
-        parts = split(source, recipe.validation.share, recipe.validation.seed, train, validation, progress=_told(report))
+        parts = split(
+            source, recipe.validation.share, recipe.validation.seed, train, validation, progress=_told(report)
+        )
     except SplitError as error:
         raise DataRefused(
             f"{source.name} cannot be split: {error}.",

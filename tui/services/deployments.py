@@ -1,7 +1,7 @@
 """Endpoints: deploying a tuned model, keys, listing, deleting; ready means that a chat was answered.
 
-Serverless endpoints are made by plain resource manager calls, because the SDK cannot set content safety or the authentication mode
-and its key regeneration fails.
+Serverless endpoints are made by plain resource manager calls, because the SDK cannot set content safety or the
+authentication mode, and its key regeneration fails.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def model_id(workspace: Workspace, job: Job) -> str:
     """
     if not job.succeeded or not job.output_model:
         raise UsageError(
-            f"{job.name} is {job.status} and has no tuned model to deploy.", next_step="Wait until the job has completed."
+            f"{job.name} is {job.status} and has no tuned model to deploy.",
+            next_step="Wait until the job has completed.",
         )
     return (
         f"azureml://locations/{workspace.location}/workspaces/{workspace.workspace_id}"
@@ -247,7 +248,7 @@ def _not_ready(name: str, state: str) -> ServiceError:
         f"The endpoint {name} is still {state}.",
         code="DeploymentNotReady",
         meaning="It may already be billed.",
-        next_step=f"Look again later with `phift-tui deployments list`, or delete it: `phift-tui deployments delete {name}`.",
+        next_step=f"Look again with `phift-tui deployments list`, or `phift-tui deployments delete {name}`.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The bridge to the evaluation: what a run says of base and tuned model, and what two endpoints answer to the same questions."""
+"""Base against tuned model: by what a run measured, and by what two endpoints answer to the same questions."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from tui.services.uploads import asset_name
 
 _JOB_API = jobs.API
 _ENDPOINT_API = "2024-10-01"
+_ENDPOINT_TYPE = f"Microsoft.MachineLearningServices/workspaces/serverlessEndpoints@{_ENDPOINT_API}"
 
 
 class _Names:
@@ -32,9 +33,8 @@ class _Names:
         self.has_validation = recipe.validation.mode != "none"
         self.split = recipe.validation.mode == "split"
         version = recipe.model.version or (model.version if model else "")
-        self.model = (
-            f"azureml://registries/{REGISTRY}/models/{recipe.model.name}/"
-            + (f"versions/{version}" if version else "labels/latest")
+        self.model = f"azureml://registries/{REGISTRY}/models/{recipe.model.name}/" + (
+            f"versions/{version}" if version else "labels/latest"
         )
         self.output = recipe.output.model
         self.experiment = recipe.output.experiment
@@ -91,6 +91,7 @@ def as_cli(recipe: Recipe, model: Model | None) -> str:
     names = _Names(recipe, model)
     place = f"--resource-group {shlex.quote(names.group)}"
     inside = f"{place} --workspace-name {shlex.quote(names.project)}"
+    region = f"--location {shlex.quote(names.location)}"
     url = f"https://management.azure.com{names.workspace}"
     lines = [
         "#!/bin/sh",
@@ -98,8 +99,8 @@ def as_cli(recipe: Recipe, model: Model | None) -> str:
         "set -eu",
         f"az account set --subscription {shlex.quote(names.subscription)}",
         "az provider register --namespace Microsoft.Network --wait",
-        f"az group create --name {shlex.quote(names.group)} --location {shlex.quote(names.location)}",
-        f"az ml workspace create --kind hub --name {shlex.quote(names.hub)} {place} --location {shlex.quote(names.location)}",
+        f"az group create --name {shlex.quote(names.group)} {region}",
+        f"az ml workspace create --kind hub --name {shlex.quote(names.hub)} {place} {region}",
         f"hub=$(az ml workspace show --name {shlex.quote(names.hub)} {place} --query id --output tsv)",
         f'az ml workspace create --kind project --name {shlex.quote(names.project)} {place} --hub-id "$hub"',
     ]
@@ -110,13 +111,15 @@ def as_cli(recipe: Recipe, model: Model | None) -> str:
         lines.append(_cli_data(names.validation, names.validation_file, inside))
     if recipe.model.engine == "script":
         return "\n".join([*lines, *_cli_script(recipe, names, inside)]) + "\n"
+    endpoint = f"{url}/serverlessEndpoints/{names.endpoint}?api-version={_ENDPOINT_API}"
     job = shlex.quote(json.dumps(_job_body(recipe, names), indent=2))
     lines += [
         f"az rest --method put --url '{url}/jobs/{names.job}?api-version={_JOB_API}' --body {job}",
         f"# Follow it until its status is Completed: az rest --method get --url "
         f"'{url}/jobs/{names.job}?api-version={_JOB_API}' --query properties.status",
-        f"guid=$(az rest --method get --url '{url}?api-version={_ENDPOINT_API}' --query properties.workspaceId --output tsv)",
-        f"az rest --method put --url '{url}/serverlessEndpoints/{names.endpoint}?api-version={_ENDPOINT_API}' --body \"$(cat <<END",
+        f"guid=$(az rest --method get --url '{url}?api-version={_ENDPOINT_API}' \\",
+        "  --query properties.workspaceId --output tsv)",
+        f"az rest --method put --url '{endpoint}' --body \"$(cat <<END",
         json.dumps(
             _endpoint_body(
                 names, f"azureml://locations/{names.location}/workspaces/$guid/models/{names.output}/versions/1"
@@ -126,13 +129,15 @@ def as_cli(recipe: Recipe, model: Model | None) -> str:
         "END",
         ')"',
         "# It is billed by the hour from here on. To end that:",
-        f"# az rest --method delete --url '{url}/serverlessEndpoints/{names.endpoint}?api-version={_ENDPOINT_API}'",
+        f"# az rest --method delete --url '{endpoint}'",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _cli_data(name: str, path: str, inside: str) -> str:
-    return f"az ml data create --name {shlex.quote(name)} --version 1 --type uri_file --path {shlex.quote(path)} {inside}"
+    return (
+        f"az ml data create --name {shlex.quote(name)} --version 1 --type uri_file --path {shlex.quote(path)} {inside}"
+    )
 
 
 def _cli_script(recipe: Recipe, names: _Names, inside: str) -> list[str]:
@@ -151,10 +156,11 @@ def _cli_script(recipe: Recipe, names: _Names, inside: str) -> list[str]:
         "outputs": {"registered_model": {"type": "custom_model", "name": names.output}},
         "distribution": {"type": "pytorch", "process_count_per_instance": 1},
         "resources": {
-            "instance_type": recipe.model.instance_type or "INSTANCE_TYPE", "instance_count": recipe.model.instance_count
+            "instance_type": recipe.model.instance_type or "INSTANCE_TYPE",
+            "instance_count": recipe.model.instance_count,
         },
         "experiment_name": names.experiment,
-    }  # fmt: skip
+    }
     return ["cat > job.yml <<'END'", json.dumps(job, indent=2), "END", f"az ml job create --file job.yml {inside}"]
 
 
@@ -211,7 +217,8 @@ def _python_job(recipe: Recipe, names: _Names) -> str:
                 "    queue_settings=QueueSettings(job_tier='Standard'),\n"
             )
     imports = (
-        "from azure.ai.ml.entities import QueueSettings\nfrom azure.ai.ml.entities._job.job_resources import JobResources\n\n"
+        "from azure.ai.ml.entities import QueueSettings\n"
+        "from azure.ai.ml.entities._job.job_resources import JobResources\n\n"
         if "JobResources" in managed
         else ""
     )
@@ -319,7 +326,7 @@ resource project 'Microsoft.MachineLearningServices/workspaces@2024-10-01' = {{
 }}
 
 // Billed by the hour while it exists.
-resource endpoint 'Microsoft.MachineLearningServices/workspaces/serverlessEndpoints@2024-10-01' = if (!empty(modelVersion)) {{
+resource endpoint '{_ENDPOINT_TYPE}' = if (!empty(modelVersion)) {{
   parent: project
   name: {_bicep(names.endpoint)}
   location: location

@@ -43,9 +43,20 @@ if TYPE_CHECKING:
     from tui.services.uploads import DataAsset
 
 Step = Literal[
-    "sign-in", "access", "data", "estimate", "project", "upload", "submit", "monitor", "evaluate", "deploy", "ask",
-    "billable", "run",
-]  # fmt: skip
+    "sign-in",
+    "access",
+    "data",
+    "estimate",
+    "project",
+    "upload",
+    "submit",
+    "monitor",
+    "evaluate",
+    "deploy",
+    "ask",
+    "billable",
+    "run",
+]
 Status = Literal["started", "progress", "done", "failed"]
 _TITLES: dict[Step, str] = {
     "sign-in": "Signing in",
@@ -181,9 +192,7 @@ class Flow:
             questions = self._questions(prepared)
             outcome.answer = self._ask(azure, workspace, outcome.endpoint, questions)
             if evaluate:
-                outcome.answers = self._evaluate_answers(
-                    azure, workspace, model, outcome.endpoint, questions, journal
-                )
+                outcome.answers = self._evaluate_answers(azure, workspace, model, outcome.endpoint, questions, journal)
         journal.finish(entry, DONE)
         outcome.billable = self._billable(azure, workspace)
 
@@ -195,7 +204,9 @@ class Flow:
             if azure.sandbox:
                 done.text.append("The sandbox: Azure on this machine, with a small stand-in model. Nothing is billed.")
             for entry in journal.reconcile(azure):
-                done.text.append(f"{entry.kind} {entry.name}, left open by an earlier run: {entry.outcome or 'not known'}")
+                done.text.append(
+                    f"{entry.kind} {entry.name}, left open by an earlier run: {entry.outcome or 'not known'}"
+                )
             return azure
 
     def _access(self, azure: Azure) -> Model:
@@ -208,7 +219,9 @@ class Flow:
             problems = [finding for finding in findings if finding.level == "problem"]
             if problems:
                 raise _denied(problems)
-            done.text.append(f"{sum(finding.level == 'ok' for finding in findings)} of {len(findings)} findings in order")
+            done.text.append(
+                f"{sum(finding.level == 'ok' for finding in findings)} of {len(findings)} findings in order"
+            )
             done.text += [f"{one.level}: {one.title}. {one.detail}".strip() for one in findings if one.level != "ok"]
             return model
 
@@ -301,9 +314,17 @@ class Flow:
     ) -> Job:
         with self._step("submit") as done:
             job = jobs.submit(
-                azure, workspace, self._recipe, model, training, validation, name, journal=journal,
-                rows=prepared.train_rows, cancel=self._cancel,
-            )  # fmt: skip
+                azure,
+                workspace,
+                self._recipe,
+                model,
+                training,
+                validation,
+                name,
+                journal=journal,
+                rows=prepared.train_rows,
+                cancel=self._cancel,
+            )
             done.fields |= {"job": job.name, "status": job.status, "engine": job.engine, "model": job.model}
             done.text.append(f"{job.name} ({job.model}, {job.engine}): {job.status}")
             return job
@@ -343,10 +364,16 @@ class Flow:
         with self._step("deploy") as done:
             name = self._recipe.deployment.endpoint or deployments.default_name(job.output_model)
             found = deployments.deploy(
-                azure, workspace, job, name,
-                content_safety=self._recipe.deployment.content_safety, instance_type=self._recipe.model.instance_type,
-                journal=journal, report=self._report("deploy"), cancel=self._cancel,
-            )  # fmt: skip
+                azure,
+                workspace,
+                job,
+                name,
+                content_safety=self._recipe.deployment.content_safety,
+                instance_type=self._recipe.model.instance_type,
+                journal=journal,
+                report=self._report("deploy"),
+                cancel=self._cancel,
+            )
             done.fields |= found.to_json()
             safety = {True: "on", False: "off", None: "not known"}[found.content_safety]
             done.text.append(f"{found.name} answers at {found.uri}; content safety {safety}")
@@ -375,7 +402,9 @@ class Flow:
                 "seconds": round(answer.seconds, 3),
             }
             done.text += [
-                f"question: {messages[-1]['content']}", f"answer:   {answer.text}", f"expected: {rows[0].reference}"
+                f"question: {messages[-1]['content']}",
+                f"answer:   {answer.text}",
+                f"expected: {rows[0].reference}",
             ]
             return answer.text
 
@@ -389,9 +418,17 @@ class Flow:
             )
             try:
                 found = evaluations.compare_endpoints(
-                    azure, workspace, base, tuned, file, questions=chosen.questions, max_tokens=chosen.max_tokens,
-                    seed=chosen.seed, report=self._report("evaluate"), cancel=self._cancel,
-                )  # fmt: skip
+                    azure,
+                    workspace,
+                    base,
+                    tuned,
+                    file,
+                    questions=chosen.questions,
+                    max_tokens=chosen.max_tokens,
+                    seed=chosen.seed,
+                    report=self._report("evaluate"),
+                    cancel=self._cancel,
+                )
             finally:
                 if base:
                     deployments.delete(azure, workspace, base.name)

@@ -40,7 +40,7 @@ class Job:
     name: str
     display_name: str
     status: str
-    """`NotStarted`, `Preparing`, `Queued`, `Running`, `Finalizing`, `Completed`, `Failed`, `CancelRequested`, `Canceled`, …"""
+    """`NotStarted`, `Preparing`, `Queued`, `Running`, `Finalizing`, `Completed`, `Failed`, `Canceled`, …"""
     engine: Engine | None
     """None: a job of another kind."""
     model: str
@@ -84,8 +84,8 @@ def new_name(recipe: Recipe) -> str:
 def hyperparameters(recipe: Hyperparameters) -> dict[str, str]:
     """The wire's hyperparameters of a fine-tuning job: Microsoft's samples' keys, all values strings, plain decimals.
 
-    The portal's labels (batch size multiplier, learning rate, epochs) are not keys of the wire; a wrong key may be ignored
-    without a word.
+    The portal's labels (batch size multiplier, learning rate, epochs) are not keys of the wire; a wrong key may be
+    ignored without a word.
     """
     return {
         "per_device_train_batch_size": str(recipe.batch_size_multiplier),
@@ -215,7 +215,7 @@ def _smallest(model: Model) -> str:
 
 
 def script_arguments(recipe: Recipe, *, validation: bool) -> list[str]:
-    """The trainer's command line on Azure ML, without its data: every choice of the recipe that the `script` engine takes."""
+    """The trainer's command line on Azure ML: every choice of the recipe that the `script` engine takes."""
     chosen = recipe.hyperparameters
     arguments = {
         "batch-size": chosen.batch_size_multiplier,

@@ -155,8 +155,10 @@ class Journal:
         """The newest entry for that name, where there is one."""
         found = self._entries(
             "WHERE kind = ? AND name = ? AND workspace = ? COLLATE NOCASE ORDER BY id DESC LIMIT 1",
-            kind, name, workspace,
-        )  # fmt: skip
+            kind,
+            name,
+            workspace,
+        )
         return found[0] if found else None
 
     def _entries(self, where: str, *values: object) -> list[Entry]:

@@ -1,7 +1,7 @@
 """Hubs and projects: listing, reading and creating, with live stages and a way to stop.
 
-Creation is done by plain resource manager calls: the SDK's `begin_create` patches a hub that exists, goes ahead on any error of its
-first GET, cannot be cancelled and says nothing until it ends.
+Creation is done by plain resource manager calls: the SDK's `begin_create` patches a hub that exists, goes ahead on any
+error of its first GET, cannot be cancelled and says nothing until it ends.
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ def get(azure: Azure, subscription: str, resource_group: str, name: str) -> Work
 
 def workspace_path(subscription: str, resource_group: str, name: str) -> str:
     """Resource id of a hub or project."""
-    return (
-        f"{_group(subscription, resource_group)}/providers/Microsoft.MachineLearningServices/workspaces/{name}"
-    )
+    return f"{_group(subscription, resource_group)}/providers/Microsoft.MachineLearningServices/workspaces/{name}"
 
 
 def _group(subscription: str, resource_group: str) -> str:
@@ -156,42 +154,82 @@ def ensure_hub(
             _connect_ai_services(azure, target, path, short, journal, report, cancel)
         return hub
     report(Progress("Resource group", 1, 4, "steps", group))
-    _ensure(azure, journal, "resource-group", _group(subscription, group), _GROUP_API, {"location": target.location},
-            "Resource group", report, cancel)  # fmt: skip
+    _ensure(
+        azure,
+        journal,
+        "resource-group",
+        _group(subscription, group),
+        _GROUP_API,
+        {"location": target.location},
+        "Resource group",
+        report,
+        cancel,
+    )
     storage = f"{_group(subscription, group)}/providers/Microsoft.Storage/storageAccounts/st{short}"
     report(Progress("Storage account", 2, 4, "steps", f"st{short}"))
-    _ensure(azure, journal, "storage", storage, _STORAGE_API, {
-        "location": target.location,
-        "sku": {"name": "Standard_LRS"},
-        "kind": "StorageV2",
-        "properties": {
-            "supportsHttpsTrafficOnly": True,
-            "allowBlobPublicAccess": False,
-            "minimumTlsVersion": "TLS1_2",
-            "encryption": {
-                "services": {"blob": {"enabled": True}, "file": {"enabled": True}}, "keySource": "Microsoft.Storage"
+    _ensure(
+        azure,
+        journal,
+        "storage",
+        storage,
+        _STORAGE_API,
+        {
+            "location": target.location,
+            "sku": {"name": "Standard_LRS"},
+            "kind": "StorageV2",
+            "properties": {
+                "supportsHttpsTrafficOnly": True,
+                "allowBlobPublicAccess": False,
+                "minimumTlsVersion": "TLS1_2",
+                "encryption": {
+                    "services": {"blob": {"enabled": True}, "file": {"enabled": True}},
+                    "keySource": "Microsoft.Storage",
+                },
             },
         },
-    }, "Creating the storage account", report, cancel)  # fmt: skip
+        "Creating the storage account",
+        report,
+        cancel,
+    )
     vault = f"{_group(subscription, group)}/providers/Microsoft.KeyVault/vaults/kv{short}"
     report(Progress("Key vault", 3, 4, "steps", f"kv{short}"))
-    _ensure(azure, journal, "key-vault", vault, _VAULT_API, {
-        "location": target.location,
-        "properties": {
-            "tenantId": azure.identity.tenant,
-            "sku": {"name": "standard", "family": "A"},
-            "accessPolicies": [],
-            "enableRbacAuthorization": True,
+    _ensure(
+        azure,
+        journal,
+        "key-vault",
+        vault,
+        _VAULT_API,
+        {
+            "location": target.location,
+            "properties": {
+                "tenantId": azure.identity.tenant,
+                "sku": {"name": "standard", "family": "A"},
+                "accessPolicies": [],
+                "enableRbacAuthorization": True,
+            },
         },
-    }, "Creating the key vault", report, cancel)  # fmt: skip
+        "Creating the key vault",
+        report,
+        cancel,
+    )
     report(Progress("Hub", 4, 4, "steps", target.hub))
-    made = _ensure(azure, journal, "hub", path, API, {
-        "location": target.location,
-        "kind": "Hub",
-        "sku": {"name": "Basic", "tier": "Basic"},
-        "identity": {"type": "SystemAssigned"},
-        "properties": {"friendlyName": target.hub, "storageAccount": storage, "keyVault": vault},
-    }, f"Creating the hub {target.hub}", report, cancel)  # fmt: skip
+    made = _ensure(
+        azure,
+        journal,
+        "hub",
+        path,
+        API,
+        {
+            "location": target.location,
+            "kind": "Hub",
+            "sku": {"name": "Basic", "tier": "Basic"},
+            "identity": {"type": "SystemAssigned"},
+            "properties": {"friendlyName": target.hub, "storageAccount": storage, "keyVault": vault},
+        },
+        f"Creating the hub {target.hub}",
+        report,
+        cancel,
+    )
     if target.ai_services:
         _connect_ai_services(azure, target, path, short, journal, report, cancel)
     return _workspace(made)
@@ -215,13 +253,23 @@ def ensure_project(
     report = report or _silent
     report(Progress("Looking for the project", 0, 1, "steps", target.project))
     path = workspace_path(target.subscription, target.resource_group, target.project)
-    body = _ensure(azure, journal, "project", path, API, {
-        "location": hub.location,
-        "kind": "Project",
-        "sku": {"name": "Basic", "tier": "Basic"},
-        "identity": {"type": "SystemAssigned"},
-        "properties": {"friendlyName": target.project, "hubResourceId": hub.id},
-    }, f"Creating the project {target.project}", report, cancel)  # fmt: skip
+    body = _ensure(
+        azure,
+        journal,
+        "project",
+        path,
+        API,
+        {
+            "location": hub.location,
+            "kind": "Project",
+            "sku": {"name": "Basic", "tier": "Basic"},
+            "identity": {"type": "SystemAssigned"},
+            "properties": {"friendlyName": target.project, "hubResourceId": hub.id},
+        },
+        f"Creating the project {target.project}",
+        report,
+        cancel,
+    )
     project = _checked(_workspace(body), "project", target)
     if project.hub_id.casefold() != hub.id.casefold():
         raise UsageError(
@@ -278,8 +326,9 @@ def _wait(
     """Wait for a resource that somebody is creating."""
     from tui.services.clients import Answer
 
-    return azure.poll(Answer(200, {}), resource=path, api_version=api_version, stage=stage, report=report,
-                      cancel=cancel)  # fmt: skip
+    return azure.poll(
+        Answer(200, {}), resource=path, api_version=api_version, stage=stage, report=report, cancel=cancel
+    )
 
 
 def _ensure(
@@ -301,9 +350,7 @@ def _ensure(
         return _wait(azure, path, api_version, stage, report, cancel)
     with journal.intent(kind, path.rpartition("/")[2], "", path, api_version):
         answer = azure.send("PUT", path, api_version=api_version, body=body, report=report, cancel=cancel)
-        return azure.poll(
-            answer, resource=path, api_version=api_version, stage=stage, report=report, cancel=cancel
-        )
+        return azure.poll(answer, resource=path, api_version=api_version, stage=stage, report=report, cancel=cancel)
 
 
 def _short_name(subscription: str, group: str, hub: str) -> str:
@@ -332,25 +379,41 @@ def _connect_ai_services(
             f"/providers/Microsoft.CognitiveServices/accounts/ai{short}"
         )
         report(Progress("Azure AI Services", None, None, "", f"ai{short}"))
-        _ensure(azure, journal, "ai-services", account, _ACCOUNT_API, {
-            "location": target.location,
-            "kind": "AIServices",
-            "sku": {"name": "S0"},
-            "identity": {"type": "SystemAssigned"},
-            "properties": {"customSubDomainName": f"ai{short}"},
-        }, "Creating Azure AI Services", report, cancel)  # fmt: skip
+        _ensure(
+            azure,
+            journal,
+            "ai-services",
+            account,
+            _ACCOUNT_API,
+            {
+                "location": target.location,
+                "kind": "AIServices",
+                "sku": {"name": "S0"},
+                "identity": {"type": "SystemAssigned"},
+                "properties": {"customSubDomainName": f"ai{short}"},
+            },
+            "Creating Azure AI Services",
+            report,
+            cancel,
+        )
     body = azure.rest("GET", account, api_version=_ACCOUNT_API, cancel=cancel)
     name = str(body.get("name") or account.rpartition("/")[2])
     path = f"{hub_path}/connections/{name}"
     if _existing(azure, path, _CONNECTION_API, cancel):
         return
     with journal.intent("connection", name, hub_path, path, _CONNECTION_API):
-        azure.rest("PUT", path, api_version=_CONNECTION_API, cancel=cancel, body={
-            "properties": {
-                "category": "AIServices",
-                "target": (body.get("properties") or {}).get("endpoint", ""),
-                "authType": "AAD",
-                "isSharedToAll": True,
-                "metadata": {"ApiType": "Azure", "ResourceId": account},
-            }
-        })  # fmt: skip
+        azure.rest(
+            "PUT",
+            path,
+            api_version=_CONNECTION_API,
+            cancel=cancel,
+            body={
+                "properties": {
+                    "category": "AIServices",
+                    "target": (body.get("properties") or {}).get("endpoint", ""),
+                    "authType": "AAD",
+                    "isSharedToAll": True,
+                    "metadata": {"ApiType": "Azure", "ResourceId": account},
+                }
+            },
+        )

@@ -1,6 +1,7 @@
 """Watching a run: status, events, metrics, the growing log and the reason of a failure, with as few bytes as it takes.
 
-Sources: the job (resource manager), run history, the metric service and, where that has nothing, MLflow's routes; log files by range.
+Sources: the job (resource manager), run history, the metric service and, where that has nothing, MLflow's routes; log
+files by range.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _T = TypeVar("_T")
 _FIRST_LOG_BYTES = 64 * 1024
 _LOG_PIECE = 256 * 1024
 _LOG_NAMES = ("user_logs/std_log.txt", "user_logs/std_log_process_0.txt", "logs/user/std_log.txt")
-# Progress bars of Hugging Face's trainer: " 12%|█▏ | 24/200 [00:31<…".
-_BAR = re.compile(r"\|\s*(\d+)/(\d+)\s*\[")
+# The own trainer's lines ("step 24/200") and the bars of Hugging Face's (" 12%|█▏ | 24/200 [00:31<…").
+_BAR = re.compile(r"(?:\bstep |\|\s*)(\d+)/(\d+)(?: |\s*\[)")
 _QUICK, _SLOW = 2.0, 15.0
 _PATIENT_AFTER = 600.0
 
@@ -80,7 +81,6 @@ class Snapshot:
     failure: PhiftError | None = None
     warnings: tuple[str, ...] = ()
     fetched: datetime = field(default_factory=lambda: datetime.now(UTC))
-
 
     def to_json(self) -> dict[str, Any]:
         """The snapshot for programs, metrics by their last value."""
@@ -212,13 +212,13 @@ class Watch:
 
     def _progress(self, job: Job) -> tuple[int, int] | None:
         step = max((point.step for points in self._metrics.values() for point in points.values()), default=0)
-        if job.status == "Completed" and job.steps:
-            return max(step, job.steps), max(step, job.steps)
-        if self._bar and self._bar[1] >= step:
-            return max(step, self._bar[0]), self._bar[1]
-        if job.steps and job.steps >= step:
-            return step, job.steps
-        return None
+        # The log says how many steps there really are; the tag is what was reckoned at the submission, for one device.
+        steps = self._bar[1] if self._bar else job.steps
+        if self._bar:
+            step = max(step, self._bar[0])
+        if job.succeeded and step:
+            return step, step
+        return (step, steps) if steps and steps >= step else None
 
     def _seconds_left(self, job: Job, progress: tuple[int, int] | None) -> float | None:
         if progress is None or job.terminal:
@@ -296,9 +296,11 @@ class _Metrics:
         found = {}
         for name in names:
             body = self._azure.rest(
-                "GET", f"{self._mlflow}/metrics/get-history", api_version="",
+                "GET",
+                f"{self._mlflow}/metrics/get-history",
+                api_version="",
                 params={"run_id": self._run, "metric_key": name},
-            )  # fmt: skip
+            )
             points = []
             for item in body.get("metrics") or []:
                 moment = datetime.fromtimestamp(int(item.get("timestamp") or 0) / 1000, UTC)
@@ -320,11 +322,12 @@ def read_range(
         first: read only the end of a long log.
         cancel: ends a wait.
     """
-    # A suffix range asks for the end without knowing the length; a range past the end answers 416, which is "nothing new".
+    # A suffix range asks for the end without knowing the length; a range past the end answers 416: nothing new.
     wanted = f"bytes=-{_FIRST_LOG_BYTES}" if first else f"bytes={start}-{start + _LOG_PIECE - 1}"
     try:
-        answer = azure.send("GET", url, headers={"Range": wanted, "Accept-Encoding": "identity"}, signed=False,
-                            cancel=cancel, raw=True)  # fmt: skip
+        answer = azure.send(
+            "GET", url, headers={"Range": wanted, "Accept-Encoding": "identity"}, signed=False, cancel=cancel, raw=True
+        )
     except PhiftError as error:
         if error.code in ("InvalidRange", "Http416"):
             return "", start
@@ -407,6 +410,7 @@ def follow(
             cancel.sleep(watch.interval)
         except Cancelled:
             raise Cancelled(
-                "No longer watching.", meaning=f"The job {name} goes on in Azure.",
+                "No longer watching.",
+                meaning=f"The job {name} goes on in Azure.",
                 next_step=f"Watch it again with `phift-tui jobs watch {name}`.",
-            ) from None  # fmt: skip
+            ) from None

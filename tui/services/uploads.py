@@ -76,8 +76,8 @@ def upload(
 ) -> DataAsset:
     """Send a file and register it as a data asset whose version is made from its content.
 
-    The same content is never sent twice: its place in the datastore is its SHA-256. An upload that was cut off goes on with the
-    blocks that are missing.
+    The same content is never sent twice: its place in the datastore is its SHA-256. An upload that was cut off goes on
+    with the blocks that are missing.
 
     Args:
         azure: the connection.
