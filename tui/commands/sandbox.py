@@ -172,7 +172,7 @@ def _status(args: argparse.Namespace) -> int:
         output.data({"running": True, **info.to_json(), **live})
     else:
         _show(args, info)
-        output.result(f"Calendar: {live['as_of'] or 'today'} · clock skew: {live['skew']:g} s · pace: {live['pace']:g}")
+        output.result(f"Calendar: {live['date']} · clock skew: {live['skew']:g} s · pace: {live['pace']:g}")
         output.result(f"Armed faults: {len(live['faults'])}")
     return 0
 
@@ -218,7 +218,8 @@ def _fault_kinds(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data(KINDS)
     else:
-        output.table(("KIND", "WHAT HAPPENS"), [("400…599", "this status, with Azure's wording"), *KINDS.items()])
+        for kind, text in (("400 to 599", "this status, in Azure's wording"), *KINDS.items()):
+            output.result(f"{kind:14} {text}")
     return 0
 
 
@@ -253,8 +254,12 @@ def _fault_apply(args: argparse.Namespace) -> int:
     path = named if named.is_file() else Path(args.scenario)
     try:
         scenario = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise daemon.SandboxError(f"{path}: {error}; `phift-tui sandbox fault scenarios` lists what ships") from error
+    except OSError as error:
+        raise daemon.SandboxError(
+            f"{args.scenario}: {error.strerror}; `phift-tui sandbox fault scenarios` lists what ships"
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise daemon.SandboxError(f"{path}: {error}") from error
     daemon.control(_running(args), "PUT", "/scenario", scenario)
     if common.wants_json(args):
         output.data({"applied": str(path)})

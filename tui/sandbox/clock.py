@@ -1,4 +1,4 @@
-"""The sandbox's time: the wall clock, a skew that a fault may add, and the calendar that the catalogue is read by."""
+"""The sandbox's time: the wall clock, moved by its calendar and by the skew that a fault may add."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ class Clock:
     """Time as the sandbox's services see it.
 
     Attributes:
-        as_of: The catalogue's date, or None for today. Only lifecycles (retirement, deprecation) follow it; time
-            stamps and expiries stay on the wall clock, since tokens and SAS are compared with the client's clock.
-        skew: How far the services' clock is ahead of the machine's.
+        calendar: Whole days by which ``--as-of`` moves the services' calendar (negative: back).
+        skew: How far the services' clock is ahead of the machine's, beside that.
     """
 
-    def __init__(self, as_of: date | None = None) -> None:
-        self.as_of = as_of
+    def __init__(self, calendar: timedelta) -> None:
+        self.calendar = calendar
         self.skew = timedelta(0)
 
     def now(self) -> datetime:
-        """Return the services' present time, aware, in UTC."""
-        return datetime.now(UTC) + self.skew
+        """Return the services' present time, aware, in UTC: that of ``Date``, of time stamps and of lifecycles."""
+        return self.issuing() + self.calendar
 
     def timestamp(self) -> float:
         """Return `now` in seconds since 1970."""
@@ -28,7 +27,16 @@ class Clock:
 
     def today(self) -> date:
         """Return the date by which models are live, deprecated or retired."""
-        return self.as_of or self.now().date()
+        return self.now().date()
+
+    def issuing(self) -> datetime:
+        """Return the time that tokens are issued and expire by: clients compare it with their own, not a calendar."""
+        return datetime.now(UTC) + self.skew
+
+
+def calendar_for(as_of: date) -> timedelta:
+    """Return the days by which the calendar has to be moved for today to be `as_of`."""
+    return as_of - datetime.now(UTC).date()
 
 
 def iso(moment: datetime) -> str:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tui.sandbox import scenarios
+from tui.sandbox.clock import calendar_for
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import answer_device
 from tui.sandbox.wire import answer, json_body
@@ -52,7 +53,7 @@ class _Control:
         clock = self._sandbox.clock
         return answer(
             {
-                "as_of": clock.as_of.isoformat() if clock.as_of else None,
+                "date": clock.today().isoformat(),
                 "skew": clock.skew.total_seconds(),
                 "pace": self._sandbox.config.pace,
                 "faults": self._sandbox.faults.armed,
@@ -62,11 +63,12 @@ class _Control:
     async def calendar(self, request: Request) -> Response:
         value = (await json_body(request)).get("as_of")
         try:
-            self._sandbox.clock.as_of = None if value is None else date.fromisoformat(str(value))
+            calendar = calendar_for(date.fromisoformat(str(value)))
         except ValueError as error:
             raise ServiceError(400, "BadDate", f"as_of: {error}") from error
-        self._sandbox.state.settings.set("as_of", value)
-        return answer({"as_of": value})
+        self._sandbox.clock.calendar = calendar
+        self._sandbox.state.settings.set("calendar_days", calendar.days)
+        return answer({"date": self._sandbox.clock.today().isoformat()})
 
     async def device(self, request: Request) -> Response:
         body = await json_body(request)

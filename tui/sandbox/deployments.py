@@ -115,7 +115,9 @@ def _preflight(sandbox: Sandbox, resources: list[templates.Resource], principal:
         namespace = resource.type.partition("/")[0]
         access.require_registered(sandbox, resource.id.split("/")[2], namespace)
         action = f"{resource.type}/write"
-        if not access.allows(access.permissions_at(sandbox, resource.id, principal.oid), action):
+        hub = resource.type == workspaces.TYPE and str(resource.body.get("kind")).lower() == "hub"
+        held = access.permissions_at(sandbox, resource.id, principal.oid)
+        if not access.allows(held, action) or (hub and not access.allows(held, f"{workspaces.TYPE}/hubs/write")):
             problems.append(
                 f"'Authorization failed for template resource '{name_of(resource.id)}' of type '{resource.type}'. The "
                 f"client '{principal.name}' with object id '{principal.oid}' does not have permission to perform action "

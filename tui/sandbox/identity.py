@@ -105,7 +105,7 @@ class Identity:
 
     def issue(self, audience: str, *, person: bool, client_id: str, seconds: int = TOKEN_SECONDS) -> str:
         """Return a signed access token of the application or of the person."""
-        now = int(self._sandbox.clock.timestamp())
+        now = int(self._sandbox.clock.issuing().timestamp())
         oid = self.person_oid if person else self.application_oid
         claims: dict[str, Any] = {
             "aud": audience,
@@ -167,7 +167,7 @@ class Identity:
             raise self._unauthorized(
                 "InvalidAuthenticationToken", "The access token is invalid.", str(error)
             ) from error
-        now = self._sandbox.clock.timestamp()
+        now = self._sandbox.clock.issuing().timestamp()
         if claims["exp"] <= now or claims["nbf"] > now + 300:
             message = (
                 f"The access token expiry UTC time '{_when(claims['exp'])}' is earlier than current UTC time "
@@ -274,7 +274,7 @@ class _Service:
             "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ2345679") for _ in range(9)),
         )
         pace = self._sandbox.config.pace
-        now = self._sandbox.clock.timestamp()
+        now = self._sandbox.clock.issuing().timestamp()
         person = self._sandbox.state.settings.get("person", "enters the code")
         self._sandbox.state.settings.set(
             f"device/{code}",
@@ -368,7 +368,7 @@ class _Service:
             raise ServiceError(
                 400, "invalid_grant", "AADSTS54005: OAuth2 Authorization code was already redeemed or never issued."
             )
-        now = self._sandbox.clock.timestamp()
+        now = self._sandbox.clock.issuing().timestamp()
         if now > pending["expires"]:
             raise ServiceError(
                 400,
@@ -393,13 +393,13 @@ class _Service:
             raise ServiceError(
                 400, "invalid_grant", "AADSTS9002313: Invalid request. Request is malformed or invalid."
             ) from error
-        if claims.get("aud") != "refresh" or claims["exp"] < self._sandbox.clock.timestamp():
+        if claims.get("aud") != "refresh" or claims["exp"] < self._sandbox.clock.issuing().timestamp():
             raise ServiceError(400, "invalid_grant", "AADSTS700082: The refresh token has expired due to inactivity.")
         return self._person_tokens(claims["appid"], scope or claims["scope"])
 
     def _person_tokens(self, client_id: str, scope: str) -> Response:
         identity = self._identity
-        now = self._sandbox.clock.now()
+        now = self._sandbox.clock.issuing()
         claims = {
             "aud": client_id,
             "iss": f"{LOGIN}/{identity.tenant}/v2.0",
