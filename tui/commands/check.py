@@ -38,11 +38,10 @@ def run(args: argparse.Namespace) -> int:
         if args.fix:
             if args.fix.resolve() == args.file.resolve():
                 raise UsageError("--fix would overwrite the file itself", next_step="name another file after --fix")
-            remedies = fix.remedies(args.file, rules=rules)
-            outcome = fix.apply(args.file, args.fix, [remedy.code for remedy in remedies], rules=rules)
-            for remedy in remedies:
-                output.say(f"  mended {remedy.rows:,} × {remedy.title}")
-            output.say(f"Wrote {outcome.rows:,} rows to {args.fix}; {args.file} is unchanged.")
+            outcome = fix.apply(args.file, args.fix, rules=rules)
+            for code, rows in outcome.applied.items():
+                output.say(f"  mended {rows:,} × {fix.TITLES[code]}")
+            output.say(f"Wrote {outcome.rows_written:,} rows to {args.fix}; {args.file} is unchanged.")
         target = args.fix or args.file
         report = check.check(target, validation=args.validation, rules=rules, cancelled=lambda: cancel.is_set)
         cancel.check()

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 KEPT_PER_CODE = 100
 """Findings kept of each code; the rest is counted."""
+_SHOWN_LINES = 5
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,33 @@ class Report:
             for groups in (self.errors, self.warnings)
             for finding in sorted((f for g in groups for f in g.first), key=lambda f: (f.file, f.line, f.code))
         ]
+
+    def lines(self) -> list[str]:
+        """Return the report for people, as lines of plain text: the groups with their first places, then the numbers."""
+        made = []
+        for group in (*self.errors, *self.warnings):
+            kind = "error" if CODES[group.code].is_error else "warning"
+            made.append(f"{kind} {group.code}: {group.title}, {group.count:,} ×. {_sentence(group.advice)}")
+            for finding in group.first[:_SHOWN_LINES]:
+                where = f"{finding.file} " if finding.file != "train" else ""
+                where += f"line {finding.line:,}" if finding.line else "the file"
+                where += f" column {finding.column:,}" if finding.column is not None else ""
+                where += f" {finding.path}" if finding.path else ""
+                made.append(f"    {where}: {finding.message}")
+            if group.count > _SHOWN_LINES:
+                made.append(f"    and {group.count - _SHOWN_LINES:,} more")
+        stats = self.stats
+        if stats.rows:
+            about = f"about {stats.tokens_total:,}" if stats.tokens_are_estimate else f"{stats.tokens_total:,}"
+            within = f" (an estimate, ± {stats.tokens_error:.0%})" if stats.tokens_are_estimate else ""
+            longest = f"the longest row has {stats.row_tokens.maximum:,}"
+            made.append(f"{about} tokens{within}, {stats.tokens_assistant:,} of them in answers; {longest}.")
+        errors = sum(group.count for group in self.errors)
+        made.append(
+            f"{self.rows:,} rows: {'accepted' if self.ok else 'refused'}, {errors:,} errors, "
+            f"{sum(group.count for group in self.warnings):,} warnings."
+        )
+        return [*made, *self.notes]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `phift-tui check --json`: bounded, with the true count of each code under `counts`."""
