@@ -64,6 +64,9 @@ class Page(Screen[None]):
     def state_changed(self) -> None:
         """The recipe or a fact changed: show it. Called once after `content` too."""
 
+    def before_forward(self) -> None:
+        """Enter was pressed: start what has to be done before the page can be left, if it is not running yet."""
+
     def waits_for(self) -> str:
         """Group of the task that going forward has to wait for; empty: none."""
         return ""
@@ -181,7 +184,7 @@ class Page(Screen[None]):
         def finished(result: T) -> None:
             if done:
                 done(result)
-            if self._goes_on and self.waits_for() != group:
+            if self._goes_on and self.is_current:
                 self._goes_on = False
                 self.action_forward()
 
@@ -208,6 +211,7 @@ class Page(Screen[None]):
                 field.editor.focus()
                 self.notice(f"{field.label}: {field.error}", problem=True)
                 return
+        self.before_forward()
         group = self.waits_for()
         running = self.program.tasks.of(group) if group else None
         if running:
@@ -248,7 +252,7 @@ class Page(Screen[None]):
         self.program.show_text(t(BY_NAME[self.PLACE].title), self.plain_text())
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
+    def _enter_in_field(self, event: Input.Submitted) -> None:
         self.action_forward()
 
     @on(Rail.Chosen)

@@ -59,7 +59,7 @@ class PlainText(Dialog[None]):
         except ValueError as error:
             self._note(t("Not copied: {reason}. Write it to a file instead.", reason=error))
             return
-        self._note(t("Sent to your terminal's clipboard. If it is not there, mark the text above or write it to a file."))
+        self._note(t("Sent to your terminal's clipboard. If it is not there, mark the text or write it to a file."))
 
     def action_write(self) -> None:
         """Ask for the file."""

@@ -1,23 +1,214 @@
-"""Sign in: who the program is on Azure, by which way."""
+"""Sign in: who the program is on Azure, and by which way."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Static
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
 
+from screens.error import error_content
 from screens.page import Step
-from tui import actions
+from tui import actions, backend, text
+from tui.messages import t
+from tui.services.errors import Cancelled, PhiftError
+from tui.settings import Settings
+from tui.widgets.choice import Choice
+from tui.widgets.secret_input import SecretInput
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
+    from tui.services.identity import DeviceCode
+    from tui.services.progress import Cancel, Report
+
+TASK = "sign-in"
+METHODS = (
+    ("cli", "Azure CLI", "As who `az login` signed in on this machine."),
+    ("device-code", "Device code", "Type a code in a browser on any machine."),
+    ("service-principal", "Service principal", "Application id and secret; for servers."),
+    ("certificate", "Certificate", "Application id and a certificate file."),
+    ("managed-identity", "Managed identity", "The identity of this Azure machine."),
+    ("environment", "Environment", "AZURE_CLIENT_ID and its companions, as set in this shell."),
+)
+_BY_ITSELF = frozenset({"cli", "managed-identity", "environment"})
+"""Ways that ask nobody anything, so that they are tried as the page is opened."""
+_FIELDS = {
+    "cli": ("tenant",),
+    "device-code": ("tenant", "client_id"),
+    "service-principal": ("tenant", "client_id", "secret"),
+    "certificate": ("tenant", "client_id", "certificate"),
+    "managed-identity": ("client_id",),
+    "environment": (),
+}
 
 
 class SignInScreen(Step):
     """The first step."""
 
     PLACE = "sign_in"
+    INTRO = "Everything that follows is done as the person or application shown here."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("sign_in"))
 
+    class CodeShown(Message):
+        """Azure gave a device code; posted from the task's thread."""
+
+        def __init__(self, code: DeviceCode) -> None:
+            super().__init__()
+            self.code = code
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tried = False
+        self._error: PhiftError | None = None
+        self._code: DeviceCode | None = None
+
     def content(self) -> ComposeResult:
-        """The state of the connection."""
-        yield Static("hello", markup=False)
+        """The way to sign in, its fields, and the state of the connection."""
+        if not self.program.sandbox:
+            profile = self.program.settings.active_profile()
+            with Horizontal(classes="field-row"):
+                yield Static(t("Way"), classes="field-label", markup=False)
+                options = [(name, t(label), t(line)) for name, label, line in METHODS]
+                yield Choice(options, profile.method, rows=True, id="method")
+            for name, label in (
+                ("tenant", t("Tenant id")),
+                ("client_id", t("Application id")),
+                ("certificate", t("Certificate file")),
+            ):
+                with Horizontal(classes="field-row", id=f"row-{name}"):
+                    yield Static(label, classes="field-label", markup=False)
+                    yield Input(getattr(profile, name), id=name, select_on_focus=False)
+            with Horizontal(classes="field-row", id="row-secret"):
+                yield Static(t("Secret"), classes="field-label", markup=False)
+                yield SecretInput(t("kept in the keyring, or in memory"), id="secret")
+        with Vertical(id="connection"):
+            yield Static("", id="connection-text", markup=False)
+
+    def entered(self) -> None:
+        """Sign in by itself where that asks nobody anything."""
+        method = self.program.settings.active_profile().method
+        if not self._tried and (self.program.sandbox or method in _BY_ITSELF):
+            self.sign_in()
+
+    def action_refresh(self) -> None:
+        """Sign in anew."""
+        self.sign_in()
+
+    def _settings(self) -> Settings:
+        """The settings with what is typed here, for this run of the program."""
+        settings = self.program.settings
+        if self.program.sandbox:
+            return settings
+        profile = settings.active_profile()
+        names = ("tenant", "client_id", "certificate")
+        typed = {name: self.query_one(f"#{name}", Input).value.strip() for name in names}
+        changed = profile.model_copy(update={"method": self.query_one("#method", Choice).value, **typed})
+        return settings.model_copy(update={"profiles": {**settings.profiles, settings.profile: changed}})
+
+    def sign_in(self) -> None:
+        """Ask for a token in the background."""
+        self._tried, self._error, self._code = True, None, None
+        settings = self.program.settings = self._settings()
+        sandbox = self.program.sandbox
+        secret = None if sandbox else self.query_one("#secret", SecretInput).value or None
+
+        def prompt(code: DeviceCode) -> None:
+            self.post_message(self.CodeShown(code))
+
+        def work(report: Report, cancel: Cancel) -> Azure:
+            if secret:
+                backend.identity.store_secret(settings, settings.profile, secret)
+            return backend.identity.connect(settings, sandbox=sandbox, prompt=prompt, secret=secret, cancel=cancel)
+
+        title = t("Starting the sandbox and signing in") if sandbox else t("Signing in")
+        self.run_task(TASK, title, work, self._signed_in, failed=self._refused)
+        self._show()
+
+    def _signed_in(self, azure: Azure) -> None:
+        self._code = None
+        profile = self.program.settings.active_profile()
+        self.wizard.learn(azure=azure)
+        self.wizard.mark(self.PLACE, "done")
+        if profile.subscription and not self.wizard.recipe.target.subscription:
+            self.wizard.change(target__subscription=profile.subscription)
+
+    def _refused(self, error: PhiftError) -> None:
+        self._code = None
+        if not isinstance(error, Cancelled):
+            self._error = error
+            self.wizard.learn(azure=None)
+            self.wizard.mark(self.PLACE, "attention", t("not signed in"))
+        self._show()
+
+    @on(CodeShown)
+    def _code_shown(self, event: CodeShown) -> None:
+        self._code = event.code
+        self._show()
+
+    @on(Choice.Changed, "#method")
+    def _method_changed(self) -> None:
+        self.program.tasks.cancel(TASK)
+        self._error = self._code = None
+        self.wizard.learn(azure=None)
+        self.wizard.unmark(self.PLACE)
+
+    def state_changed(self) -> None:
+        """Show the connection."""
+        if not self.program.sandbox:
+            wanted = _FIELDS[self.query_one("#method", Choice).value]
+            for name in ("tenant", "client_id", "certificate", "secret"):
+                self.query_one(f"#row-{name}").display = name in wanted
+        self._show()
+
+    def _show(self) -> None:
+        self.query_one("#connection-text", Static).update(self._connection())
+
+    def _connection(self) -> Content:
+        azure = self.wizard.facts.azure
+        if self._error:
+            return error_content(self._error)
+        if self._code:
+            return Content.assemble(
+                (t("Open this address in a browser on any machine:"), ""),
+                ("\n\n  " + text.clean_line(self._code.url), "bold"),
+                "\n\n" + t("and type this code:"),
+                ("\n\n  " + text.clean_line(self._code.code), "bold $text-accent"),
+                "\n\n" + t("It is valid until {time}.", time=f"{self._code.expires:%H:%M}"),
+            )
+        if azure:
+            who = azure.identity
+            rows = [
+                (t("Signed in as"), who.name),
+                (t("Way"), who.method),
+                (t("Tenant"), who.tenant),
+                (t("Object id"), who.object_id),
+            ]
+            width = max(len(label) for label, _ in rows) + 2
+            lines = [Content.styled("✓ " + t("Signed in"), "bold $text-success"), Content("")]
+            lines += [
+                Content.assemble((f"{label:<{width}}", "$text-quiet"), text.clean_line(value, limit=100))
+                for label, value in rows
+                if value
+            ]
+            return Content("\n").join(lines)
+        if self.program.tasks.of(TASK):
+            return Content.styled(t("Waiting for a token …"), "$text-quiet")
+        return Content.styled(t("Enter signs in."), "$text-quiet")
+
+    def before_forward(self) -> None:
+        """Enter signs in where nobody is."""
+        if self.wizard.facts.azure is None and not self.program.tasks.of(TASK):
+            self.sign_in()
+
+    def waits_for(self) -> str:
+        """A token."""
+        return TASK
+
+    def check(self) -> str:
+        """Somebody has to be signed in."""
+        return "" if self.wizard.facts.azure else t("Not signed in; F5 tries again, F8 goes on without.")

@@ -36,7 +36,7 @@ from tui.services import drafts
 from tui.services.errors import Cancelled, PhiftError
 from tui.settings import Settings
 from tui.tasks import TaskMoved, Tasks
-from tui.wizard import PLACES, Wizard
+from tui.wizard import PLACES, Wizard, free_name
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -132,14 +132,19 @@ class PhiftApp(App[None]):
         self.call_after_refresh(self._offer)
 
     def _offer(self) -> None:
-        found = [draft for draft in drafts.listing(self.settings) if not draft.error]
-        if self.given is None:
-            if found:
-                self.action_drafts()
-            return
-        same = next((draft for draft in found if draft.name == self.given.name), None)
-        if same and drafts.load(self.settings, same.name) != self.given:
+        found, recipe = drafts.listing(self.settings), self.wizard.recipe
+        same = next((draft for draft in found if draft.name == recipe.name and not draft.error), None)
+        differs = same is not None and drafts.load(self.settings, same.name) != recipe
+        # Whatever is chosen in the dialog, what is typed next never overwrites an older draft of that name.
+        self.wizard.recipe = self._saved = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
+        if differs or (self.given is None and found):
             self.action_drafts()
+        elif same:
+            self.wizard.recipe = self._saved = recipe
+        if not self.preferences.tour_seen:
+            self.remember(tour_seen=True)
+            if not found:
+                self.action_tour()
 
     def _signalled(self, number: int) -> None:
         self._finish()

@@ -16,12 +16,12 @@ def use(language: str) -> None:
     _catalogue = gettext.translation(_DOMAIN, ROOT / "locale", [language] if language else None, fallback=True)
 
 
-def t(text: str, **values: object) -> str:
+def t(text: str, /, **values: object) -> str:
     """The text in the language in use; `{name}` places are filled from `values` after translation."""
     found = _catalogue.gettext(text) if text else ""
     return found.format(**values) if values else found
 
 
-def n(one: str, many: str, count: int, **values: object) -> str:
+def n(one: str, many: str, count: int, /, **values: object) -> str:
     """The text for `count` things, which is also the value of `{count}`; the language decides which form."""
     return _catalogue.ngettext(one, many, count).format(count=f"{count:,}", **values)

@@ -81,8 +81,6 @@ class Facts:
     findings: tuple[Finding, ...] | None = None
     """The doctor's findings; None: not examined."""
     catalogue: Catalogue | None = None
-    model: Model | None = None
-    """The recipe's model in the catalogue; None: not looked up, or unknown."""
     report: Any = None
     """The data desk's report on the training file (`tui.dataset.report.Report`); None: not checked."""
     prepared: Prepared | None = None
@@ -99,7 +97,7 @@ class Facts:
 # What a change of a part of the recipe makes untrue: facts and steps' marks. The review is always made anew.
 _FACTS_OF = {
     "target": ("findings", "workspace", "estimate"),
-    "model": ("model", "prepared", "report", "estimate", "findings"),
+    "model": ("prepared", "report", "estimate", "findings"),
     "data": ("prepared", "report", "estimate"),
     "validation": ("prepared", "estimate"),
     "hyperparameters": ("estimate",),
@@ -125,6 +123,16 @@ class Wizard:
     """Called after every change."""
     facts: Facts = field(default_factory=Facts)
     marks: dict[str, Mark] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Model | None:
+        """The recipe's model in the catalogue; None: no catalogue yet, or no such model in it."""
+        catalogue = self.facts.catalogue
+        if catalogue is None:
+            return None
+        from tui.services.catalog import find  # loaded already: a catalogue came from there
+
+        return find(catalogue, self.recipe.model.name, self.recipe.model.version)
 
     def change(self, **changes: Any) -> None:
         """Take `part__field=value` changes.
@@ -172,6 +180,15 @@ class Wizard:
         if step == current:
             return "current"
         return mark.state if mark else "todo"
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """A draft's name that is not taken: `name`, with a number behind it where it is."""
+    if name not in taken:
+        return name
+    stem = name[:56]
+    number = next(number for number in range(2, len(taken) + 3) if f"{stem} {number}" not in taken)
+    return f"{stem} {number}"
 
 
 def next_place(name: str) -> str:

@@ -25,9 +25,9 @@ class TopBar(Horizontal):
     def compose(self) -> ComposeResult:
         """The three parts."""
         yield Static(id="topbar-title", markup=False)
+        yield Static(id="topbar-identity", markup=False)
         if self._sandbox:
             yield Static(t(BADGE), id="topbar-badge", markup=False)
-        yield Static(id="topbar-identity", markup=False)
 
     def sync(self, wizard: Wizard) -> None:
         """Show the draft's name and the identity in use; draws only what changed."""

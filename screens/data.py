@@ -1,0 +1,275 @@
+"""Data: the training file, checked before anything is uploaded or billed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.page import Step
+from tui import actions, backend, text
+from tui.messages import n, t
+from tui.services.errors import Cancelled, PhiftError, UsageError
+from tui.services.progress import Progress
+from tui.widgets.field import Field
+from tui.widgets.histogram import histogram
+from tui.widgets.path_suggester import PathSuggester
+
+if TYPE_CHECKING:
+    from tui.dataset.report import Group
+    from tui.dataset.report import Report as DataReport
+    from tui.services.progress import Cancel, Report
+
+TASK = "check"
+
+
+def group_line(group: Group) -> Content:
+    """A group of faults as one line: glyph, code, how many, what, where."""
+    error = group.code.startswith("E")
+    lines = [str(finding.line) for finding in group.first[:5] if finding.line]
+    where = ""
+    if lines:
+        more = "…" if group.count > len(lines) else ""
+        where = "  " + n("line {lines}", "lines {lines}", len(lines), lines=", ".join(lines) + more)
+    return Content.assemble(
+        ("✗ " if error else "! ", "$text-error" if error else "$text-warning"),
+        (f"{group.code} ", "bold"),
+        (f"{group.count:,} × ", ""),
+        text.clean_line(group.title, limit=80),
+        (where, "$text-quiet"),
+    )
+
+
+def size(count: int) -> str:
+    """Bytes for a person."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+
+
+class DataScreen(Step):
+    """The fifth step."""
+
+    PLACE = "data"
+    INTRO = "A chat file in JSON lines. It is read here; nothing is uploaded before you submit."
+    BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("data"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: object = ()
+        self._error: PhiftError | None = None
+
+    def content(self) -> ComposeResult:
+        """The path, the verdict, the faults by code and the lengths."""
+        yield Field("data.train", t("Training file"), suggester=PathSuggester(self.wizard.base),
+                    help_line=t("Path on this machine, ~ is your home; right arrow completes, F6 picks."),
+                    hint=t(".jsonl"))  # fmt: skip
+        yield Static("", id="verdict", markup=False)
+        with Horizontal(id="report"):
+            yield OptionList(id="groups")
+            yield Static("", id="lengths", markup=False)
+        yield Static("", id="advice", markup=False)
+
+    @property
+    def path(self) -> Path:
+        """The training file."""
+        return self.wizard.recipe.data_path(self.wizard.base)
+
+    def entered(self) -> None:
+        """Check the file that the recipe names, unless that is done."""
+        if self.wizard.recipe.data.train and self.wizard.facts.report is None and not self.program.tasks.of(TASK):
+            self.start_check()
+
+    def action_refresh(self) -> None:
+        """Check the file anew."""
+        self.wizard.learn(report=None)
+        self.start_check()
+
+    def start_check(self) -> None:
+        """Check the file in the background."""
+        recipe, path, model = self.wizard.recipe, self.path, self.wizard.model
+        self._error = None
+
+        def work(report: Report, cancel: Cancel) -> DataReport:
+            from tui.dataset import check
+
+            backend.datasets.readable(path)
+            rules = backend.catalog.rules(model, recipe.model.engine)
+            try:
+                return check.check(
+                    path,
+                    rules=rules,
+                    progress=lambda done, total: report(Progress(t("reading"), done, total, "bytes")),
+                    cancelled=lambda: cancel.is_set,
+                )
+            except check.Cancelled:
+                raise Cancelled(t("The check was stopped.")) from None
+            except OSError as error:
+                raise UsageError(
+                    t("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error),
+                    next_step=t("Mend its permissions, or choose another file."),
+                ) from None
+
+        def learn(report: DataReport) -> None:
+            if self.wizard.recipe.data != recipe.data or self.wizard.recipe.model != recipe.model:
+                return
+            self.wizard.learn(report=report)
+            self.program.remember(recent_files=self.program.preferences.with_file(path).recent_files)
+            if report.ok:
+                self.wizard.mark(self.PLACE, "done")
+            else:
+                count = sum(group.count for group in report.errors)
+                self.wizard.mark(self.PLACE, "attention", n("{count} error", "{count} errors", count))
+
+        self.run_task(TASK, t("Checking {file}", file=path.name), work, learn, failed=self._not_checked)
+        self._draw()
+
+    def _not_checked(self, error: PhiftError) -> None:
+        self._error = error
+        if not isinstance(error, Cancelled):
+            self.wizard.mark(self.PLACE, "attention", t("cannot be read"))
+        self._draw()
+
+    @on(Field.Changed)
+    def _path_typed(self) -> None:
+        self.program.tasks.cancel(TASK)
+        self._error = None
+        self._draw()
+
+    def state_changed(self) -> None:
+        """Show the report."""
+        self._draw()
+
+    def _draw(self) -> None:
+        report, running = self.wizard.facts.report, self.program.tasks.of(TASK)
+        drawn = (report, bool(running), self._error, self.wizard.recipe.data.train)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        self.query_one("#verdict", Static).update(self._verdict(report))
+        groups = self.query_one("#groups", OptionList)
+        found = [*report.errors, *report.warnings] if report else []
+        groups.set_options(Option(group_line(group), group.code) for group in found)
+        groups.display = bool(found)
+        if found:
+            groups.highlighted = 0
+        lengths = self.query_one("#lengths", Static)
+        lengths.display = bool(report and report.stats.rows)
+        if report and report.stats.rows:
+            spread = report.stats.row_tokens
+            title = t("Tokens a row: median {median}, longest {longest}",
+                      median=f"{spread.percentiles.get(50, 0):,}", longest=f"{spread.maximum:,}")  # fmt: skip
+            bars = histogram(spread.bins, width=20 if self.size.width < 120 else 26, rows=6)
+            lengths.update(Content("\n").join([Content.styled(title, "$text-quiet"), bars]))
+        self._advise()
+
+    def _verdict(self, report: DataReport | None) -> Content:
+        if self._error:
+            lines = [text.line(self._error.message, limit=300), text.line(self._error.next_step, limit=300)]
+            return Content("\n").join([Content.assemble(("! ", "bold $text-warning"), lines[0]), lines[1]])
+        if report is None:
+            if self.program.tasks.of(TASK):
+                return Content.styled(t("Checking …  x stops it."), "$text-quiet")
+            return Content.styled(t("Enter checks the file."), "$text-quiet")
+        stats = report.stats
+        about = t("about {tokens} tokens") if stats.tokens_are_estimate else t("{tokens} tokens")
+        facts = " · ".join(
+            (
+                n("{count} row", "{count} rows", report.rows),
+                size(report.bytes),
+                about.format(tokens=f"{stats.tokens_total:,}"),
+            )
+        )
+        if report.ok:
+            warnings = sum(group.count for group in report.warnings)
+            word = t("Good to train on") if not warnings else n(
+                "Good to train on, with {count} warning", "Good to train on, with {count} warnings", warnings
+            )  # fmt: skip
+            head = Content.styled("✓ " + word, "bold $text-success")
+        else:
+            count = sum(group.count for group in report.errors)
+            word = n("{count} error would doom the run", "{count} errors would doom the run", count)
+            head = Content.styled("✗ " + word, "bold $text-error")
+        notes = [text.content(note, "$text-quiet") for note in report.notes]
+        return Content("\n").join([head, Content.styled(facts, "$text-quiet"), *notes])
+
+    def _group(self) -> Group | None:
+        report, index = self.wizard.facts.report, self.query_one("#groups", OptionList).highlighted
+        found = [*report.errors, *report.warnings] if report else []
+        return found[index] if index is not None and index < len(found) else None
+
+    @on(OptionList.OptionHighlighted, "#groups")
+    def _advise(self) -> None:
+        group, parts = self._group(), []
+        if group:
+            parts = [text.line(finding.message, "$text-quiet", limit=160) for finding in group.first[:3]]
+            parts.append(Content.assemble((t("Next: "), "bold $text-accent"), text.clean(group.advice, limit=400)))
+        self.query_one("#advice", Static).update(Content("\n").join(parts))
+        self._sync_keys()
+
+    @on(OptionList.OptionSelected, "#groups")
+    def action_rows(self) -> None:
+        """Read the rows, from the highlighted group's first on."""
+        if self.wizard.facts.report:
+            self.program.dialog("screens.rows:Rows", self.path, self.wizard.facts.report, self._group())
+
+    def action_fix(self) -> None:
+        """What can be put right."""
+        rules_of = (self.wizard.model, self.wizard.recipe.model.engine)
+        self.program.dialog("screens.remedies:Remedies", self.path, rules_of, then=self._fixed)
+
+    def _fixed(self, written: Path | None) -> None:
+        if written:
+            self.wizard.change(data__train=str(written))
+            self.start_check()
+
+    def action_pick(self) -> None:
+        """Choose the file."""
+        self.program.dialog("screens.file_picker:FilePicker", self.path, then=self._picked)
+
+    def _picked(self, path: Path | None) -> None:
+        if path:
+            self.wizard.change(data__train=str(path))
+            self.start_check()
+
+    def action_stop(self) -> None:
+        """Stop the check."""
+        task = self.program.tasks.of(TASK)
+        if task:
+            task.cancel.set()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Rows and remedies need a report; stopping needs a check."""
+        if action in {"rows", "fix"}:
+            return self.wizard.facts.report is not None
+        if action == "stop":
+            return self.program.tasks.of(TASK) is not None
+        return super().check_action(action, parameters)
+
+    def before_forward(self) -> None:
+        """Enter checks a file that is not checked."""
+        wanted = self.wizard.recipe.data.train and self.wizard.facts.report is None
+        if wanted and not self.program.tasks.of(TASK) and self._error is None:
+            self.start_check()
+
+    def waits_for(self) -> str:
+        """The check."""
+        return TASK
+
+    def check(self) -> str:
+        """A file without errors."""
+        report = self.wizard.facts.report
+        if not self.wizard.recipe.data.train:
+            return t("Give the training file, or F6 to pick one.")
+        if self._error:
+            return f"{self._error.message} {self._error.next_step}"
+        if report is None:
+            return t("The file is not checked; Enter checks it.")
+        if not report.ok:
+            return t("The file has errors: r reads the rows, m mends what can be mended.")
+        return ""

@@ -1,0 +1,136 @@
+"""Help: what a place is for and its keys, the key map, the tour; all from the registry of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from screens.dialog import Dialog, Key
+from tui import actions
+from tui.messages import t
+from tui.wizard import BY_NAME
+
+ABOUT = {
+    "sign_in": "Everything is done as one identity: your own by `az login` or a device code, an application's by "
+    "its secret or certificate, or this Azure machine's. A secret is kept in the keyring where there is"
+    " one, else in memory; never in a file.",
+    "access": "The doctor asks Azure what this identity may do, which providers the subscription has registered "
+    "and which regions offer fine-tuning. A problem names the step that would fail, the role that mends"
+    " it and the exact command.",
+    "project": "A run lives in a project, a project in a hub, a hub in a resource group of one region. The region "
+    "decides which models can be tuned. What does not exist is made at the submit.",
+    "model": "The catalogue is read from Azure with each model's dates. A retired model is shown with its "
+    "successor and refused before anything is uploaded. `serverless` is billed by tokens, `managed` and"
+    " `script` by GPU hours.",
+    "data": 'One conversation a line: {"messages": [{"role": …, "content": …}, …]}. The check reads the whole '
+    "file on this machine. Faults are grouped by code; r reads the rows, m shows what can be mended. "
+    "The original never changes.",
+    "validation": "Rows held back from training show whether the loss falls on what the model has not seen. Without "
+    "them there is no proof that tuning helped.",
+    "hyperparameters": "The portal's three knobs, and for the script engine the rest. The line below says how many "
+    "steps and tokens they amount to. The budget refuses a submit whose estimate is higher.",
+    "review": "Everything in one place, what is open first. The same run as az lines, Python and Bicep is in the "
+    "tabs. Nothing is created, uploaded or billed before you answer the last question with y.",
+    "monitor": "The job as Azure reports it: state, losses, progress, log. Closing the program does not stop the job.",
+    "deploy": "An endpoint serves the tuned model and is billed from then on until it is deleted.",
+    "playground": "Talk to the endpoint; the answer arrives as it is made.",
+    "evaluate": "Base and tuned model answer the same held-out rows; numbers say which is better.",
+    "cleanup": "What exists and what it costs; removed in the order that Azure wants.",
+    "jobs": "All fine-tuning jobs of the project.",
+}
+"""What each place is for; not translated yet."""
+
+
+def key_table(found: Sequence[actions.Action]) -> Content:
+    """Keys and what they do, one a line."""
+    width = max(len(actions.key_names(action)) for action in found) + 2
+    return Content("\n").join(
+        Content.assemble((f"{actions.key_names(action):<{width}}", "bold $text-accent"), t(action.help))
+        for action in found
+    )
+
+
+class Help(Dialog[None]):
+    """What the place is for, and its keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f1,enter", "close", show=False)]
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self._place = place
+
+    def heading(self) -> str:
+        """The place."""
+        return t("Help: {place}", place=t(BY_NAME[self._place].title))
+
+    def content(self) -> ComposeResult:
+        """What it is for; its keys; where the rest is."""
+        yield Static(t(ABOUT[self._place]), markup=False)
+        yield Static("")
+        own = [action for action in actions.for_place(self._place) if action.scope != actions.EVERYWHERE]
+        yield Static(key_table(own), markup=False)
+        yield Static("")
+        yield Static(t("? shows all keys, ^P finds anything by name. Letters are keys once Esc has left the field."),
+                     classes="quiet", markup=False)  # fmt: skip
+
+
+class KeyMap(Dialog[None]):
+    """All keys that work here."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,enter", "close", show=False)]
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self._place = place
+
+    def heading(self) -> str:
+        """That these are the keys."""
+        return t("Keys")
+
+    def content(self) -> ComposeResult:
+        """By scope."""
+        titles = ((self._place, t(BY_NAME[self._place].title)), (actions.PAGE, t("Every page")))
+        for scope, title in (*titles, (actions.EVERYWHERE, t("Everywhere"))):
+            found = actions.scoped(scope)
+            if found:
+                yield Static(title, classes="heading", markup=False)
+                yield Static(key_table(found), markup=False)
+        yield Static(t("In forms"), classes="heading", markup=False)
+        for key, line in (
+            ("Tab ↑ ↓", t("next and previous field")),
+            ("← → Space", t("change a choice")),
+            ("→", t("accept a completion")),
+            ("Esc", t("leave the field; destroys nothing")),
+        ):
+            yield Static(Content.assemble((f"{key:<11}", "bold $text-accent"), line), markup=False)
+
+
+class Tour(Dialog[None]):
+    """A few sentences at the first start."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "close", show=False)]
+
+    def heading(self) -> str:
+        """A welcome."""
+        return t("Welcome to phift-tui")
+
+    def content(self) -> ComposeResult:
+        """What to know."""
+        lines = (
+            t("Eight steps lead to a fine-tuned Phi model; Enter goes through them with good defaults."),
+            t("F7 and F8 move freely; nothing you typed is lost, and every change is on disk within half a second."),
+            t("Your data is checked on this machine, and the price is shown, before anything is uploaded or billed."),
+            t("A job goes on when you leave; start the program again and its monitor is there."),
+            t("F1 explains the page you are on, ? lists the keys, ^P finds anything by name."),
+        )
+        parts = [Content.assemble(("▸ ", "$text-accent"), line) for line in lines]
+        yield Static(Content("\n\n").join(parts), markup=False)
+
+    def keys(self) -> Sequence[Key]:
+        """Enter closes it too."""
+        return [("Enter", t("Begin"))]

@@ -1,0 +1,129 @@
+"""Hyperparameters: the portal's three, the rest for the script engine, and what the run leaves behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from screens.lookups import CATALOGUE, load_catalogue, load_estimate
+from screens.page import Step
+from tui import actions
+from tui.messages import n, t
+from tui.recipe import Hyperparameters
+from tui.widgets.field import Field
+from tui.widgets.summary import money
+
+if TYPE_CHECKING:
+    from tui.services.catalog import Range
+
+SCRIPT_ONLY = tuple(
+    name for name, info in Hyperparameters.model_fields.items() if (info.description or "").endswith("`script` only.")
+)
+
+
+class HyperparametersScreen(Step):
+    """The seventh step."""
+
+    PLACE = "hyperparameters"
+    INTRO = "The defaults are Microsoft's for this model; they are a good first run."
+    BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("hyperparameters"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._estimated: object = None
+
+    def content(self) -> ComposeResult:
+        """The knobs, what they amount to, and the names."""
+        yield Field("hyperparameters.epochs", t("Epochs"),
+                    help_line=t("Passes over the training rows; more than a few overfit."))  # fmt: skip
+        yield Field("hyperparameters.learning_rate", t("Learning rate"),
+                    help_line=t("How far each step goes; too high forgets, too low learns nothing."))  # fmt: skip
+        yield Field("hyperparameters.batch_size_multiplier", t("Batch size"), unit=t("rows a step"),
+                    help_line=t("Rows that make one step; larger is steadier and takes more memory."))  # fmt: skip
+        yield Static("", id="amount", markup=False)
+        yield Field("output.model", t("Tuned model"), hint=t("letters, digits, - . _"))
+        yield Field("output.suffix", t("Suffix"), hint=t("up to 18 letters, digits, -"))
+        yield Field("deployment.content_safety", t("Content safety"))
+        yield Field("budget.limit", t("Budget"), unit=t("US dollars"))
+        for name in SCRIPT_ONLY:
+            label = t(name.replace("_", " ").capitalize().replace("Lora", "LoRA"))
+            help_line = (Hyperparameters.model_fields[name].description or "").removesuffix("; `script` only.") + "."
+            yield Field(f"hyperparameters.{name}", label, help_line=t(help_line))
+
+    def entered(self) -> None:
+        """The catalogue has the model's ranges; the estimate wants prices."""
+        if self.wizard.facts.catalogue is None and not self.program.tasks.of(CATALOGUE):
+            load_catalogue(self)
+        self._estimate()
+
+    def _estimate(self) -> None:
+        wanted = (self.wizard.recipe, self.wizard.model, self.wizard.facts.report)
+        if self.is_current and self.wizard.facts.estimate is None and wanted != self._estimated:
+            self._estimated = wanted
+            load_estimate(self)
+
+    def state_changed(self) -> None:
+        """Show what the numbers amount to."""
+        script = self.wizard.recipe.model.engine == "script"
+        for name in SCRIPT_ONLY:
+            self.query_one(f"#field-hyperparameters-{name}", Field).display = script
+        self.query_one("#amount", Static).update(self._amount())
+        self._estimate()
+
+    def _amount(self) -> Content:
+        recipe, report, estimate = self.wizard.recipe, self.wizard.facts.report, self.wizard.facts.estimate
+        knobs, parts = recipe.hyperparameters, []
+        if report:
+            rows = report.rows
+            if recipe.validation.mode == "split":
+                rows -= round(rows * recipe.validation.share)
+            batch = knobs.batch_size_multiplier
+            if recipe.model.engine == "script":
+                batch *= knobs.gradient_accumulation * recipe.model.instance_count
+            steps = -(-rows // batch) * knobs.epochs
+            parts.append(n("{count} step", "{count} steps", steps))
+            parts.append(n("{count} row seen", "{count} rows seen", rows * knobs.epochs))
+            tokens = report.stats.billable_tokens(knobs.epochs)
+            about = t("about {tokens} tokens") if report.stats.tokens_are_estimate else t("{tokens} tokens")
+            parts.append(about.format(tokens=f"{tokens:,}"))
+        if estimate:
+            price = money(estimate.total_low, estimate.total_high, estimate.currency)
+            parts.append(t("training {price} (estimate)", price=price))
+            if estimate.note:
+                parts.append(t(estimate.note))
+        unusual = self._unusual()
+        lines = [Content.styled("= " + " · ".join(parts), "$text-accent")] if parts else []
+        lines += [Content.styled("! " + line, "$text-warning") for line in unusual]
+        return Content("\n").join(lines)
+
+    def _unusual(self) -> list[str]:
+        """What lies outside of the catalogue's ranges: a warning, since the ranges are advice."""
+        model, knobs = self.wizard.model, self.wizard.recipe.hyperparameters
+        if model is None:
+            return []
+        found = []
+        for label, value, allowed in (
+            (t("Epochs"), knobs.epochs, model.epochs),
+            (t("Learning rate"), knobs.learning_rate, model.learning_rate),
+            (t("Batch size"), knobs.batch_size_multiplier, model.batch_size),
+        ):
+            if outside(value, allowed):
+                found.append(
+                    t("{label} {value} is outside of what the catalogue names for {model}: {low} – {high}.",
+                      label=label, value=f"{value:g}", model=model.name, low=_shown(allowed.low),
+                      high=_shown(allowed.high))
+                )  # fmt: skip
+        return found
+
+
+def outside(value: float, allowed: Range) -> bool:
+    """Whether a value is outside of a range; an unknown limit does not limit."""
+    return (allowed.low is not None and value < allowed.low) or (allowed.high is not None and value > allowed.high)
+
+
+def _shown(limit: float | None) -> str:
+    return t("any") if limit is None else f"{limit:g}"

@@ -1,0 +1,69 @@
+"""What several steps ask Azure for: the catalogue and the estimate; each learnt once and kept as a fact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui import backend
+from tui.messages import t
+from tui.services.errors import PhiftError
+
+if TYPE_CHECKING:
+    from screens.page import Page
+    from tui.services.catalog import Catalogue
+    from tui.services.costs import Estimate
+    from tui.services.progress import Cancel, Report
+
+CATALOGUE = "catalogue"
+ESTIMATE = "estimate"
+
+
+def load_catalogue(page: Page, *, refresh: bool = False) -> None:
+    """Learn the catalogue: what is known without the network at once, then Azure's own where someone is signed in."""
+    program, azure = page.program, page.wizard.facts.azure
+
+    def known(report: Report, cancel: Cancel) -> Catalogue:
+        return backend.catalog.cached(program.settings, sandbox=program.sandbox)
+
+    def fetched(report: Report, cancel: Cancel) -> Catalogue:
+        assert azure is not None  # noqa: S101  # asked below
+        return backend.catalog.models(azure, refresh=refresh)
+
+    def learn(catalogue: Catalogue) -> None:
+        page.wizard.learn(catalogue=catalogue)
+
+    def learn_then_fetch(catalogue: Catalogue) -> None:
+        learn(catalogue)
+        if azure:
+            fetch()
+
+    def fetch() -> None:
+        page.run_task(CATALOGUE, t("Reading the model catalogue"), fetched, learn, failed=stale)
+
+    def stale(error: PhiftError) -> None:
+        page.notice(t("The catalogue was not read: {reason}. The last known is shown.", reason=error), problem=True)
+
+    if page.wizard.facts.catalogue is None:
+        page.run_task(CATALOGUE, t("Reading the model catalogue"), known, learn_then_fetch, quiet=True)
+    elif azure and (refresh or page.wizard.facts.catalogue.source != "registry"):
+        fetch()
+
+
+def load_estimate(page: Page) -> None:
+    """Learn what the run will cost; asked again after each change of the recipe."""
+    program, wizard = page.program, page.wizard
+    model, report_ = wizard.model, wizard.facts.report
+    recipe, azure = wizard.recipe, wizard.facts.azure
+    if model is None:
+        return
+    stats = report_.stats if report_ else None
+
+    def work(report: Report, cancel: Cancel) -> Estimate:
+        prices = backend.costs.prices(azure, recipe.target.location, program.settings)
+        return backend.costs.estimate(recipe, model, stats, prices, sandbox=program.sandbox)
+
+    def learn(estimate: Estimate) -> None:
+        if wizard.recipe is recipe:
+            wizard.learn(estimate=estimate)
+
+    page.run_task(ESTIMATE, t("Estimating the price"), work, learn, quiet=True)

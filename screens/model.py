@@ -1,0 +1,194 @@
+"""Model and engine: what is tuned and who trains, with the catalogue's dates instead of a fixed list."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.lookups import CATALOGUE, load_catalogue
+from screens.page import Step
+from tui import actions, text
+from tui.messages import n, t
+from tui.widgets.field import Field
+
+if TYPE_CHECKING:
+    from tui.services.catalog import Catalogue, Model
+
+GLYPHS = {"available": "✓", "deprecated": "!", "retired": "✗", "unknown": "?"}
+STYLES = {
+    "available": "$text-success",
+    "deprecated": "$text-warning",
+    "retired": "$text-error",
+    "unknown": "$text-quiet",
+}
+ENGINES = (
+    ("serverless", "serverless", "Foundry trains; a price for each token"),
+    ("managed", "managed", "the same job on GPUs of yours; a price for each hour"),
+    ("script", "script", "this program's trainer as a command job; every knob"),
+)
+
+
+class ModelScreen(Step):
+    """The fourth step."""
+
+    PLACE = "model"
+    INTRO = "Arrows look at a model, Enter takes it and goes on."
+    BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("model"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: object = None
+
+    def content(self) -> ComposeResult:
+        """The models, what is known of the highlighted one, the engine and what it needs."""
+        yield OptionList(id="models")
+        yield Static("", id="model", markup=False)
+        yield Field("model.engine", t("Engine"), options=tuple((v, t(a), t(b)) for v, a, b in ENGINES), rows=True,
+                    help_line=" ")  # fmt: skip
+        yield Field("model.instance_type", t("GPU size"), hint=t("for managed and script"))
+        yield Field("model.instance_count", t("Nodes"))
+        yield Field("model.compute", t("Cluster"), hint=t("empty: serverless compute"))
+        yield Field("model.weights", t("Weights"), hint=t("empty: the catalogue's"))
+        yield Static("", id="catalogue-age", markup=False)
+
+    def entered(self) -> None:
+        """Read the catalogue."""
+        if not self.program.tasks.of(CATALOGUE):
+            load_catalogue(self)
+
+    def action_refresh(self) -> None:
+        """Read the catalogue anew."""
+        load_catalogue(self, refresh=True)
+
+    def state_changed(self) -> None:
+        """Show the models and the fields that the engine needs."""
+        facts, choice = self.wizard.facts, self.wizard.recipe.model
+        for name, wanted in (
+            ("instance_type", choice.engine != "serverless"),
+            ("instance_count", choice.engine == "script"),
+            ("compute", choice.engine != "serverless"),
+            ("weights", choice.engine == "script"),
+        ):
+            self.query_one(f"#field-model-{name}", Field).display = wanted
+        drawn = (facts.catalogue, choice, self.wizard.recipe.target.location)
+        if drawn == self._drawn or facts.catalogue is None:
+            return
+        self._drawn = drawn
+        listing = self.query_one("#models", OptionList)
+        models = facts.catalogue.models
+        chosen = next((i for i, model in enumerate(models) if model.name == choice.name), None)
+        listing.set_options(Option(self._line(model, facts.catalogue), str(i)) for i, model in enumerate(models))
+        listing.highlighted = chosen if chosen is not None else 0
+        self.query_one("#catalogue-age", Static).update(self._age(facts.catalogue))
+        self._judge(facts.catalogue)
+        self._describe()
+
+    def _line(self, model: Model, catalogue: Catalogue) -> Content:
+        status = model.status(catalogue.today())
+        mark = "●" if model.name == self.wizard.recipe.model.name else " "
+        context = n("{count} token", "{count} tokens", model.context_length) if model.context_length else ""
+        return Content.assemble(
+            (f"{mark} {text.clean_line(model.name, limit=32):<32} ", "bold" if mark == "●" else ""),
+            (f"{GLYPHS[status]} {t(status):<11}", STYLES[status]),
+            (f"{context:>15}", "$text-quiet"),
+            ("  " + t("preview") if model.preview else "", "$text-accent"),
+        )
+
+    def _age(self, catalogue: Catalogue) -> Content:
+        hours = (datetime.now(UTC) - catalogue.fetched).total_seconds() / 3600
+        age = n("{count} hour old", "{count} hours old", int(hours)) if hours < 48 else n(
+            "{count} day old", "{count} days old", int(hours / 24)
+        )  # fmt: skip
+        source = {
+            "registry": t("Catalogue read from Azure just now"),
+            "cache": t("Catalogue as last read from Azure, {age}", age=age),
+            "snapshot": t("Catalogue as shipped with the program, {age}", age=age),
+        }[catalogue.source]
+        return Content.styled(source + "  " + t("F5 reads it anew."), "$text-quiet")
+
+    def _highlighted(self) -> Model | None:
+        catalogue, index = self.wizard.facts.catalogue, self.query_one("#models", OptionList).highlighted
+        return catalogue.models[index] if catalogue and index is not None and index < len(catalogue.models) else None
+
+    @on(OptionList.OptionHighlighted, "#models")
+    def _describe(self) -> None:
+        model, catalogue = self._highlighted(), self.wizard.facts.catalogue
+        if model is None or catalogue is None:
+            return
+        region, lines = self.wizard.recipe.target.location, []
+        if model.summary:
+            lines.append(text.line(model.summary, limit=200))
+        if model.finetune_retirement:
+            past = model.finetune_retirement <= catalogue.today()
+            word = t("Fine-tuning ended on {date}.") if past else t("Fine-tuning ends on {date}.")
+            line = word.format(date=model.finetune_retirement)
+            if model.successor:
+                line += " " + t("Successor: {name} (F6 takes it).", name=model.successor)
+            lines.append(text.line(line, "$text-warning" if past else "$text-quiet"))
+        for engine, label, _ in ENGINES:
+            found = model.availability(engine, catalogue.today(), region)  # type: ignore[arg-type]  # ENGINES lists the engines
+            glyph, word, style = {
+                True: ("✓", t("yes"), "$text-success"),
+                False: ("✗", t("no"), "$text-error"),
+                None: ("?", t("unknown"), "$text-quiet"),
+            }[found.ok]
+            reason = f"  {text.clean_line(found.reason, limit=120)}" if found.reason else ""
+            lines.append(Content.assemble((f"{glyph} {t(label):<11}{word}", style), (reason, "$text-quiet")))
+        self.query_one("#model", Static).update(Content("\n").join(lines))
+        self._sync_keys()
+
+    def _judge(self, catalogue: Catalogue) -> None:
+        problem = self.check()
+        if problem:
+            self.wizard.mark(self.PLACE, "attention", problem)
+        elif self.wizard.marks.get(self.PLACE) and self.wizard.marks[self.PLACE].state == "attention":
+            self.wizard.unmark(self.PLACE)
+
+    @on(OptionList.OptionSelected, "#models")
+    def _take(self) -> None:
+        model = self._highlighted()
+        if model:
+            self.wizard.change(model__name=model.name, model__version="")
+            self.action_forward()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only a model with a successor can be succeeded."""
+        if action == "successor":
+            model = self._highlighted() if self.is_mounted else None
+            return bool(model and model.successor)
+        return super().check_action(action, parameters)
+
+    def action_successor(self) -> None:
+        """Take the highlighted model's successor."""
+        model = self._highlighted()
+        if model and model.successor:
+            self.wizard.change(model__name=model.successor, model__version="")
+
+    def waits_for(self) -> str:
+        """The catalogue."""
+        return CATALOGUE if self.wizard.facts.catalogue is None else ""
+
+    def check(self) -> str:
+        """The engine can tune the model here and today."""
+        catalogue, model, recipe = self.wizard.facts.catalogue, self.wizard.model, self.wizard.recipe
+        if catalogue is None:
+            return t("The catalogue is not read yet; F5 reads it.")
+        if recipe.model.engine == "script" and recipe.model.weights:
+            return ""
+        if model is None:
+            return t("The catalogue has no model {name}.", name=recipe.model.name)
+        found = model.availability(recipe.model.engine, catalogue.today(), recipe.target.location)
+        if found.ok is False:
+            advice = t("Take {name} (F6), or another engine.", name=model.successor) if model.successor else t(
+                "Choose another model, engine or region."
+            )  # fmt: skip
+            return t("{model} cannot be tuned by {engine}: {reason}.", model=model.name, engine=recipe.model.engine,
+                     reason=found.reason) + " " + advice  # fmt: skip
+        return ""
