@@ -267,7 +267,7 @@ def permissions(azure: Azure, scope: str) -> list[dict[str, Any]]:
 
 
 def allowed(entries: Iterable[dict[str, Any]], action: str, *, data: bool = False) -> bool:
-    """Whether permissions include an action: in one entry, an `actions` pattern matches and no `notActions` pattern does."""
+    """Whether permissions include an action: in one entry, a pattern of `actions` matches and none of `notActions`."""
     yes, no = ("dataActions", "notDataActions") if data else ("actions", "notActions")
     return any(
         any(_matches(pattern, action) for pattern in entry.get(yes) or [])

@@ -9,6 +9,7 @@ is unknown, which is not "no".
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -81,7 +82,7 @@ class Model:
     regions: tuple[str, ...] = ()
     """Regions where serverless fine-tuning is offered; empty: unknown."""
     instance_types: tuple[str, ...] = ()
-    """GPU sizes on which it can be tuned, smallest first as listed."""
+    """GPU sizes on which it can be tuned, the one with the fewest cores first."""
     learning_rate: Range = Range()
     batch_size: Range = Range()
     """Examples a step and device."""
@@ -308,7 +309,9 @@ def _version_number(body: dict[str, Any]) -> tuple[int, str]:
 def _catalogue(document: Mapping[str, Any], source: Source) -> Catalogue:
     found = tuple(_model(body) for body in document["models"])
     return Catalogue(
-        models=tuple(sorted(found, key=lambda model: (model.archived, model.name.casefold()))),
+        models=tuple(
+            sorted(found, key=lambda model: (bool(model.archived or model.finetune_retirement), model.name.casefold()))
+        ),
         fetched=datetime.fromisoformat(document["fetched"]),
         source=source,
         as_of=date.fromisoformat(document["as_of"]),
@@ -403,7 +406,7 @@ def _model(body: Mapping[str, Any]) -> Model:
         tasks=tasks,
         engines=_engines(tasks, options, computes, regions),
         regions=tuple(region.replace(" ", "").lower() for region in regions),
-        instance_types=computes,
+        instance_types=tuple(sorted(computes, key=_cores)),
         learning_rate=_range(defaults, "learning_rate"),
         batch_size=_range(defaults, "per_device_train_batch_size"),
         epochs=_range(defaults, "num_train_epochs"),
@@ -444,6 +447,12 @@ def _successors() -> Mapping[str, str]:
     """Microsoft's suggested replacements, which stand in its documentation and not in the registry."""
     found: Mapping[str, str] = json.loads((assets.ROOT / "catalog/successors.json").read_text("utf-8"))["successors"]
     return found
+
+
+def _cores(size: str) -> tuple[int, str]:
+    """Cores of a virtual machine size such as `Standard_NC24ads_A100_v4`, which its name begins with."""
+    digits = re.search(r"\d+", size)
+    return (int(digits[0]) if digits else 0, size)
 
 
 def _range(defaults: Mapping[str, Any], name: str) -> Range:

@@ -31,14 +31,11 @@ Purpose = Literal["training", "hosting", "input", "output"]
 
 # Words that tell a meter's purpose. Microsoft documents no scheme; "Phi-4-Input Tokens" is its published style.
 _WORDS: dict[Purpose, re.Pattern[str]] = {
-    "training": re.compile(
-        r"(?i)\b(training|train|fine-?tun(?:e|ing)|ft)\b(?!.*\b(hosting|hosted|input|output|inp|outp)\b)"
-    ),
-    "hosting": re.compile(r"(?i)\b(hosting|hosted|host)\b"),
-    "input": re.compile(r"(?i)\b(input|inp)\b"),
-    "output": re.compile(r"(?i)\b(output|outp|opt)\b"),
+    "hosting": re.compile(r"\b(hosting|hosted|host)\b"),
+    "input": re.compile(r"\b(input|inp)\b"),
+    "output": re.compile(r"\b(output|outp)\b"),
+    "training": re.compile(r"\b(training|train|fine ?tun(e|ed|ing)|ft)\b"),
 }
-_TUNED = re.compile(r"(?i)\b(ft|fine-?tuned?)\b")
 _UNITS = {"1": 1, "1K": 1_000, "1M": 1_000_000, "1 Hour": 1, "100": 100, "10K": 10_000}
 
 
@@ -79,15 +76,13 @@ class Prices:
 
     def of(self, model: str, purpose: Purpose) -> Price | None:
         """The price for a model and a purpose; None where the list has none that can be told."""
-        wanted = _WORDS[purpose]
         matches = [
             price
             for price in self.items
-            if _about(price, model) and wanted.search(_words(price)) and price.each is not None
+            if _about(price, model) and _purpose(price) == purpose and price.each is not None
         ]
-        if purpose in ("input", "output"):  # plain inference, unless only the tuned model's is listed
-            matches = [price for price in matches if not _TUNED.search(_words(price))] or matches
-        return min(matches, key=lambda price: len(price.meter), default=None)
+        # Where tuned models have input and output prices of their own, theirs are the ones that count.
+        return max(matches, key=lambda price: bool(_WORDS["training"].search(_words(price))), default=None)
 
     def of_instance(self, instance_type: str) -> Price | None:
         """The hourly pay-as-you-go price of a virtual machine size, Linux; None where the list has none."""
@@ -177,7 +172,12 @@ def _amount(line: Line, currency: str) -> str:
 
 
 def _words(price: Price) -> str:
-    return re.sub(r"[-_]", " ", f"{price.meter} {price.sku}")
+    return re.sub(r"[-_ ]+", " ", f"{price.meter} {price.sku}".casefold())
+
+
+def _purpose(price: Price) -> Purpose | None:
+    """What a meter is for; a hosting, input or output price of a tuned model names fine-tuning too."""
+    return next((purpose for purpose, words in _WORDS.items() if words.search(_words(price))), None)
 
 
 def _about(price: Price, model: str) -> bool:
@@ -296,10 +296,17 @@ def estimate(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices, 
         currency=prices.items[0].currency if prices.items else "USD",
         unknown=tuple(line.label for line in lines if not line.known),
         hourly=hosting.each if hosting else None,
-        source=f"Microsoft's retail price list for {prices.region}, {prices.date}"
-        + (", as shipped with the program" if prices.source == "snapshot" else ""),
+        source=_source(prices, sandbox),
         note="sandbox: nothing is billed" if sandbox else "",
     )
+
+
+def _source(prices: Prices, sandbox: bool) -> str:
+    if sandbox:
+        return "the sandbox's stand-in for Microsoft's retail price list"
+    if prices.source == "snapshot":
+        return f"estimates shipped with the program, of {prices.date}; not Microsoft's list"
+    return f"Microsoft's retail price list for {prices.region}, {prices.date}"
 
 
 def _rate(label: str, price: Price | None, per: str) -> Line:
@@ -336,7 +343,7 @@ def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices)
         label,
         amount * (1 - error),
         amount * (1 + error),
-        f"{counted} tokens ({stats.tokens_total:,} × {epochs} epochs), {price.amount:g} {price.currency} for {price.unit}",
+        f"{counted} tokens ({stats.tokens_total:,} × {epochs} epochs), {price.amount:g} {price.currency}/{price.unit}",
         True,
     )
 

@@ -141,7 +141,6 @@ def _cli_data(name: str, path: str, inside: str) -> str:
 
 
 def _cli_script(recipe: Recipe, names: _Names, inside: str) -> list[str]:
-    arguments = " ".join(jobs.script_arguments(recipe, validation=names.has_validation))
     inputs = {"train": {"type": "uri_file", "path": f"azureml:{names.data}:1"}}
     if names.has_validation:
         inputs["validation"] = {"type": "uri_file", "path": f"azureml:{names.validation}:1"}
@@ -149,8 +148,8 @@ def _cli_script(recipe: Recipe, names: _Names, inside: str) -> list[str]:
     # YAML is a superset of JSON, so the job file needs no quoting rules of its own.
     job = {
         "$schema": "https://azuremlschemas.azureedge.net/latest/commandJob.schema.json",
-        "command": f"pip install -r trainer/requirements.txt && python -m trainer train {arguments}",
-        "code": "tui/trainer",
+        "command": jobs.script_command(recipe, validation=names.has_validation),
+        "code": "code",
         "environment": jobs.ENVIRONMENT,
         "inputs": inputs,
         "outputs": {"registered_model": {"type": "custom_model", "name": names.output}},
@@ -161,7 +160,13 @@ def _cli_script(recipe: Recipe, names: _Names, inside: str) -> list[str]:
         },
         "experiment_name": names.experiment,
     }
-    return ["cat > job.yml <<'END'", json.dumps(job, indent=2), "END", f"az ml job create --file job.yml {inside}"]
+    return [
+        "# The folder code holds phift-tui's folder tui/trainer as trainer/.",
+        "cat > job.yml <<'END'",
+        json.dumps(job, indent=2),
+        "END",
+        f"az ml job create --file job.yml {inside}",
+    ]
 
 
 def as_python(recipe: Recipe, model: Model | None) -> str:
@@ -247,13 +252,12 @@ print(endpoint.scoring_uri)
 
 
 def _python_script(recipe: Recipe, names: _Names) -> str:
-    arguments = " ".join(jobs.script_arguments(recipe, validation=names.has_validation))
     validation = "        'validation': Input(type='uri_file', path=validation.id),\n" if names.has_validation else ""
     return f"""job = ml.jobs.create_or_update(command(
     name={names.job!r},
     experiment_name={names.experiment!r},
-    command={f"pip install -r trainer/requirements.txt && python -m trainer train {arguments}"!r},
-    code='tui/trainer',
+    command={jobs.script_command(recipe, validation=names.has_validation)!r},
+    code='code',  # a folder that holds phift-tui's folder tui/trainer as trainer/
     environment={jobs.ENVIRONMENT!r},
     inputs={{
         'train': Input(type='uri_file', path=training.id),

@@ -119,7 +119,7 @@ def connect(
         settings: profiles and time-outs.
         sandbox: sign in to the sandbox (started where it is not running) instead.
         prompt: shown the code and the address by the method `device-code`.
-        secret: of the service principal, or passphrase of the certificate; else PHIFT_CLIENT_SECRET, memory, the keyring.
+        secret: of the service principal, or passphrase of the certificate; else the one kept or PHIFT_CLIENT_SECRET.
         cancel: gives up waiting for the person or the network.
 
     Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 import secrets
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.recipe import Engine, Hyperparameters, Recipe
+from tui.services import uploads
 from tui.services.answers import error_in
 from tui.services.clients import Answer, load_sdk, translated
 from tui.services.errors import Conflict, NotFound, PhiftError, Throttled, Unreachable, UsageError
@@ -31,6 +34,13 @@ ATTENTION = frozenset({"NotResponding", "Paused"})
 ENVIRONMENT = "azureml://registries/azureml/environments/acft-hf-nlp-gpu/labels/latest"
 """Microsoft's fine-tuning image for Hugging Face models; the trainer's own requirements are added to it."""
 _TOOL = "phift-tui"
+_CODE = "phift-trainer"
+_CODE_API = "2024-10-01"
+# What of a job's body is a choice, and not what came of it.
+_CHOICES = (
+    "jobType", "experimentName", "description", "tags", "fineTuningDetails", "resources", "queueSettings", "computeId",
+    "command", "codeId", "environmentId", "environmentVariables", "inputs", "distribution", "limits",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -215,26 +225,63 @@ def _smallest(model: Model) -> str:
 
 
 def script_arguments(recipe: Recipe, *, validation: bool) -> list[str]:
-    """The trainer's command line on Azure ML: every choice of the recipe that the `script` engine takes."""
+    """The trainer's command line on Azure ML: every choice of the recipe that the `script` engine takes.
+
+    Its options are the fields of `tui.trainer.config.TrainingConfig`, with hyphens.
+    """
     chosen = recipe.hyperparameters
-    arguments = {
+    options: dict[str, object] = {"model": "${{inputs.model}}", "train-file": "${{inputs.train}}"}
+    if validation:
+        options["validation-file"] = "${{inputs.validation}}"
+    options |= {
+        "output-dir": "${{outputs.registered_model}}",
         "batch-size": chosen.batch_size_multiplier,
+        "gradient-accumulation-steps": chosen.gradient_accumulation,
         "learning-rate": f"{Decimal(repr(chosen.learning_rate)):f}",
         "epochs": chosen.epochs,
         "seed": chosen.seed,
         "method": chosen.method,
-        "loss": chosen.loss,
+        "loss": chosen.loss.replace("-", "_"),
         "optimizer": chosen.optimizer,
         "schedule": chosen.schedule,
-        "gradient-accumulation": chosen.gradient_accumulation,
     }
     if chosen.method == "lora":
-        arguments |= {"lora-rank": chosen.lora_rank, "lora-alpha": chosen.lora_alpha}
-    inputs = ["--model", "${{inputs.model}}", "--train-file", "${{inputs.train}}"]
-    if validation:
-        inputs += ["--validation-file", "${{inputs.validation}}"]
-    inputs += ["--output-dir", "${{outputs.registered_model}}"]
-    return inputs + [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
+        options |= {"lora-rank": chosen.lora_rank, "lora-alpha": chosen.lora_alpha}
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+
+def script_command(recipe: Recipe, *, validation: bool) -> str:
+    """The command of the `script` engine's job."""
+    words = " ".join(script_arguments(recipe, validation=validation))
+    return f"pip install -r trainer/requirements.txt && python -m trainer train {words}"
+
+
+def _trainer_code(azure: Azure, workspace: Workspace, cancel: Cancel | None) -> str:
+    """Send the trainer's sources to the datastore and register them; the same sources only once.
+
+    Returns:
+        Resource id of the code asset. The SDK's own upload of code writes to standard error, so it is not used.
+    """
+    import tui.trainer
+
+    folder = Path(tui.trainer.__file__).parent
+    files = {
+        f"trainer/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".py", ".txt", ".json", ".yaml") and path.relative_to(folder).parts[0] != "models"
+    }
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    version = digest.hexdigest()[:16]
+    path = f"{workspace.id}/codes/{_CODE}/versions/{version}"
+    try:
+        azure.rest("GET", path, api_version=_CODE_API, cancel=cancel)
+    except NotFound:
+        address = uploads.send_folder(azure, workspace, f"phift/code/{version}", files, cancel=cancel)
+        body = {"properties": {"codeUri": address, "isAnonymous": False, "description": "The trainer of phift-tui"}}
+        azure.rest("PUT", path, api_version=_CODE_API, body=body, cancel=cancel)
+    return path
 
 
 def _submit_script(
@@ -251,21 +298,18 @@ def _submit_script(
     from azure.ai.ml import Input, Output, PyTorchDistribution, command
     from azure.ai.ml.entities import JobResourceConfiguration
 
-    import tui.trainer
-
     inputs: dict[str, Any] = {
         "train": Input(type="uri_file", path=training.id),
         "model": Input(type="custom_model", path=recipe.model.weights or model.asset_id),
     }
     if validation:
         inputs["validation"] = Input(type="uri_file", path=validation.id)
-    arguments = " ".join(script_arguments(recipe, validation=validation is not None))
     job = command(
         name=name,
         display_name=name,
         experiment_name=recipe.output.experiment or _TOOL,
-        command=f"pip install -r trainer/requirements.txt && python -m trainer train {arguments}",
-        code=str(Path(tui.trainer.__file__).parent),
+        command=script_command(recipe, validation=validation is not None),
+        code=_trainer_code(azure, workspace, None),
         environment=ENVIRONMENT,
         inputs=inputs,
         outputs={"registered_model": Output(type="custom_model", name=recipe.output.model)},
@@ -321,18 +365,31 @@ def archive(azure: Azure, workspace: Workspace, name: str, *, archived: bool = T
     azure.rest("PATCH", url, api_version="", body={"runId": name, "hidden": archived})
 
 
-def resume(recipe: Recipe, job: Job) -> str:
-    """A new job name for running an ended job's recipe again.
+def resume(azure: Azure, workspace: Workspace, name: str) -> Job:
+    """Submit an ended job's choices again, under a new name; the data is not sent again.
 
-    Azure has no call that resumes a fine-tuning job; the same data is not sent again, and the base model is tuned anew. The own
-    trainer resumes from its last checkpoint by itself where a node is replaced.
+    Azure has no call that goes on with a fine-tuning job: the base model is tuned anew, and the new job is billed as a
+    run of its own.
 
     Raises:
         UsageError: the job has not ended.
     """
+    body = azure.rest("GET", _path(workspace, name), api_version=API)
+    job = _job(body)
     if not job.terminal:
-        raise UsageError(f"{job.name} is {job.status}; it can be run again when it has ended.")
-    return new_name(recipe)
+        raise UsageError(f"{name} is {job.status}; it can be submitted again when it has ended.")
+    given = body["properties"]
+    properties = {key: given[key] for key in _CHOICES if given.get(key) is not None}
+    properties["outputs"] = {
+        key: {part: value[part] for part in ("jobOutputType", "assetName", "mode") if value.get(part)}
+        for key, value in (given.get("outputs") or {}).items()
+    }
+    again = f"{re.sub(r'-[0-9a-f]{10}$', '', name)}-{secrets.token_hex(5)}"
+    properties["displayName"] = again
+    journal = Journal(azure.settings.journal)
+    with journal.intent("job", again, workspace.id, _path(workspace, again), API, model=job.model):
+        azure.rest("PUT", _path(workspace, again), api_version=API, body={"properties": properties})
+    return get(azure, workspace, again)
 
 
 def history_url(azure: Azure, workspace: Workspace, plane: str = "history/v1.0") -> str:

@@ -117,6 +117,30 @@ def upload(
     return DataAsset(name, version, asset_path, uri, size, reused)
 
 
+def send_folder(
+    azure: Azure, workspace: Workspace, place: str, files: dict[str, bytes], *, cancel: Cancel | None = None
+) -> str:
+    """Put small files below a place in the datastore.
+
+    Args:
+        azure: the connection.
+        workspace: the project.
+        place: path in the datastore.
+        files: contents by relative path.
+        cancel: stops between two files.
+
+    Returns:
+        Address of the place.
+    """
+    store = datastore(azure, workspace)
+    for name, content in files.items():
+        (cancel or Cancel()).check()
+        target = _Target(azure, workspace, f"{place}/{name}")
+        with translated():
+            target.client.upload_blob(content, overwrite=True)
+    return f"{store.account_url}/{store.container}/{place}"
+
+
 def asset_name(path: Path, chosen: str = "") -> str:
     """The name of a file's data asset: the one chosen, or the file's stem with what Azure does not take replaced."""
     if chosen:
