@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 PHASE_SECONDS = {"NotStarted": 0.1, "Preparing": 0.3, "Queued": 0.1, "Finalizing": 0.5}
 TICK_SECONDS = 0.15
 KILL_AFTER_SECONDS = 60.0
+LAST_WORD_SECONDS = 2.0
 SERVING_IDLE_SECONDS = 600.0
 
 Completion = Callable[["Sandbox", Run], None]
@@ -59,6 +60,7 @@ class Supervisor:
         self._served_at = 0.0
         self._warming = False
         self._signalled: set[str] = set()
+        self._gone: dict[str, float] = {}
 
     @property
     def jobs_folder(self) -> Path:
@@ -161,6 +163,7 @@ class Supervisor:
             self._active.pop(run.job.lower(), None)
             self._events.pop(run.job.lower(), None)
             self._signalled.discard(run.job)
+            self._gone.pop(run.job, None)
         log.info("run of %s is %s", run.job, phase)
 
     def _fail(self, run: Run, code: str, message: str) -> None:
@@ -183,6 +186,8 @@ class Supervisor:
                 if self._over(run) and self._is_next(run):
                     await self._launch(run)
             case "Running" | "CancelRequested":
+                if run.launched and run.pid is None:
+                    await self._begin(run)
                 self._follow(run)
             case "Finalizing":
                 if self._over(run):
@@ -200,7 +205,16 @@ class Supervisor:
         run.launched = True
         artifacts.link_log(self._sandbox, run)
         self._enter(run, "Running")
-        run.pid = await self._worker.train(Path(run.folder))
+        await self._begin(run)
+
+    async def _begin(self, run: Run) -> None:
+        """Have the training begin, unless the server that asked for it died before it had the answer."""
+        noted = Path(run.folder) / "pid"
+        if noted.exists():
+            run.pid = int(noted.read_text())
+        else:
+            await self._worker.wait_ready()
+            run.pid = await self._worker.train(Path(run.folder))
         run.pid_started = start_time(run.pid)
         runs.save(self._sandbox.state, run)
 
@@ -228,6 +242,8 @@ class Supervisor:
         if alive:
             if run.cancelled:
                 self._end(run)
+        elif not self._long_gone(run):
+            return
         elif run.cancelled:
             self._enter(run, "Canceled")
         else:
@@ -237,6 +253,11 @@ class Supervisor:
                 "The training process ended without a result: it was killed, or the machine ran out of memory or "
                 "was restarted. Submit the job again.",
             )
+
+    def _long_gone(self, run: Run) -> bool:
+        """Whether the process has been gone for long enough: its worker writes the reason of its death a moment later."""
+        now = self._sandbox.clock.timestamp()
+        return now - self._gone.setdefault(run.job, now) > LAST_WORD_SECONDS
 
     def _end(self, run: Run) -> None:
         """Ask the training once to stop, which it does after a checkpoint; end it when it takes too long."""

@@ -162,8 +162,12 @@ class _Worker:
             _redirect(folder / "std_log.txt")
             return run(folder)
 
+        for pid, known in self._trainings.items():
+            if known == folder:
+                return pid  # asked again by somebody who lost the answer: one job is trained once
         pid = self._fork(child)
         self._trainings[pid] = folder
+        (folder / "pid").write_text(f"{pid}\n")
         return pid
 
     def _serve(self, port: int) -> _Serving:
