@@ -183,15 +183,13 @@ class MonitorScreen(RunPage):
         job, parts = snapshot.job, []
         if job.started:
             spent = ((job.ended or snapshot.fetched) - job.started).total_seconds()
-            parts.append(
-                t("ran {time}", time=duration(spent)) if job.ended else t("running for {time}", time=duration(spent))
-            )
+            parts.append(t("ran {time}", time=duration(spent)))
         parts.append(self._cost(snapshot))
         return " · ".join(part for part in parts if part)
 
     def _cost(self, snapshot: Snapshot) -> str:
         estimate = self.wizard.facts.estimate
-        training = next((line for line in estimate.lines if line.once), None) if estimate else None
+        training = next((line for line in estimate.items if line.once), None) if estimate else None
         if estimate is None or training is None or not training.known or not snapshot.progress:
             return t("cost so far unknown")
         step, steps = snapshot.progress

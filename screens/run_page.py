@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
 
@@ -14,6 +15,7 @@ from tui.messages import t
 from tui.services.errors import NotFound, PhiftError, Throttled, Unreachable
 from tui.text import clean_line
 from tui.widgets.live_line import LiveLine
+from tui.widgets.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from tui.services.clients import Azure
@@ -38,6 +40,8 @@ class RunPage(Page):
     """A page that begins once the project is known."""
 
     HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
+    SHOWS: ClassVar[str] = ""
+    """Group of the task whose progress the page's `ProgressLine` shows; empty: it has none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,15 +90,20 @@ class RunPage(Page):
                 return backend.projects.get(azure, subscription, target.resource_group, target.project)
 
             self.program.tasks.start(
-                "project.find", t("Looking for the project"), find, done=self._found, failed=self._not_found, quiet=True
+                "project.find",
+                t("Looking for the project"),
+                find,
+                done=self._project_found,
+                failed=self._project_missing,
+                quiet=True,
             )
 
-    def _found(self, workspace: Workspace) -> None:
+    def _project_found(self, workspace: Workspace) -> None:
         self.wizard.learn(workspace=workspace)
         if self.is_current:
             self.ready(self.azure, workspace)
 
-    def _not_found(self, error: PhiftError) -> None:
+    def _project_missing(self, error: PhiftError) -> None:
         if isinstance(error, NotFound):
             self.blocked(t("The project is not there yet: it is made when the job is submitted. Enter goes to Review."))
         else:
@@ -109,6 +118,31 @@ class RunPage(Page):
                 code=error.code,
             )
         return clean_line(f"{error.message} {error.next_step}".strip(), limit=400)
+
+    def _sync_tasks(self) -> None:
+        super()._sync_tasks()
+        if not self.SHOWS:
+            return
+        task, shown = self.program.tasks.of(self.SHOWS), self.query_one(ProgressLine)
+        progress = task.progress if task else None
+        if task is None:
+            shown.show(Content(""))
+        elif progress is None:
+            shown.show(Content(task.title))
+        else:
+            stage = " · ".join(clean_line(part, limit=80) for part in (progress.stage, progress.detail) if part)
+            shown.show_progress(stage, progress.done, progress.total, progress.unit)
+
+    def held_out(self) -> Path | None:
+        """The file whose rows test the models: the one chosen, else the validation rows; None: there is none."""
+        recipe, prepared = self.wizard.recipe, self.wizard.facts.prepared
+        if recipe.evaluation.file:
+            return self.wizard.base / Path(recipe.evaluation.file).expanduser()
+        if prepared and prepared.validation:
+            return prepared.validation
+        if recipe.validation.mode == "file":
+            return self.wizard.base / Path(recipe.validation.path).expanduser()
+        return None
 
     def before_project(self) -> str:
         """The place that Enter leads to while the project is not known; empty: it is."""

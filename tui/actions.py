@@ -122,6 +122,8 @@ ACTIONS: tuple[Action, ...] = (
            "playground", "transcript", footer=True),
     Action("stop_evaluation", "f6", "Stop", "Stop asking; nothing is lost but the answers so far.", "evaluate",
            "stop", footer=True, priority=True),
+    Action("ask_again", "r", "Ask again", "Back to the plan: another file, more questions.", "evaluate", "ask_again",
+           footer=True),
     Action("choose_billing", "b", "What bills", "Mark everything that bills, and nothing else.", "cleanup",
            "choose_billing", footer=True),
     Action("choose_all", "a", "All", "Mark everything, or nothing.", "cleanup", "choose_all", footer=True),

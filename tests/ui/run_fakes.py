@@ -17,6 +17,7 @@ from tui.app import PhiftApp
 from tui.recipe import Recipe
 from tui.services.costs import Estimate, Line, Price
 from tui.services.deployments import Endpoint
+from tui.services.identity import Identity
 from tui.services.jobs import Job
 from tui.services.projects import Workspace
 from tui.services.runs import Metric, Point, Snapshot
@@ -31,7 +32,8 @@ WORKSPACE = Workspace(
     id=PROJECT, name="support-agent", kind="project", subscription="s", resource_group="phift-rg", location="eastus2",
     workspace_id="00000000-0000-0000-0000-000000000001", discovery_url="", hub_id=PROJECT + "-hub", state="Succeeded",
 )  # fmt: skip
-AZURE: Any = SimpleNamespace(identity=SimpleNamespace(name="someone@example.com", method="cli"), sandbox=True)
+WHO = Identity("someone@example.com", "00000000-0000-0000-0000-0000000000aa", "contoso", "cli", None)
+AZURE: Any = SimpleNamespace(identity=WHO, sandbox=True)
 PRICE = Price("Phi-4-mini FT Hosting", "1 Hour", 0.8, "USD", "eastus2", "snapshot", NOW.date())
 ESTIMATE = Estimate(
     (Line("Training", 1.0, 1.2, "400,000 tokens", True),),
@@ -79,9 +81,10 @@ def snapshot(of: Job, **changes: Any) -> Snapshot:
     return replace(Snapshot(job=of, fetched=NOW), **changes)
 
 
-def program(tmp_path: Path, *, recipe: Recipe | None = None, **facts: Any) -> PhiftApp:
-    """The program, signed in, with the project known."""
-    made = PhiftApp(Settings(state=tmp_path), recipe=recipe or Recipe(name="support-agent"), sandbox=True)
+def program(tmp_path: Path, place: str, *, recipe: Recipe | None = None, **facts: Any) -> PhiftApp:
+    """The program at a place, signed in, with the project known."""
+    at_place = type("AtPlace", (PhiftApp,), {"DEFAULT_MODE": place})
+    made: PhiftApp = at_place(Settings(state=tmp_path), recipe=recipe or Recipe(name="support-agent"), sandbox=True)
     made.wizard.facts = replace(made.wizard.facts, **{"azure": AZURE, "workspace": WORKSPACE, **facts})
     return made
 

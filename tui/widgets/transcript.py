@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from tui.messages import t
+from tui.messages import n, t
 from tui.text import clean
+
+if TYPE_CHECKING:
+    from tui.services.chat import Answer
 
 REDRAW_SECONDS = 0.5
 MAX_TURNS = 200
 MAX_CHARACTERS = 20_000
+
+
+def measured(answer: Answer) -> str:
+    """Tokens and times of an answer, for a person."""
+    parts = []
+    if answer.usage:
+        parts.append(n("{count} token", "{count} tokens", answer.usage.completion))
+        parts.append(t("prompt {count}", count=f"{answer.usage.prompt:,}"))
+    else:
+        parts.append(t("tokens not told"))
+    parts.append(
+        t("{seconds:.2f} s, first after {first:.2f} s", seconds=answer.seconds, first=answer.time_to_first_token)
+    )
+    if answer.finish == "length":
+        parts.append(t("cut at the longest answer"))
+    elif answer.finish == "content_filter":
+        parts.append(t("cut by content safety"))
+    return " · ".join(parts)
 
 
 class Turn(Static):
@@ -32,8 +55,14 @@ class Turn(Static):
         self.role = role
         self.text = text
         self.note = ""
+        self.failed = False
         self._who = who
         super().__init__(self._shown(), markup=False, classes=f"-{role}")
+
+    @property
+    def heading(self) -> str:
+        """Who says it, and the note."""
+        return f"{self._who}  ({self.note})" if self.note else self._who
 
     def _shown(self) -> Content:
         parts = [Content.styled(self._who, "bold")]
@@ -99,14 +128,36 @@ class Transcript(VerticalScroll):
         elif self._timer is None:
             self._timer = self.set_timer(wait, self._draw)
 
-    def end(self, note: str, *, failed: bool = False) -> None:
-        """Finish the growing answer; `note` stands beside its author."""
+    def end(self, note: str, *, text: str | None = None, failed: bool = False) -> None:
+        """Finish the growing answer.
+
+        Args:
+            note: stands beside its author.
+            text: the whole answer, where it is known; without it, what was streamed so far.
+            failed: whether it is no answer, but the reason why there is none.
+        """
         if self._growing is None:
             return
+        if text is not None:
+            self._growing.text = text
         self._growing.note = note
+        self._growing.failed = failed
         self._growing.set_class(failed, "-failed")
         self._draw()
         self._growing = None
+
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and text of every question that was answered, and of its answer, as a model is told them."""
+        turns = self.turns
+        told = []
+        for question, answer in pairwise(turns):
+            if question.role == "user" and answer.role == "assistant" and answer.text and not answer.failed:
+                told += [("user", question.text), ("assistant", answer.text)]
+        return told
+
+    def plain_text(self) -> str:
+        """The conversation as plain text."""
+        return "\n\n".join(f"{turn.heading}\n{turn.text}" for turn in self.turns)
 
     def clear(self) -> None:
         """Begin a new conversation."""

@@ -1,0 +1,277 @@
+"""Deploy: the tuned model behind an endpoint; what it will bill, what bills now, and the progress of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widgets import OptionList, Static
+
+from screens.confirm import Confirm
+from screens.run_page import RunPage
+from tui import actions, backend
+from tui.messages import t
+from tui.services.errors import PhiftError
+from tui.services.progress import Cancel, Report
+from tui.text import clean_line, line
+from tui.widgets.endpoint_list import EndpointList
+from tui.widgets.field import Field
+from tui.widgets.job_status import badge
+from tui.widgets.live_line import LiveLine
+from tui.widgets.progress_line import ProgressLine
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
+    from tui.services.costs import Price
+    from tui.services.deployments import Endpoint
+    from tui.services.jobs import Job
+    from tui.services.projects import Workspace
+
+_DEPLOY = "deploy"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What Azure says about the model and the endpoints."""
+
+    job: Job | None
+    """The job whose model is deployed; None: the project has none that completed."""
+    endpoints: tuple[Endpoint, ...]
+    hourly: Price | None
+    """Price of an hour of hosting the job's model; None: not known."""
+    name: str
+    """Name that the endpoint gets where none is chosen."""
+
+
+class DeployScreen(RunPage):
+    """The deployment of a tuned model."""
+
+    PLACE = "deploy"
+    SHOWS = _DEPLOY
+    INTRO = "An endpoint answers with the tuned model. It bills by the hour until it is deleted, asked or not."
+    BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("deploy"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: Found | None = None
+
+    def content(self) -> ComposeResult:
+        """Model, name, safety, price, progress; then the endpoints that there are."""
+        yield LiveLine(classes="trouble")
+        yield LiveLine(classes="job-line")
+        yield Field("deployment.endpoint", t("Endpoint"), hint=t("empty: made from the model's name"))
+        yield Field(
+            "deployment.content_safety",
+            t("Content safety"),
+            help_line=t("Azure AI Content Safety reads prompts and answers and refuses harmful ones; billed by use."),
+        )
+        yield Static(classes="price", markup=False)
+        yield ProgressLine(classes="progress")
+        yield LiveLine(Content(t("Endpoints of this project")), classes="heading")
+        yield EndpointList()
+
+    # --- what Azure says ---------------------------------------------------------------------------------------------
+
+    def blocked(self, reason: str) -> None:
+        """There is nothing to deploy."""
+        self.query_one(".job-line", LiveLine).show(Content(reason))
+        self.query_one(EndpointList).say("")
+
+    def ready(self, azure: Azure, workspace: Workspace) -> None:
+        """Ask for the job, the endpoints and the price."""
+        wanted = self.wizard.facts.job
+        if self._found is None:
+            self.query_one(".job-line", LiveLine).show(Content(t("Asking Azure for the tuned model…")))
+
+        def look(report: object, cancel: object) -> Found:
+            listed = backend.jobs.listing(azure, workspace)
+            job = next((each for each in listed if each.name == wanted), None)
+            job = job or next((each for each in listed if each.status == "Completed"), None)
+            endpoints = backend.deployments.listing(azure, workspace)
+            prices = backend.costs.prices(azure, workspace.location, azure.settings)
+            bases = {each.output_model: each.model for each in listed if each.output_model}
+            priced = tuple(
+                replace(each, hourly=each.hourly or prices.of(bases.get(each.model_name, ""), "hosting"))
+                for each in endpoints
+            )
+            hourly = prices.of(job.model, "hosting") if job else None
+            name = backend.deployments.default_name(job.output_model or job.name) if job else ""
+            return Found(job, priced, hourly, name)
+
+        self.program.tasks.start(
+            "deploy.look", t("Asking for endpoints"), look, done=self._looked, failed=self._not_looked, quiet=True
+        )
+
+    def _looked(self, found: Found) -> None:
+        self._found = found
+        self.tell_trouble("")
+        self._show()
+
+    def _not_looked(self, error: PhiftError) -> None:
+        self.tell_trouble(self.trouble(error))
+        if self._found is None:
+            self.blocked(t("Nothing is known yet."))
+
+    def state_changed(self) -> None:
+        """The name or the safety changed."""
+        self._show()
+
+    def _show(self) -> None:
+        found = self._found
+        if found is None:
+            return
+        self.query_one(EndpointList).show_endpoints(found.endpoints)
+        job = found.job
+        if job is None:
+            self.blocked(t("No job has completed yet. Enter goes to the monitor."))
+            return
+        self.query_one(".job-line", LiveLine).show(
+            Content.assemble(
+                badge(job.status), "  ",
+                line(t("{model}, tuned by {job}", model=job.output_model or t("no model"), job=job.name), limit=160),
+            )
+        )  # fmt: skip
+        self.query_one(".price", Static).update(Content.assemble((t("Price: "), "bold"), self._price(found)))
+        self._sync_keys()
+
+    def _name_of(self, found: Found) -> str:
+        return self.wizard.recipe.deployment.endpoint or found.name
+
+    def _price(self, found: Found) -> str:
+        if found.hourly is None:
+            return t("unknown: Microsoft's price list names none for this model; it does bill by the hour")
+        said = "{amount:.2f} {currency} an hour, also while idle (list of {date})"
+        return t(said, amount=found.hourly.amount, currency=found.hourly.currency, date=found.hourly.date)
+
+    # --- what the user does ------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What can be done with the marked endpoint."""
+        if action in ("delete_endpoint", "how_to_call"):
+            return True if self.query_one(EndpointList).marked else None
+        return True
+
+    @on(OptionList.OptionHighlighted)
+    def _marked_other(self) -> None:
+        self._sync_keys()
+
+    @on(OptionList.OptionSelected)
+    def _taken(self) -> None:
+        endpoint = self.query_one(EndpointList).marked
+        if endpoint:
+            self._use(endpoint)
+
+    def _use(self, endpoint: Endpoint) -> None:
+        self.wizard.learn(endpoint=endpoint)
+        self.wizard.mark(self.PLACE, "done")
+        self.program.go("playground")
+
+    def waits_for(self) -> str:
+        """Going on waits for the deployment."""
+        return _DEPLOY
+
+    def action_forward(self) -> None:
+        """Deploy after a question; where that is done, on to the playground."""
+        found = self._found
+        if self.before_project() or self.program.tasks.of(_DEPLOY):
+            super().action_forward()
+            return
+        if found is None:
+            self.notice(t("Still asking Azure; F5 asks again."), problem=True)
+            return
+        if found.job is None or not found.job.succeeded:
+            self.program.go("monitor")
+            return
+        if any(field.error for field in self.query(Field)):
+            super().action_forward()
+            return
+        name = self._name_of(found)
+        existing = next((each for each in found.endpoints if each.name.casefold() == name.casefold()), None)
+        if existing and existing.ready and existing.model_name == found.job.output_model:
+            self._use(existing)
+            return
+        safety = t("on") if self.wizard.recipe.deployment.content_safety else t("off")
+        body = Content("\n").join(
+            [
+                line(t("Model: {model}", model=found.job.output_model)),
+                line(t("Content safety: {state}", state=safety)),
+                line(t("Price: {price}", price=self._price(found))),
+                Content(t("It bills until you delete it: x on this page, or Clean up.")),
+            ]
+        )
+        title = t("Deploy as {name}?", name=clean_line(name, limit=60))
+        job = found.job
+        self.app.push_screen(
+            Confirm(title, body, yes=t("Deploy"), enter_is_yes=True),
+            lambda yes: self._deploy(job, name) if yes else None,
+        )
+
+    def _deploy(self, job: Job, name: str) -> None:
+        azure, workspace, recipe = self.azure, self.workspace, self.wizard.recipe
+        path = self.program.settings.journal
+
+        def made(endpoint: Endpoint) -> None:
+            if self.is_current:
+                self._use(endpoint)
+            else:
+                self.wizard.learn(endpoint=endpoint)
+                self.wizard.mark(self.PLACE, "done")
+
+        def failed(error: PhiftError) -> None:
+            self.wizard.mark(self.PLACE, "attention", t("not deployed"))
+            self.program.show_error(error)
+            self.action_refresh()
+
+        self.run_task(
+            _DEPLOY,
+            t("Deploying {name}", name=name),
+            lambda report, cancel: backend.deployments.deploy(
+                azure, workspace, job, name,
+                content_safety=recipe.deployment.content_safety, instance_type=recipe.model.instance_type,
+                journal=backend.journal.Journal(path), report=report, cancel=cancel,
+            ),
+            made,
+            failed=failed,
+        )  # fmt: skip
+        self.notice(t("It goes on in the background; the playground opens when the endpoint answers."))
+
+    def action_delete_endpoint(self) -> None:
+        """Delete the marked endpoint, after a question."""
+        endpoint = self.query_one(EndpointList).marked
+        if endpoint is None:
+            return
+        azure, workspace, name = self.azure, self.workspace, endpoint.name
+
+        def delete(report: Report, cancel: Cancel) -> None:
+            backend.deployments.delete(azure, workspace, name, report=report, cancel=cancel)
+
+        def gone(_: None) -> None:
+            if self.wizard.facts.endpoint and self.wizard.facts.endpoint.name == name:
+                self.wizard.learn(endpoint=None)
+            self.action_refresh()
+
+        def agreed(yes: bool | None) -> None:
+            if yes:
+                self.run_task("deploy.delete", t("Deleting {name}", name=name), delete, gone)
+
+        body = t("It stops billing. Programs that call it will fail; the model stays.")
+        title = t("Delete the endpoint {name}?", name=clean_line(name, limit=60))
+        self.app.push_screen(Confirm(title, body, yes=t("Delete")), agreed)
+
+    def action_how_to_call(self) -> None:
+        """Address and an example call, without the key."""
+        endpoint = self.query_one(EndpointList).marked
+        if endpoint is None:
+            return
+        self.program.show_text(
+            t("How to call {name}", name=clean_line(endpoint.name, limit=60)),
+            f"{t('Address')}: {endpoint.uri}\n{t('Key')}: phift-tui deployments keys {endpoint.name}\n\n"
+            f"curl {endpoint.uri}/v1/chat/completions \\\n"
+            "  -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' \\\n"
+            '  -d \'{"messages": [{"role": "user", "content": "Hello"}]}\'\n\n'
+            f"phift-tui chat {endpoint.name}",
+        )

@@ -1,0 +1,282 @@
+"""Evaluate: is the tuned model better? The run's validation, and held-out questions to both models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import OptionList
+
+from screens.base_endpoint import is_base, make
+from screens.confirm import Confirm
+from screens.run_page import RunPage
+from tui import actions, backend
+from tui.messages import t
+from tui.recipe import write_private
+from tui.services.errors import Cancelled, PhiftError
+from tui.services.progress import Cancel, Report
+from tui.text import line
+from tui.widgets.answer_pair import AnswerPair
+from tui.widgets.columns import Column
+from tui.widgets.field import Field
+from tui.widgets.live_line import LiveLine
+from tui.widgets.progress_line import ProgressLine
+from tui.widgets.row_list import Row, RowList
+from tui.widgets.score_table import ScoreTable
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
+    from tui.services.deployments import Endpoint
+    from tui.services.evaluations import AnswerComparison, Asked, RunComparison
+    from tui.services.projects import Workspace
+
+_ASK = "evaluate"
+_OUTCOMES = {"won": ("✓", "$text-success"), "tied": ("=", "$text-quiet"), "lost": ("!", "$text-error")}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What there is to compare."""
+
+    run: RunComparison | None
+    """None: there is no run, or it did not validate the base model."""
+    tuned: Endpoint | None
+    base: Endpoint | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A comparison, and where it was written."""
+
+    found: AnswerComparison
+    tuned: str
+    base: str
+    file: Path
+
+
+def outcome(asked: Asked) -> str:
+    """`won`, `tied` or `lost` by token F1, as the table counts; empty where the base model was not asked."""
+    from tui.evaluation.metrics import token_f1
+
+    if asked.base is None:
+        return ""
+    gain = token_f1(asked.tuned, asked.reference) - token_f1(asked.base, asked.reference)
+    return "won" if gain > 0 else "lost" if gain < 0 else "tied"
+
+
+class EvaluateScreen(RunPage):
+    """The comparison of two models."""
+
+    PLACE = "evaluate"
+    SHOWS = _ASK
+    INTRO = "Whether tuning helped: the run's own validation, then the same held-out questions to both models."
+    BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("evaluate"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked: Looked | None = None
+        self._result: Result | None = None
+
+    def content(self) -> ComposeResult:
+        """The run's figures, the plan, progress, figures of the answers, the answers."""
+        yield LiveLine(classes="trouble")
+        yield ScoreTable(classes="run-scores")
+        yield LiveLine(classes="plan")
+        with Vertical(classes="choices"):
+            yield Field("evaluation.questions", t("Questions"))
+            yield Field("evaluation.max_tokens", t("Longest answer"), unit=t("tokens"))
+            yield Field("evaluation.file", t("Held-out file"))
+        yield ProgressLine(classes="progress")
+        yield ScoreTable(classes="answer-scores")
+        yield RowList(
+            (Column("", 7), Column(t("question"), 0), Column(t("line"), 6, right=True, from_width=60)),
+            t("No question was asked yet."),
+        )
+        yield AnswerPair()
+
+    # --- what there is -----------------------------------------------------------------------------------------------
+
+    def blocked(self, reason: str) -> None:
+        """There is nothing to compare."""
+        self.query_one(".plan", LiveLine).show(Content(reason))
+
+    def ready(self, azure: Azure, workspace: Workspace) -> None:
+        """Ask for the run's validation and the endpoints."""
+        job, chosen = self.wizard.facts.job, self.wizard.facts.endpoint
+
+        def look(report: object, cancel: object) -> Looked:
+            run = backend.evaluations.from_run(backend.runs.Watch(azure, workspace, job).poll()) if job else None
+            endpoints = [each for each in backend.deployments.listing(azure, workspace) if each.ready]
+            tuned = [each for each in endpoints if not is_base(each)]
+            mine = next((each for each in tuned if chosen and each.name == chosen.name), next(iter(tuned), None))
+            return Looked(run, mine, next((each for each in endpoints if is_base(each)), None))
+
+        if self._looked is None:
+            self.blocked(t("Asking Azure for the run and the endpoints…"))
+        self.program.tasks.start(
+            "evaluate.look", t("Asking for endpoints"), look, done=self._took,
+            failed=lambda error: self.tell_trouble(self.trouble(error)), quiet=True,
+        )  # fmt: skip
+
+    def _took(self, looked: Looked) -> None:
+        self._looked = looked
+        self.tell_trouble("")
+        if looked.run:
+            self.query_one(".run-scores", ScoreTable).show_run(looked.run)
+        self._show_plan()
+
+    def state_changed(self) -> None:
+        """Another file, or another number of questions."""
+        self._show_plan()
+
+    def _show_plan(self) -> None:
+        if self._looked is None or self._result is not None:
+            return
+        file = self.held_out()
+        if self._looked.tuned is None:
+            self.blocked(t("No endpoint answers yet. Enter goes to Deploy."))
+        elif file is None:
+            self.blocked(t("Name a held-out file below: chat rows that the model was not trained on."))
+        else:
+            asked = self._looked.base.name if self._looked.base else t("the base model")
+            said = t(
+                "Enter asks rows of {file} of {tuned} and {base}.",
+                file=file.name,
+                tuned=self._looked.tuned.name,
+                base=asked,
+            )
+            self.query_one(".plan", LiveLine).show(line(said))
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def waits_for(self) -> str:
+        """Going on waits for the answers."""
+        return _ASK
+
+    def action_forward(self) -> None:
+        """Ask; with answers on the page, on."""
+        looked, file = self._looked, self.held_out()
+        wrong = any(field.error for field in self.query(Field))
+        if self.before_project() or self._result or self.program.tasks.of(_ASK) or wrong:
+            super().action_forward()
+        elif looked is None:
+            self.notice(t("Still asking Azure; F5 asks again."), problem=True)
+        elif looked.tuned is None:
+            self.program.go("deploy")
+        elif file is None:
+            self.notice(t("Name a held-out file first."), problem=True)
+        elif looked.base:
+            self._ask(looked.tuned, looked.base, file, make_base=False)
+        else:
+            tuned = looked.tuned
+            body = t(
+                "An endpoint of the base model is made for the comparison and removed after it. "
+                "It is billed by the token, not by the hour."
+            )
+            question = Confirm(
+                t("Ask the base model too?"), body, yes=t("Ask both"), no=t("The tuned one only"), enter_is_yes=True
+            )
+            self.app.push_screen(
+                question, lambda yes: None if yes is None else self._ask(tuned, None, file, make_base=yes)
+            )
+
+    def _ask(self, tuned: Endpoint, base: Endpoint | None, file: Path, *, make_base: bool) -> None:
+        azure, workspace, recipe, settings = self.azure, self.workspace, self.wizard.recipe, self.program.settings
+        run = self._looked.run if self._looked else None
+
+        def ask(report: Report, cancel: Cancel) -> Result:
+            made = None
+            if make_base:
+                made = make(azure, workspace, recipe.model.name, settings.journal, report, cancel)
+            against = base or made
+            try:
+                found = backend.evaluations.compare_endpoints(
+                    azure, workspace, against, tuned, file, questions=recipe.evaluation.questions,
+                    max_tokens=recipe.evaluation.max_tokens, seed=recipe.evaluation.seed, report=report, cancel=cancel,
+                )  # fmt: skip
+            finally:
+                if made:
+                    backend.deployments.delete(azure, workspace, made.name)
+            moment = azure.now()
+            document = {
+                "time": moment.isoformat(), "file": str(file), "tuned": tuned.name,
+                "base": against.name if against else None, "validation": run.to_json() if run else None,
+                **found.to_json(),
+            }  # fmt: skip
+            path = settings.state / "evaluations" / f"{tuned.name}-{moment:%Y%m%d-%H%M%S}.json"
+            write_private(path, json.dumps(document, indent=1, ensure_ascii=False))
+            return Result(found, tuned.name, against.name if against else "", path)
+
+        def failed(error: PhiftError) -> None:
+            if isinstance(error, Cancelled):
+                self.notice(t("Stopped. Enter asks again."))
+            else:
+                self.program.show_error(error)
+
+        self.run_task(_ASK, t("Asking {name}", name=tuned.name), ask, self._answered, failed=failed)
+
+    def _answered(self, result: Result) -> None:
+        self._result = result
+        self.add_class("-asked")
+        self.wizard.mark(self.PLACE, "done")
+        self.query_one(".answer-scores", ScoreTable).show_answers(result.found)
+        self.query_one(".plan", LiveLine).show(line(t("Written to {file}", file=result.file)))
+        rows = self.query_one(RowList)
+        rows.show([self._row(place, asked) for place, asked in enumerate(result.found.asked)])
+        if self.is_current:
+            rows.options.focus()
+        self._show_pair()
+
+    def _row(self, place: int, asked: Asked) -> Row:
+        kind = outcome(asked)
+        glyph, colour = _OUTCOMES.get(kind, ("", ""))
+        mark = Content.styled(f"{glyph} {t(kind)}", colour) if kind else Content("")
+        return Row(str(place), (mark, line(asked.question), Content(str(asked.line))))
+
+    @on(OptionList.OptionHighlighted)
+    def _show_pair(self) -> None:
+        key = self.query_one(RowList).key
+        if not (self._result and key):
+            return
+        asked = self._result.found.asked[int(key)]
+        better = {"won": "right", "lost": "left"}.get(outcome(asked), "")
+        base = asked.base if asked.base is not None else t("not asked")
+        self.query_one(AnswerPair).show(
+            asked.question, asked.reference, (t("base"), base), (t("tuned"), asked.tuned), better=better
+        )
+
+    @on(OptionList.OptionSelected)
+    def _entered_row(self) -> None:
+        self.action_forward()
+
+    # --- what the user does ------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Asking can be stopped while it goes on, and repeated once it has ended."""
+        asking = self.program.tasks.of(_ASK) is not None
+        if action == "stop":
+            return True if asking else None
+        if action == "ask_again":
+            return True if self._result and not asking else None
+        return True
+
+    def action_stop(self) -> None:
+        """Stop asking."""
+        task = self.program.tasks.of(_ASK)
+        if task:
+            task.cancel.set()
+
+    def action_ask_again(self) -> None:
+        """Back to the plan."""
+        self._result = None
+        self.remove_class("-asked")
+        self.query_one(".answer-scores", ScoreTable).display = False
+        self._show_plan()
+        self.query(Field).first().editor.focus()

@@ -1,0 +1,58 @@
+"""The endpoints of a project: their state, content safety, and what an hour of each bills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from tui.messages import t
+from tui.text import line
+from tui.widgets.columns import Column
+from tui.widgets.row_list import Row, RowList
+
+if TYPE_CHECKING:
+    from tui.services.deployments import Endpoint
+
+
+class EndpointList(RowList):
+    """One endpoint a row."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            (
+                Column(t("endpoint"), 0),
+                Column(t("state"), 12),
+                Column(t("model"), 18, from_width=90),
+                Column(t("safety"), 7),
+                Column(t("an hour"), 10, right=True),
+                Column(t("since"), 16, from_width=70),
+            ),
+            t("Asking Azure for the endpoints…"),
+        )
+        self._endpoints: dict[str, Endpoint] = {}
+
+    @property
+    def marked(self) -> Endpoint | None:
+        """The endpoint under the highlight."""
+        return self._endpoints.get(self.key)
+
+    def show_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """Show these endpoints."""
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self.say(t("None: nothing bills by the hour."))
+        self.show([self._row(endpoint) for endpoint in endpoints])
+
+    def _row(self, endpoint: Endpoint) -> Row:
+        state, colour = ("✓", "$text-success") if endpoint.ready else ("◌", "$text-warning")
+        safety = {True: t("on"), False: t("off"), None: t("unknown")}[endpoint.content_safety]
+        hourly = f"{endpoint.hourly.amount:.2f} {endpoint.hourly.currency}" if endpoint.hourly else t("unknown")
+        since = f"{endpoint.created.astimezone():%Y-%m-%d %H:%M}" if endpoint.created else ""
+        return Row(
+            endpoint.name,
+            (
+                line(endpoint.name), line(f"{state} {endpoint.state}", colour), line(endpoint.model_name),
+                Content(safety), Content(hourly), Content(since),
+            ),
+        )  # fmt: skip

@@ -1,0 +1,99 @@
+"""Base against tuned model in figures: means, difference with its interval, wins, ties and losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.messages import n, t
+from tui.widgets.columns import Column, fit
+
+if TYPE_CHECKING:
+    from tui.evaluation.compare import Comparison, Difference
+    from tui.services.evaluations import AnswerComparison, RunComparison
+
+_COLUMNS = (
+    Column("", 22),
+    Column("", 9, right=True),
+    Column("", 9, right=True),
+    Column("", 31),
+)
+_WIDTH = sum(column.width for column in _COLUMNS) + 2 * (len(_COLUMNS) - 1)
+_VERDICTS = {
+    "better": ("✓", "$text-success", "The tuned model is better than the base model."),
+    "worse": ("!", "$text-error", "The tuned model is worse than the base model."),
+    "undecided": ("?", "$text-warning", "These questions do not tell which model is better; ask more of them."),
+}
+
+
+def _row(*cells: Content | str) -> Content:
+    return fit([cell if isinstance(cell, Content) else Content(cell) for cell in cells], _COLUMNS, _WIDTH)
+
+
+def _heads(what: str) -> Content:
+    return _row(what, t("base"), t("tuned"), t("difference (95 % interval)")).stylize("$text-quiet")
+
+
+def _measured(label: str, found: Difference, percent: bool) -> Content:
+    def shown(value: float) -> str:
+        return f"{value:.0%}" if percent else f"{value:.2f}"
+
+    sign = "+" if found.difference >= 0 else "−"
+    ends = f"{found.low:+.2f} … {found.high:+.2f}".replace("-", "−")
+    gap = Content(f"{sign}{abs(found.difference):.2f}  ({ends})")
+    return _row(label, shown(found.base), Content.styled(shown(found.tuned), "bold"), gap)
+
+
+class ScoreTable(Static):
+    """Nothing until figures are shown."""
+
+    DEFAULT_CSS = "ScoreTable { height: auto; display: none; }"
+
+    def __init__(self, *, classes: str = "") -> None:
+        super().__init__(markup=False, classes=classes)
+
+    def show_run(self, found: RunComparison) -> None:
+        """The run's own validation: loss, perplexity, accuracy before and after training."""
+        rows = [_row(t("validation rows"), t("base"), t("tuned"), t("change")).stylize("$text-quiet")]
+        for measure in found.measures:
+            change = (measure.tuned - measure.base) / measure.base if measure.base else None
+            said = f"{change:+.0%}".replace("-", "−") if change is not None else ""
+            word, colour = (t("better"), "$text-success") if measure.better else (t("not better"), "$text-warning")
+            verdict = Content.assemble((f"{said}  ", ""), (word, colour))
+            tuned = Content.styled(f"{measure.tuned:.4g}", "bold")
+            rows.append(_row(t(measure.name), f"{measure.base:.4g}", tuned, verdict))
+        self._show(rows)
+
+    def show_answers(self, found: AnswerComparison) -> None:
+        """The answers to held-out questions."""
+        count = n("{count} question", "{count} questions", len(found.asked))
+        if found.comparison is None:
+            rows = [
+                _row(count, "", t("tuned"), "").stylize("$text-quiet"),
+                _row(t("exact answers"), "", Content.styled(f"{found.exact:.0%}", "bold"), ""),
+                _row(t("token F1"), "", Content.styled(f"{found.f1:.2f}", "bold"), ""),
+            ]
+        else:
+            rows = [_heads(count), *self._compared(found.comparison)]
+        if found.refused:
+            one, many = "{count} answer was refused by content safety", "{count} answers were refused by content safety"
+            rows.append(Content.styled(n(one, many, found.refused), "$text-warning"))
+        self._show(rows)
+
+    def _compared(self, found: Comparison) -> list[Content]:
+        glyph, colour, said = _VERDICTS[found.verdict]
+        f1 = found.f1
+        wins = t("token F1: won {wins}, tied {ties}, lost {losses}; sign test p = {p:.2g}",
+                 wins=f1.wins, ties=f1.ties, losses=f1.losses, p=f1.p_value)  # fmt: skip
+        return [
+            _measured(t("exact answers"), found.exact, True),
+            _measured(t("token F1"), found.f1, False),
+            Content.styled(wins, "$text-quiet"),
+            Content.assemble((f"{glyph} {t(said)}", f"bold {colour}")),
+        ]
+
+    def _show(self, rows: list[Content]) -> None:
+        self.display = True
+        self.update(Content("\n").join(rows))
