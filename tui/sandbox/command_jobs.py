@@ -93,7 +93,7 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
         return str(entry.get("uri") or entry.get("value"))
 
     model_uri = uri_of(options.get("model", ""))
-    base = base_models.for_finetuning(sandbox, workspace, model_uri or options.get("model", ""), serverless=False)
+    base = base_models.start(sandbox, model_uri or options.get("model", ""))
     files = {}
     for option in ("train-file", "validation-file"):
         uri = uri_of(options.get(option, ""))

@@ -112,7 +112,8 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
     details = properties["fineTuningDetails"]
     managed = bool((properties["resources"] or {}).get("instanceTypes"))
     model_uri = details["model"]["uri"]
-    base = base_models.for_finetuning(sandbox, workspace, model_uri, serverless=not managed)
+    base_models.check_tunable(sandbox, workspace, model_uri, serverless=not managed)
+    base = base_models.start(sandbox, model_uri)
     places = {}
     for part in ("trainingData", "validationData"):
         if part not in details:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tui.sandbox import base_models, models
+from tui.sandbox import base_models
 from tui.sandbox.models import DEPLOYMENT_TYPE
 from tui.sandbox.operations import accepted, finisher
 from tui.sandbox.paths import WORKSPACE
@@ -145,7 +145,6 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
 
     async def put_deployment(request: Request) -> Response:
         endpoint, identifier = require_endpoint(request), deployment_id(request)
-        workspace = workspace_of(sandbox, request)
         body = await json_body(request)
         given, present = section(body, "properties"), state.get(identifier)
         model = given.get("model")
@@ -153,10 +152,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             raise refuse("The model field is required: the sandbox serves chat models.", "BadArgument")
         if not given.get("instanceType"):
             raise refuse("The instanceType field is required.", "BadArgument")
-        if model.lower().startswith("azureml://registries/"):
-            base_models.for_serving(sandbox, workspace, model)
-        elif models.find_by_asset_id(sandbox, model) is None:
-            raise refuse(f"The model {model} was not found.", "ModelNotFound", 404)
+        base_models.origin(sandbox, model)  # a machine of one's own has no list of models; the model has to exist
         filled = {name: value for name, value in given.items() if value is not None}
         resource = {
             "id": identifier,

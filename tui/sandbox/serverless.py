@@ -88,13 +88,11 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         operation = sandbox.operations.start(kind, endpoint_id, seconds, payload)
         return accepted(sandbox, operation, endpoint_id, workspace_of(sandbox, request)["location"])
 
-    def check_model(workspace: dict[str, Any], model_id: str, endpoint_id: str) -> None:
-        if model_id.lower().startswith("azureml://registries/"):
-            base_models.for_serving(sandbox, workspace, model_id)
-            return
+    def check_model(model_id: str, region: str, endpoint_id: str) -> None:
+        base_models.check_deployable(sandbox, model_id, region)
         model = models.find_by_asset_id(sandbox, model_id)
         if model is None:
-            raise refuse(f"The requested model {model_id} was not found.", "ModelNotFound", 404)
+            return
         users = [name for name in models.users_of(sandbox, model) if name != endpoint_id.rsplit("/", 1)[-1]]
         if users:
             raise refuse(
@@ -124,7 +122,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             for other in state.of_type(SERVERLESS_TYPE, name):
                 if other["location"] == region:
                     raise refuse(f"The endpoint name '{name}' is taken in {region}.", "NameNotAvailable", 409)
-        check_model(workspace, model_id, endpoint_id)
+        check_model(model_id, region, endpoint_id)
         properties = {
             "authMode": auth_mode,
             "contentSafety": {"contentSafetyStatus": safety},

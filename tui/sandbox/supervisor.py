@@ -255,7 +255,7 @@ class Supervisor:
             )
 
     def _long_gone(self, run: Run) -> bool:
-        """Whether the process has been gone for long enough: its worker writes the reason of its death a moment later."""
+        """Whether the process has been gone for a while: its worker writes the reason of its death a moment later."""
         now = self._sandbox.clock.timestamp()
         return now - self._gone.setdefault(run.job, now) > LAST_WORD_SECONDS
 
