@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from tui.services.errors import UsageError
 
     settings = common.settings_of(args)
-    model = catalog.find(catalog.cached(settings), args.model or ModelChoice().name)
+    model = catalog.named(catalog.cached(settings), args.model or ModelChoice().name)
     rules = catalog.rules(model, args.engine)
     for path in (args.file, args.validation):
         if path is not None:

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
-    """The settings in force for a command line."""
+    """The settings in force for a command line; from here on what libraries log goes to the log file."""
     from tui import settings
+    from tui.services import log
 
-    return settings.load(profile=getattr(args, "profile", None))
+    found = settings.load(profile=getattr(args, "profile", None))
+    log.capture(found)
+    return found
 
 
 def wants_json(args: argparse.Namespace) -> bool:

@@ -20,16 +20,20 @@ def run(args: argparse.Namespace) -> int:
     from tui import recipe as recipes
     from tui.dataset import check
     from tui.services import catalog, costs, datasets
+    from tui.services.errors import AccessError, Unreachable
 
     settings = common.settings_of(args)
     recipe = recipes.load(args.recipe)
-    if getattr(args, "sandbox", False):
-        common.connect(args)
+    try:
+        azure = common.connect(args)
+    except (AccessError, Unreachable) as error:
+        azure = None
+        output.say(f"Not signed in ({error.code}): the last known prices are used.")
     path = recipe.data_path(args.recipe.resolve().parent)
     datasets.readable(path)
-    model = catalog.find(catalog.cached(settings), recipe.model.name)
+    model = catalog.named(catalog.cached(settings), recipe.model.name)
     stats = check.check(path, rules=catalog.rules(model, recipe.model.engine)).stats
-    estimate = costs.estimate(recipe, model, stats, costs.prices(recipe.target.location, settings))
+    estimate = costs.estimate(recipe, model, stats, costs.prices(azure, recipe.target.location, settings))
     if common.wants_json(args):
         output.data(estimate.to_json())
     else:

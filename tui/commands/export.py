@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from tui.services import catalog, export
 
     recipe = recipes.load(args.recipe)
-    model = catalog.find(catalog.cached(common.settings_of(args)), recipe.model.name)
+    model = catalog.named(catalog.cached(common.settings_of(args)), recipe.model.name)
     render = {"cli": export.as_cli, "python": export.as_python, "bicep": export.as_bicep}[args.form]
     code = render(recipe, model)
     if common.wants_json(args):

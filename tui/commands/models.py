@@ -45,7 +45,7 @@ def _list(args: argparse.Namespace) -> int:
                     model.name,
                     model.status(today),
                     f"{model.context_length:,}" if model.context_length else "unknown",
-                    model.engines["serverless"].label,
+                    model.availability("serverless", today).label,
                     model.finetune_retirement or "no date",
                 )
                 for model in found.models

@@ -144,7 +144,7 @@ class PlainWizard:
         from tui.services.errors import UsageError
 
         self._heading(3, "data")
-        model = catalog.find(catalog.cached(self._settings), self.recipe.model.name)
+        model = catalog.named(catalog.cached(self._settings), self.recipe.model.name)
         rules = catalog.rules(model, self.recipe.model.engine)
         while True:
             self._field("data__train")

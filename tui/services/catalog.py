@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import assets
 from tui.recipe import Engine, Recipe, write_private
-from tui.services.errors import ModelUnavailable, NotFound
+from tui.services.errors import ModelUnavailable, NotFound, UsageError
 from tui.settings import Settings
 
 if TYPE_CHECKING:
@@ -206,6 +206,19 @@ def models(azure: Azure, *, refresh: bool = False) -> Catalogue:
     }
     write_private(_cache_file(azure.settings, azure.sandbox), json.dumps(document))
     return _catalogue(document, "registry")
+
+
+def named(catalogue: Catalogue, name: str) -> Model:
+    """The model called `name`.
+
+    Raises:
+        UsageError: the catalogue has none; the next step names those that it has.
+    """
+    model = find(catalogue, name)
+    if model is None:
+        known = ", ".join(sorted(known.name for known in catalogue.models))
+        raise UsageError(f"The catalogue has no model called {name!r}.", next_step=f"Choose one of {known}.")
+    return model
 
 
 def require(azure: Azure, recipe: Recipe) -> Model:

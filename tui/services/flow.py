@@ -442,7 +442,8 @@ class Flow:
             done.fields["items"] = [item.to_json() for item in found]
             done.text += [item.line() for item in found] or ["Nothing is billed by the hour."]
             if found:
-                done.text.append("Remove it with: phift-tui cleanup" + (" --sandbox" if azure.sandbox else ""))
+                where = f"--resource-group {workspace.resource_group} --project {workspace.name}"
+                done.text.append(f"Remove it with: phift-tui cleanup {'--sandbox ' if azure.sandbox else ''}{where}")
             if azure.sandbox:
                 done.text.append("This is the sandbox: nothing is really billed.")
             return found
@@ -456,8 +457,7 @@ class Flow:
                 return
             self._stage, self._told = progress.stage, now
             fields = {"stage": progress.stage, "done": progress.done, "total": progress.total, "unit": progress.unit}
-            text = progress.stage if not progress.detail else f"{progress.stage}: {progress.detail}"
-            self._on_event(Event(step, "progress", fields, (text,)))
+            self._on_event(Event(step, "progress", fields, (progress.line(),)))
 
         return report
 
