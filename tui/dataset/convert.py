@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tui.dataset.jsontext import JsonFault, parse
+from tui.dataset.jsontext import JsonFault, documents, parse
 from tui.dataset.lines import UTF8_BOM, is_blank, numbered, replacing
 from tui.dataset.shape import Shape, shape_of
 
@@ -176,11 +176,10 @@ def _document(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
             f"{path.name} is one JSON document of more than {_LARGEST_DOCUMENT >> 20} MB; export it as JSON Lines"
         )
     text = path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").lstrip("\ufeff")
-    try:
-        value = parse(text).value
-    except JsonFault as fault:
-        line = text.count("\n", 0, fault.position) + 1
-        raise ConvertError(f"{path.name} line {line}: {fault.message}") from fault
+    found = documents(text)
+    if not found:
+        raise ConvertError(f"{path.name} is not one JSON document")
+    value = found[0] if len(found) == 1 else found
     if isinstance(value, dict) and not ({"messages", "conversations"} & value.keys()):
         lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
         value = lists[0] if len(lists) == 1 else value

@@ -167,7 +167,7 @@ def _values(text: str) -> list[str] | None:
             found.append(rest)
             break
         except JsonFault as fault:
-            if not fault.message.startswith("a second value"):
+            if not fault.is_second_value:
                 return None
             found.append(rest[: fault.position].rstrip())
             rest = rest[fault.position :]
@@ -666,7 +666,7 @@ class _Mender:
             parse(text)
             return [text]
         except JsonFault as fault:
-            if "E142" in self._codes and fault.message.startswith("a second value"):
+            if "E142" in self._codes and fault.is_second_value:
                 found = _values(text)
                 if found is not None:
                     steps.append(("E142", "\n".join(found)[: 64 * 1024]))

@@ -44,13 +44,15 @@ class JsonFault(ValueError):
         position: Index of the first character that cannot be right, in characters from the start of the text.
         path: JSON path of the value being read there, "" for the outermost one.
         message: What is wrong, one line.
+        is_second_value: Whether what stands there begins another value after a complete one.
     """
 
-    def __init__(self, position: int, path: str, message: str) -> None:
+    def __init__(self, position: int, path: str, message: str, *, is_second_value: bool = False) -> None:
         super().__init__(message)
         self.position = position
         self.path = path
         self.message = message
+        self.is_second_value = is_second_value
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ def _constant(name: str) -> NoReturn:
 
 
 _quick = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
+_plain = json.JSONDecoder(parse_constant=_constant)
+_BETWEEN = re.compile(r"[ \t\n\r\ufeff]*+")
 
 
 def parse(text: str) -> Parsed:
@@ -105,6 +109,23 @@ def parse(text: str) -> Parsed:
         except (_Duplicate, ValueError, RecursionError):
             pass
     return _Reader(text).read()
+
+
+def documents(text: str, most: int | None = None) -> list[Any]:
+    """Return the JSON values that follow one another in a text, at most `most` of them; none where it is not JSON."""
+    found: list[Any] = []
+    at = 0
+    while most is None or len(found) < most:
+        space = _BETWEEN.match(text, at)
+        at = space.end() if space else at
+        if at >= len(text):
+            break
+        try:
+            value, at = _plain.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return []
+        found.append(value)
+    return found
 
 
 class _Reader:
@@ -147,6 +168,9 @@ class _Reader:
                     root = value
                     at = self._skip(at)
                     if at < end:
+                        if text[at] in "{[":
+                            said = "a second value on the line; each line holds one"
+                            raise JsonFault(at, "", said, is_second_value=True)
                         self._fail(at, self._after(at))
                     return Parsed(root, self._duplicates, self._depth)
                 self._store(value)
@@ -299,8 +323,6 @@ class _Reader:
 
     def _after(self, at: int) -> str:
         char = self._text[at]
-        if char in "{[":
-            return "a second value on the line; each line holds one"
         if char == "\ufeff":
             return "a byte order mark in the middle of the file; files were joined without removing it"
         if char in "]}":

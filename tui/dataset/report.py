@@ -153,7 +153,7 @@ class Report:
         ]
 
     def lines(self) -> list[str]:
-        """Return the report for people, as lines of plain text: the groups with their first places, then the numbers."""
+        """Return the report for people as lines of plain text: the groups with their first places, then the numbers."""
         made = []
         for group in (*self.errors, *self.warnings):
             kind = "error" if CODES[group.code].is_error else "warning"

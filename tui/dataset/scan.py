@@ -241,7 +241,7 @@ class Scanner:
             parsed = parse(text)
         except JsonFault as fault:
             if is_utf8:
-                code = "E142" if fault.message.startswith("a second value") else "E101"
+                code = "E142" if fault.is_second_value else "E101"
                 self.add(code, number, fault.path, fault.message, fault.position + 1 + shift)
             return []
         for path, position in parsed.duplicates:

@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from tui.dataset.jsontext import JsonFault, parse
+from tui.dataset.jsontext import JsonFault, documents, parse
 from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, newline_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ _MARKS = (
     (b"\x00\x00\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
+)
+
+_DELIMITERS = (
+    (",", "CSV"),
+    ("\t", "tab-separated values"),
+    (";", "CSV with semicolons"),
+    ("|", "CSV with bars"),
 )
 
 PAIRS = (
@@ -115,48 +122,40 @@ def container_of(path: Path) -> Shape:
         return Shape(inner.container, encoding, f"{encoding.upper()} {inner.title}", delimiter=inner.delimiter)
     body = head.removeprefix(UTF8_BOM)
     start = body.lstrip(b" \t\r\n")[:1]
+    if start == b"[" and size > LONGEST_LINE and b"\n" not in body:
+        return Shape("json", "utf-8", "a JSON array on one line")
     whole: str | None = None
     if start in (b"[", b"{") and size <= _WHOLE_DOCUMENT and newline_of(path) == b"\n":
-        first = body.lstrip(b" \t\r\n").split(b"\n", 1)[0]
-        if start == b"[" or not first.rstrip(b" \t\r").endswith(b"}"):
+        first = body.lstrip(b" \t\r\n").split(b"\n", 1)
+        if start == b"[" or (len(first) > 1 and not first[0].rstrip(b" \t\r").endswith(b"}")):
             whole = path.read_bytes().decode("utf-8-sig", errors="replace")
-    if start == b"[" and size > LONGEST_LINE and b"\n" not in body[:LONGEST_LINE]:
-        return Shape("json", "utf-8", "a JSON array on one line")
     return _text_container(body.decode(errors="replace"), whole=whole)
 
 
 def _text_container(text: str, *, whole: str | None) -> Shape:
-    start = text.lstrip(" \t\r\n")
-    if start[:1] in ("[", "{"):
-        if whole is not None and "\n" in whole.strip():
-            try:
-                parse(start.split("\n", 1)[0])
-            except JsonFault:
-                try:
-                    value = parse(whole).value
-                except JsonFault:
-                    return Shape("jsonl", "utf-8", "JSON Lines")
-                return Shape(
-                    "json", "utf-8", "a JSON array" if isinstance(value, list) else "one pretty-printed JSON object"
-                )
-        elif whole is not None and start[:1] == "[":
-            try:
-                value = parse(whole).value
-            except JsonFault:
-                return Shape("jsonl", "utf-8", "JSON Lines")
-            if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-                return Shape("json", "utf-8", "a JSON array")
+    """Return the container of a text from its head, and where it may be one JSON document from the whole of it."""
+    if text.lstrip(" \t\r\n")[:1] in ("[", "{"):
+        if whole is not None and _is_document(whole.strip(" \t\r\n")):
+            found = documents(whole, _ROWS_LOOKED_AT)
+            title = "a JSON array" if isinstance(found[0], list) else "one pretty-printed JSON object"
+            return Shape("json", "utf-8", title if len(found) == 1 else "pretty-printed JSON objects")
         return Shape("jsonl", "utf-8", "JSON Lines")
-    for delimiter, title in (
-        (",", "CSV"),
-        ("\t", "tab-separated values"),
-        (";", "CSV with semicolons"),
-        ("|", "CSV with bars"),
-    ):
+    for delimiter, title in _DELIMITERS:
         names = _header(text, delimiter)
         if len(names) > 1 and _fields(dict.fromkeys(names, ""))[0] != "unknown":
             return Shape("csv", "utf-8", title, delimiter=delimiter)
     return Shape("jsonl", "utf-8", "JSON Lines")
+
+
+def _is_document(text: str) -> bool:
+    """Whether a text is one or more JSON values that are not one a line."""
+    try:
+        first = parse(text.split("\n", 1)[0]).value
+    except JsonFault:
+        found = documents(text, _ROWS_LOOKED_AT)
+        return bool(found) and isinstance(found[0], dict | list)
+    # One line with a list of objects is an array; a list of anything else is a faulty row.
+    return "\n" not in text and isinstance(first, list) and bool(first) and all(isinstance(i, dict) for i in first)
 
 
 def _header(text: str, delimiter: str) -> list[str]:

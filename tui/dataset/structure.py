@@ -9,6 +9,7 @@ import msgspec
 
 from tui.dataset.jsontext import member
 from tui.dataset.rules import KNOWN_ROLES
+from tui.dataset.shape import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +69,14 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         return []
     if "messages" not in value:
         names = ", ".join(shown(name, 24) for name in list(value)[:6]) or "no field at all"
-        add("E105", "", f'there is no "messages", only {names}')
+        known, columns = fields_of(value)
+        if known == "pair":
+            question, answer = columns["question"], columns["answer"]
+            add("E137", "", f"a row of {shown(question, 24)} and {shown(answer, 24)}; it can be converted")
+        elif known == "turns":
+            add("E137", "", f"a conversation under {shown(columns['turns'], 24)}; it can be converted")
+        else:
+            add("E105", "", f'there is no "messages", only {names}')
         return []
     for name in value:
         if name not in ROW_FIELDS:

@@ -11,6 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from tui.dataset.scan import Partial, Stretch, scan_stretch
@@ -38,7 +39,9 @@ class Helper:
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                # What was not read yet cannot be written any more.
+                with suppress(BrokenPipeError):
+                    pipe.close()
         self._process.wait()
 
     def start(self, stretch: Stretch) -> bool:
