@@ -57,7 +57,7 @@ def failure(problem: Exception) -> int:
     logging.getLogger("phift").error("unexpected error", exc_info=problem)
     error(
         f"unexpected {type(problem).__name__}: {problem}",
-        "nothing was lost; please report this with the command you ran and the end of phift-tui.log in the state folder",
+        "nothing was lost; please report this with the command and the end of phift-tui.log (state folder)",
     )
     return EXIT_INTERNAL
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from tui.services.redaction import redact
 from tui.settings import Settings
 
-# Our own logger, and those of the libraries below the services. azure-ai-ml gives five of its own a handler on the stderr
-# of import time.
+# Our own logger, and those of the libraries below the services. azure-ai-ml gives five of its own a handler on the
+# stderr of import time.
 _LIBRARIES = ("phift", "azure", "msal", "urllib3", "py.warnings", "keyring")
 _LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 

@@ -1,0 +1,137 @@
+"""The command line: exit codes, JSON on stdout, messages on stderr, no tracebacks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assets import ROOT
+from tui.__main__ import main
+from tui.commands import COMMANDS
+
+SAMPLES = ROOT / "samples"
+DEMO = ROOT / "recipes" / "demo.toml"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return code, out, err
+
+
+def test_an_accepted_file_ends_with_0_and_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "check", SAMPLES / "support-train.jsonl", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["errors"] == []
+    assert report["rows"] >= 120
+
+
+def test_a_refused_file_ends_with_3_and_the_place_of_each_error(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "check", SAMPLES / "support-broken.jsonl", "--json")
+    errors = json.loads(out)["errors"]
+    assert code == 3
+    assert {"code", "line", "path", "message"} <= errors[0].keys()
+    assert errors[0]["line"] == 2
+
+
+def test_a_mended_copy_is_accepted_and_the_original_unchanged(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    original = (SAMPLES / "support-broken.jsonl").read_bytes()
+    code, _, err = run(capsys, "check", SAMPLES / "support-broken.jsonl", "--fix", tmp_path / "mended.jsonl")
+    assert code == 0
+    assert "unchanged" in err
+    assert (SAMPLES / "support-broken.jsonl").read_bytes() == original
+
+
+def test_a_fix_never_overwrites_its_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"messages": []}\n')
+    code, _, err = run(capsys, "check", path, "--fix", path)
+    assert code == 2
+    assert "name another file" in err
+    assert path.read_text() == '{"messages": []}\n'
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "folder"])
+def test_a_file_that_cannot_be_read_ends_with_2_and_a_next_step(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / kind
+    if kind == "empty":
+        path.touch()
+    elif kind == "folder":
+        path.mkdir()
+    code, _, err = run(capsys, "check", path)
+    assert code == 2
+    assert kind in err
+    assert "Next:" in err
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "check", SAMPLES / "support-train.jsonl", "--model", "phi-9")
+    assert code == 2
+    assert "Phi-4" in err
+
+
+def test_a_wrong_recipe_names_its_field(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("[hyperparameters]\nepochs = 99\n")
+    code, _, err = run(capsys, "run", path)
+    assert code == 2
+    assert "hyperparameters.epochs" in err
+
+
+def test_a_wrong_setting_names_its_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHIFT_BUDGET", "lots")
+    code, _, err = run(capsys, "check", SAMPLES / "support-train.jsonl")
+    assert code == 2
+    assert "PHIFT_BUDGET" in err
+
+
+@pytest.mark.parametrize(("form", "part"), [("cli", "az rest"), ("python", "MLClient"), ("bicep", "resource")])
+def test_a_recipe_is_exported_as_code(capsys: pytest.CaptureFixture[str], form: str, part: str) -> None:
+    code, out, _ = run(capsys, "export", DEMO, "--as", form)
+    assert code == 0
+    assert part in out
+
+
+def test_without_a_sign_in_the_estimate_has_dated_prices_and_the_doctor_ends_with_4(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    code, out, err = run(capsys, "estimate", DEMO)
+    assert code == 0
+    assert "estimate" in out
+    assert "last known prices" in err
+    code, _, err = run(capsys, "doctor", "--recipe", DEMO)
+    assert code == 4
+    assert "Next:" in err
+
+
+def test_over_the_budget_the_estimate_ends_with_8(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("PHIFT_BUDGET", "0.01")
+    code, _, err = run(capsys, "estimate", DEMO)
+    assert code == 8
+    assert "0.01" in err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    names = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+    assert {"check", "doctor", "run", "sandbox"} <= set(names)
+    for name in names:
+        assert f"\n    {name} " in out
