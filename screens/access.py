@@ -38,7 +38,7 @@ class AccessScreen(Step):
     """The second step."""
 
     PLACE = "access"
-    INTRO = "What the run needs is looked at now, so that it does not fail half-way. Nothing is changed by looking."
+    INTRO = "Looks whether the run will be allowed; nothing is changed by looking."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("access"))
 
     class Found(Message):

@@ -56,7 +56,7 @@ class DataScreen(Step):
     """The fifth step."""
 
     PLACE = "data"
-    INTRO = "A chat file in JSON lines. It is read here; nothing is uploaded before you submit."
+    INTRO = "Chats in JSON lines, checked on this machine; nothing is uploaded before the submit."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("data"))
 
     def __init__(self) -> None:
@@ -67,8 +67,8 @@ class DataScreen(Step):
     def content(self) -> ComposeResult:
         """The path, the verdict, the faults by code and the lengths."""
         yield Field("data.train", t("Training file"), suggester=PathSuggester(self.wizard.base),
-                    help_line=t("Path on this machine, ~ is your home; right arrow completes, F6 picks."),
-                    hint=t(".jsonl"))  # fmt: skip
+                    help_line=t("~ is your home; the right arrow completes, F6 picks."),
+                    hint="")  # fmt: skip
         yield Static("", id="verdict", markup=False)
         with Horizontal(id="report"):
             yield OptionList(id="groups")

@@ -15,7 +15,7 @@ from tui import actions
 from tui.messages import n, t
 from tui.recipe import Hyperparameters
 from tui.widgets.field import Field
-from tui.widgets.summary import money
+from tui.widgets.summary import total
 
 if TYPE_CHECKING:
     from tui.services.catalog import Range
@@ -41,14 +41,26 @@ class HyperparametersScreen(Step):
         yield Field("hyperparameters.epochs", t("Epochs"),
                     help_line=t("Passes over the training rows; more than a few overfit."))  # fmt: skip
         yield Field("hyperparameters.learning_rate", t("Learning rate"),
-                    help_line=t("How far each step goes; too high forgets, too low learns nothing."))  # fmt: skip
+                    help_line=t("Too high forgets what the model knew, too low learns nothing."))  # fmt: skip
         yield Field("hyperparameters.batch_size_multiplier", t("Batch size"), unit=t("rows a step"),
-                    help_line=t("Rows that make one step; larger is steadier and takes more memory."))  # fmt: skip
+                    help_line=t("Larger is steadier and takes more memory."))  # fmt: skip
         yield Static("", id="amount", markup=False)
-        yield Field("output.model", t("Tuned model"), hint=t("letters, digits, - . _"))
+        yield Field(
+            "output.model",
+            t("Tuned model"),
+            hint=t("letters, digits, - . _"),
+            help_line=t("Its name once it is registered."),
+        )
         yield Field("output.suffix", t("Suffix"), hint=t("up to 18 letters, digits, -"))
-        yield Field("deployment.content_safety", t("Content safety"))
-        yield Field("budget.limit", t("Budget"), unit=t("US dollars"))
+        yield Field(
+            "deployment.content_safety", t("Content safety"), help_line=t("Azure AI Content Safety on the endpoint.")
+        )
+        yield Field(
+            "budget.limit",
+            t("Budget"),
+            unit=t("US dollars"),
+            help_line=t("A higher estimate is refused; empty: no limit."),
+        )
         for name in SCRIPT_ONLY:
             label = t(name.replace("_", " ").capitalize().replace("Lora", "LoRA"))
             help_line = (Hyperparameters.model_fields[name].description or "").removesuffix("; `script` only.") + "."
@@ -91,8 +103,7 @@ class HyperparametersScreen(Step):
             about = t("about {tokens} tokens") if report.stats.tokens_are_estimate else t("{tokens} tokens")
             parts.append(about.format(tokens=f"{tokens:,}"))
         if estimate:
-            price = money(estimate.total_low, estimate.total_high, estimate.currency)
-            parts.append(t("training {price} (estimate)", price=price))
+            parts.append(t("price {price} (estimate)", price=total(estimate)))
             if estimate.note:
                 parts.append(t(estimate.note))
         unusual = self._unusual()

@@ -82,7 +82,7 @@ class ModelScreen(Step):
             return
         self._drawn = drawn
         listing = self.query_one("#models", OptionList)
-        models = facts.catalogue.models
+        models = self._models()
         chosen = next((i for i, model in enumerate(models) if model.name == choice.name), None)
         listing.set_options(Option(self._line(model, facts.catalogue), str(i)) for i, model in enumerate(models))
         listing.highlighted = chosen if chosen is not None else 0
@@ -93,11 +93,11 @@ class ModelScreen(Step):
     def _line(self, model: Model, catalogue: Catalogue) -> Content:
         status = model.status(catalogue.today())
         mark = "●" if model.name == self.wizard.recipe.model.name else " "
-        context = n("{count} token", "{count} tokens", model.context_length) if model.context_length else ""
+        context = t("{size}k context", size=round(model.context_length / 1024)) if model.context_length else ""
         return Content.assemble(
             (f"{mark} {text.clean_line(model.name, limit=32):<32} ", "bold" if mark == "●" else ""),
             (f"{GLYPHS[status]} {t(status):<11}", STYLES[status]),
-            (f"{context:>15}", "$text-quiet"),
+            (f"{context:>13}", "$text-quiet"),
             ("  " + t("preview") if model.preview else "", "$text-accent"),
         )
 
@@ -114,8 +114,16 @@ class ModelScreen(Step):
         return Content.styled(source + "  " + t("F5 reads it anew."), "$text-quiet")
 
     def _highlighted(self) -> Model | None:
-        catalogue, index = self.wizard.facts.catalogue, self.query_one("#models", OptionList).highlighted
-        return catalogue.models[index] if catalogue and index is not None and index < len(catalogue.models) else None
+        models, index = self._models(), self.query_one("#models", OptionList).highlighted
+        return models[index] if index is not None and index < len(models) else None
+
+    def _models(self) -> list[Model]:
+        """The catalogue's models, those that can be tuned before others."""
+        catalogue = self.wizard.facts.catalogue
+        if catalogue is None:
+            return []
+        day, order = catalogue.today(), list(GLYPHS)
+        return sorted(catalogue.models, key=lambda model: (order.index(model.status(day)), model.name))
 
     @on(OptionList.OptionHighlighted, "#models")
     def _describe(self) -> None:

@@ -125,6 +125,8 @@ class Page(Screen[None]):
         self.program.tasks_signal.subscribe(self, lambda _: self._sync_tasks())
         self._sync()
         self._sync_tasks()
+        # The first focus scrolled to where its widget lay before the page had its final layout.
+        self.call_after_refresh(self.query_one("#body").scroll_home, animate=False)
 
     def _sync(self) -> None:
         self.query_one(Rail).sync(self.wizard)

@@ -51,8 +51,8 @@ class ProjectScreen(Step):
 
     def content(self) -> ComposeResult:
         """The fields, what exists, and the projects to choose from."""
-        yield Field("target.hub", t("Hub"), hint=t("3–33 letters, digits, - or _"))
-        yield Field("target.project", t("Project"), hint=t("3–33 letters, digits, - or _"))
+        yield Field("target.hub", t("Hub"), hint=t("3–33 letters, digits, - _"))
+        yield Field("target.project", t("Project"), hint=t("3–33 letters, digits, - _"))
         yield Field("target.resource_group", t("Resource group"), hint=t("up to 90 characters"))
         yield Field("target.location", t("Region"), hint=t("for example eastus2"))
         yield Static("", id="existing", markup=False)

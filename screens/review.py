@@ -23,12 +23,12 @@ from tui.services.errors import BudgetExceeded, Cancelled, PhiftError
 from tui.services.progress import Progress
 from tui.widgets.choice import Choice
 from tui.widgets.field import shown
-from tui.widgets.summary import money
+from tui.widgets.summary import money, total
 from tui.wizard import BY_NAME
 
 if TYPE_CHECKING:
     from tui.services.costs import Estimate
-    from tui.services.flow import Event, Submitted
+    from tui.services.flow import Event, Started
     from tui.services.progress import Cancel, Report
 
 SUBMIT = "submit"
@@ -48,11 +48,9 @@ def estimate_content(estimate: Estimate) -> Content:
     width = max(len(line.label) for line in estimate.items) + 2
     for line in estimate.items:
         amount = money(line.low, line.high, estimate.currency) if line.known else t("unknown")
-        basis = text.clean_line(line.basis)
-        label = f"{line.label:<{width}}"
-        lines.append(Content.assemble(label, (f"{amount:>16}", "bold"), (f"  {basis}", "$text-quiet")))
-    total = money(estimate.total_low, estimate.total_high, estimate.currency)
-    lines.append(Content.styled(t("Due once: {total} (estimate)", total=total), "bold"))
+        lines.append(Content.assemble(f"{line.label:<{width}}", (f"{amount:>16}", "bold")))
+        lines.append(text.line(f"  {line.basis}", "$text-quiet", limit=200))
+    lines.append(Content.styled(t("Due once: {total} (estimate)", total=total(estimate)), "bold"))
     if estimate.unknown:
         unknown = t("Not in the total, price unknown: {lines}.", lines=", ".join(estimate.unknown))
         lines.append(Content.styled(unknown, "$text-warning"))
@@ -191,7 +189,9 @@ class ReviewScreen(Step):
 
         def work(report: Report, cancel: Cancel) -> str:
             export = backend.export
-            return {"cli": export.as_cli, "python": export.as_python, "bicep": export.as_bicep}[kind](recipe, model)
+            if kind == "cli":
+                return export.as_cli(recipe, model)
+            return export.as_python(recipe, model) if kind == "python" else export.as_bicep(recipe, model)
 
         def learn(code: str) -> None:
             self._code = {(kind, recipe): code}
@@ -252,7 +252,7 @@ class ReviewScreen(Step):
         if not answer or azure is None:
             return
 
-        def work(report: Report, cancel: Cancel) -> Submitted:
+        def work(report: Report, cancel: Cancel) -> Started:
             def tell(event: Event) -> None:
                 report(Progress(" ".join(event.lines()).strip() or event.step))
 
@@ -270,7 +270,7 @@ class ReviewScreen(Step):
         self.run_task(SUBMIT, t("Submitting"), work, self._submitted, failed=self._not_submitted)
         self.notice(t("Submitting goes on in the background wherever you are; F9 shows it."))
 
-    def _submitted(self, done: Submitted) -> None:
+    def _submitted(self, done: Started) -> None:
         self.wizard.learn(workspace=done.workspace, prepared=done.prepared, job=done.job.name)
         self.wizard.mark(self.PLACE, "done")
         self.notice("")

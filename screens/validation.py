@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TASK = "check-validation"
 MODES = (
     ("split", "Split", "a share of the training file is held back"),
-    ("file", "File", "a file of its own; all training rows are trained on"),
+    ("file", "File", "a file of its own; every row of the other trains"),
     ("none", "None", "no held-out loss: overfitting does not show"),
 )
 
@@ -52,8 +52,13 @@ class ValidationScreen(Step):
             options = [(v, t(a), t(b)) for v, a, b in MODES]
             yield Choice(options, self.wizard.recipe.validation.mode, rows=True, id="mode")
         yield Static("", id="mode-gap")
-        yield Field("validation.share", t("Share"), unit=t("of the rows"))
-        yield Field("validation.seed", t("Seed"))
+        yield Field(
+            "validation.share",
+            t("Share"),
+            unit=t("of the rows"),
+            help_line=t("How much of the training file is held back."),
+        )
+        yield Field("validation.seed", t("Seed"), help_line=t("The same seed holds back the same rows."))
         with Vertical(classes="field", id="row-path"):
             with Horizontal(classes="field-row"):
                 yield Static(t("Validation file"), classes="field-label", markup=False)

@@ -94,6 +94,20 @@ class Event:
         return [f"  {line}" for line in self.text]
 
 
+@dataclass(frozen=True)
+class Started:
+    """A run that Azure has taken."""
+
+    azure: Azure
+    model: Model
+    workspace: Workspace
+    job: Job
+    prepared: Prepared
+    estimate: Estimate
+    entry: int
+    """Its entry in the journal."""
+
+
 @dataclass
 class Outcome:
     """What the flow has reached."""
@@ -167,17 +181,17 @@ class Flow:
 
     def _go(self, outcome: Outcome, deploy: bool, evaluate: bool) -> None:
         journal = Journal(self._settings.journal)
-        azure = self._sign_in(journal)
-        model = self._access(azure)
-        prepared = self._data(model)
-        outcome.estimate = self._estimate(azure, model, prepared)
-        workspace = outcome.workspace = self._project(azure, journal)
-        training, validation = self._upload(azure, workspace, prepared, journal)
-        mark = _fingerprint(self._recipe, workspace, training, validation)
-        entry, name = self._begin(azure, workspace, journal, mark)
+        start = self._start(journal)
+        azure, model, workspace, prepared, entry = (
+            start.azure,
+            start.model,
+            start.workspace,
+            start.prepared,
+            start.entry,
+        )
+        outcome.estimate, outcome.workspace = start.estimate, workspace
         try:
-            self._submit(azure, workspace, model, training, validation, prepared, name, journal)
-            outcome.snapshot = self._monitor(azure, workspace, name)
+            outcome.snapshot = self._monitor(azure, workspace, start.job.name)
         except Cancelled:
             raise  # the run stays open, so that running the recipe again goes on with this job
         except PhiftError as error:
@@ -195,6 +209,29 @@ class Flow:
                 outcome.answers = self._evaluate_answers(azure, workspace, model, outcome.endpoint, questions, journal)
         journal.finish(entry, DONE)
         outcome.billable = self._billable(azure, workspace)
+
+    def submit(self) -> Started:
+        """Go as far as the submitted job, for a front end that follows the job itself.
+
+        Raises:
+            PhiftError: the error of the step that failed; its `failed` event has been told.
+        """
+        journal = Journal(self._settings.journal)
+        start = self._start(journal)
+        journal.finish(start.entry, DONE)
+        return start
+
+    def _start(self, journal: Journal) -> Started:
+        azure = self._sign_in(journal)
+        model = self._access(azure)
+        prepared = self._data(model)
+        estimate = self._estimate(azure, model, prepared)
+        workspace = self._project(azure, journal)
+        training, validation = self._upload(azure, workspace, prepared, journal)
+        mark = _fingerprint(self._recipe, workspace, training, validation)
+        entry, name = self._begin(azure, workspace, journal, mark)
+        job = self._submit(azure, workspace, model, training, validation, prepared, name, journal)
+        return Started(azure, model, workspace, job, prepared, estimate, entry)
 
     def _sign_in(self, journal: Journal) -> Azure:
         with self._step("sign-in") as done:

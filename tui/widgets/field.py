@@ -34,20 +34,20 @@ def info_of(path: str) -> FieldInfo:
 
 def range_of(info: FieldInfo) -> str:
     """The numbers that a field takes, in words; empty: any."""
-    low = high = ""
+    limits: dict[type, str] = {}
     for rule in info.metadata:
-        if isinstance(rule, Ge):
-            low = t("{number} or more", number=_number(rule.ge))
-        elif isinstance(rule, Gt):
-            low = t("above {number}", number=_number(rule.gt))
-        elif isinstance(rule, Le):
-            high = _number(rule.le)
-        elif isinstance(rule, Lt):
-            high = t("below {number}", number=_number(rule.lt))
-    lowest = next((rule.ge for rule in info.metadata if isinstance(rule, Ge)), None)
-    if lowest is not None and high:
-        return f"{_number(lowest)} – {high}"
-    return f"{low}, {high}" if low and high else low or high
+        match rule:
+            case Ge(ge=limit) | Gt(gt=limit) | Le(le=limit) | Lt(lt=limit):
+                limits[type(rule)] = _number(limit)
+    if Ge in limits and Le in limits:
+        return f"{limits[Ge]} – {limits[Le]}"
+    words = {
+        Ge: t("from {number}"),
+        Gt: t("above {number}"),
+        Le: t("up to {number}"),
+        Lt: t("below {number}"),
+    }
+    return ", ".join(words[kind].format(number=limit) for kind, limit in limits.items())
 
 
 def _number(value: Any) -> str:
@@ -85,7 +85,7 @@ class Field(Vertical):
         help_line: str = "",
         options: tuple[Option, ...] = (),
         rows: bool = False,
-        hint: str = "",
+        hint: str | None = None,
         suggester: Suggester | None = None,
     ) -> None:
         """Make the field.
@@ -97,10 +97,10 @@ class Field(Vertical):
             help_line: one line of help; without it, the recipe's own description.
             options: choices with label and help; without them a `Literal` field offers its values.
             rows: choices one below the other.
-            hint: what is shown beside the field instead of the range and the default.
+            hint: what is shown beside the field instead of the range and the default; empty: nothing.
             suggester: completes what is typed (right arrow accepts).
         """
-        super().__init__(id=f"field-{path.replace('.', '-')}", classes="field")
+        super().__init__(id=f"field-{path.replace('.', '-')}", classes="field -rows" if rows else "field")
         self.path = path
         self.label = label
         self._info = info_of(path)
@@ -116,7 +116,7 @@ class Field(Vertical):
         default = shown(self._info.default)
         if default and not options:
             parts.append(t("default {value}", value=default))
-        self._hint = hint or " · ".join(part for part in parts if part)
+        self._hint = " · ".join(part for part in parts if part) if hint is None else hint
         self.error = ""
         """Why what is typed is not taken; empty: it is."""
 
@@ -129,7 +129,8 @@ class Field(Vertical):
                 yield Choice(self._options, value, rows=self._rows)
             else:
                 yield Input(value, suggester=self._suggester, select_on_focus=False)
-                yield Static(self._hint, classes="field-hint", markup=False)
+                if self._hint:
+                    yield Static(self._hint, classes="field-hint", markup=False)
         yield Static(self._help, classes="field-note", markup=False)
 
     @property
@@ -212,18 +213,20 @@ class Field(Vertical):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        before = bool(self.error)
+        wrong, recipe = bool(self.error), self._wizard.recipe
         if self.take(event.value):
-            if before:
+            if wrong:
                 self.show_error()
-            self.post_message(self.Changed(self))
+            if self._wizard.recipe is not recipe:
+                self.post_message(self.Changed(self))
 
     @on(Choice.Changed)
     def _chosen(self, event: Choice.Changed) -> None:
         event.stop()
-        taken = self.take(event.value)
+        recipe = self._wizard.recipe
+        self.take(event.value)
         self.show_error()
-        if taken:
+        if self._wizard.recipe is not recipe:
             self.post_message(self.Changed(self))
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:

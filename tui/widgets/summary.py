@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
@@ -11,6 +12,9 @@ from textual.widgets import Static
 from tui import text
 from tui.messages import n, t
 from tui.wizard import Wizard
+
+if TYPE_CHECKING:
+    from tui.services.costs import Estimate
 
 
 def money(low: float | None, high: float | None, currency: str) -> str:
@@ -21,6 +25,13 @@ def money(low: float | None, high: float | None, currency: str) -> str:
     if round(low, 2) == round(high, 2):
         return f"{sign}{high:,.2f}"
     return f"{sign}{low:,.2f}–{high:,.2f}"
+
+
+def total(estimate: Estimate) -> str:
+    """What falls due once; unknown where a part of it is, since half a sum would be taken for the whole."""
+    if any(line.once and not line.known for line in estimate.items):
+        return t("unknown")
+    return money(estimate.total_low, estimate.total_high, estimate.currency)
 
 
 def choices(wizard: Wizard) -> Iterator[tuple[str, str, str]]:
@@ -44,7 +55,7 @@ def choices(wizard: Wizard) -> Iterator[tuple[str, str, str]]:
     epochs = n("{count} epoch", "{count} epochs", knobs.epochs)
     yield t("Training"), f"{epochs} · {t('batch')} {knobs.batch_size_multiplier} · {knobs.learning_rate:g}", epochs
     estimate = facts.estimate
-    price = money(estimate.total_low, estimate.total_high, estimate.currency) if estimate else t("not made yet")
+    price = total(estimate) if estimate else t("not made yet")
     yield t("Estimate"), price, price if estimate else ""
     yield t("Safety"), t("content filter on") if recipe.deployment.content_safety else t("content filter off"), ""
 
