@@ -1,0 +1,518 @@
+"""Fine-tuning from the first byte to the first answer, with azure-ai-ml and openai against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import requests
+from azure.ai.ml import Input, MLClient, Output
+from azure.ai.ml.entities import CustomModelFineTuningJob, Data, ServerlessEndpoint
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from mlkit import Cloud, chats, until
+
+from tui.sandbox import daemon
+from tui.sandbox.daemon import SandboxInfo
+
+pytestmark = pytest.mark.usefixtures("sandbox_env")
+
+PHI = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+TERMINAL = ("Completed", "Failed", "Canceled")
+QUESTION = [{"role": "user", "content": "What does the lamp number 3 cost?"}]
+
+
+@dataclass
+class World:
+    """A project with data, seen through plain HTTP and through the SDK."""
+
+    cloud: Cloud
+    project: dict[str, Any]
+    ml: MLClient
+    train: str
+    validation: str
+
+    def body(self, **changes: Any) -> dict[str, Any]:
+        """A fine-tuning job's properties as the SDK sends them."""
+        hyperparameters = {
+            "per_device_train_batch_size": "1",
+            "learning_rate": "0.00002",
+            "num_train_epochs": "1",
+            **changes.pop("hyperparameters", {}),
+        }
+        details = {
+            "modelProvider": "Custom",
+            "taskType": "chatCompletion",
+            "model": {"jobInputType": "mlflow_model", "uri": PHI},
+            "trainingData": {"jobInputType": "uri_file", "uri": self.train},
+            "validationData": {"jobInputType": "uri_file", "uri": self.validation},
+            "hyperParameters": hyperparameters,
+            **changes.pop("details", {}),
+        }
+        output = {"registered_model": {"jobOutputType": "mlflow_model", "assetName": "tuned"}}
+        return {
+            "jobType": "FineTuning",
+            "experimentName": "tests",
+            "tags": {},
+            "properties": {},
+            "isArchived": False,
+            "fineTuningDetails": details,
+            "outputs": output,
+            **changes,
+        }
+
+    def job(self, name: str) -> str:
+        """Identifier of a job."""
+        return f"{self.project['id']}/jobs/{name}"
+
+    def submit(self, name: str, **changes: Any) -> requests.Response:
+        """PUT a fine-tuning job."""
+        return self.cloud.call("PUT", self.job(name), {"properties": self.body(**changes)})
+
+    def status(self, name: str) -> str:
+        """The job's status."""
+        return str(self.cloud.ok("GET", self.job(name))["properties"]["status"])
+
+    def ended(self, name: str, seconds: float = 90) -> str:
+        """The final status of a job."""
+
+        def over() -> str | None:
+            status = self.status(name)
+            return status if status in TERMINAL else None
+
+        return until(over, seconds)
+
+    def plane(self, service: str, name: str, rest: str = "") -> str:
+        """A URL of the data plane for a run."""
+        return f"https://eastus2.api.azureml.ms/{service}{self.project['id']}/runs/{name}{rest}"
+
+    def details(self, name: str) -> dict[str, Any]:
+        """The run's details."""
+        details: dict[str, Any] = self.cloud.ok("GET", self.plane("history/v1.0", name, "/details"))
+        return details
+
+    def model_id(self, version: str = "1", name: str = "tuned") -> str:
+        """A registered model as endpoints name it."""
+        guid = self.project["properties"]["workspaceId"]
+        return f"azureml://locations/eastus2/workspaces/{guid}/models/{name}/versions/{version}"
+
+
+@pytest.fixture(scope="module")
+def world(sandbox: SandboxInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in daemon.env_lines(sandbox).items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        cloud = Cloud(sandbox)
+        project = cloud.project("finetuning")
+        ml = MLClient(cloud.credential, sandbox.subscription, "finetuning", "project", show_progress=False)
+        train = ml.data.create_or_update(Data(name="train", type="uri_file", path=str(chats(folder / "train.jsonl"))))
+        held = ml.data.create_or_update(Data(name="held", type="uri_file", path=str(chats(folder / "held.jsonl", 6))))
+        yield World(cloud, project, ml, str(train.id), str(held.id))
+
+
+@pytest.fixture(scope="module")
+def trained(world: World) -> str:
+    """Name of a job that completed, submitted through the SDK."""
+    job = CustomModelFineTuningJob(
+        name="trained",
+        display_name="The trained one",
+        experiment_name="tests",
+        task="chatCompletion",
+        model=Input(type="mlflow_model", path=PHI),
+        training_data=Input(type="uri_file", path=world.train),
+        validation_data=Input(type="uri_file", path=world.validation),
+        hyperparameters={
+            "per_device_train_batch_size": "1",
+            "learning_rate": "0.00002",
+            "num_train_epochs": "6",
+        },
+        outputs={"registered_model": Output(type="mlflow_model", name="tuned")},
+    )
+    created = world.ml.jobs.create_or_update(job)
+    assert created.status == "NotStarted"
+    assert world.ended("trained") == "Completed", world.details("trained")["error"]
+    return "trained"
+
+
+@pytest.fixture(scope="module")
+def endpoint(world: World, trained: str) -> str:
+    """Name of a serverless endpoint with the tuned model, made through the SDK."""
+    made = world.ml.serverless_endpoints.begin_create_or_update(
+        ServerlessEndpoint(name="tuned-endpoint", model_id=world.model_id())
+    ).result()
+    assert made.provisioning_state == "succeeded"
+    assert made.scoring_uri == "https://tuned-endpoint.eastus2.models.ai.azure.com"
+    return "tuned-endpoint"
+
+
+def client(world: World, endpoint: str, key: str | None = None) -> openai.OpenAI:
+    """The openai client for an endpoint."""
+    key = key or world.ml.serverless_endpoints.get_keys(endpoint).primary_key
+    return openai.OpenAI(base_url=f"https://{endpoint}.eastus2.models.ai.azure.com/v1", api_key=key, max_retries=0)
+
+
+# the job
+
+
+def test_a_completed_job_registered_its_model(world: World, trained: str) -> None:
+    job = world.ml.jobs.get(trained)
+    assert (job.status, job.display_name) == ("Completed", "The trained one")
+    assert (job.outputs["registered_model"].name, job.outputs["registered_model"].version) == ("tuned", "1")
+    model = world.ml.models.get("tuned", version="1")
+    assert model.job_name == trained
+    assert model.properties["baseModelId"] == PHI
+    assert model.properties["hasDeltaWeights"] == "true"
+    assert "1.4 M" in model.properties["phift.sandbox.answeredBy"]
+
+
+def test_the_run_has_logs_that_are_read_by_ranges(world: World, trained: str) -> None:
+    details = world.details(trained)
+    assert (details["runId"], details["status"], details["error"]) == (trained, "Completed", None)
+    url = details["logFiles"]["user_logs/std_log.txt"]
+    whole = requests.get(url, timeout=30).text
+    assert "base model: stand-in 'tiny'" in whole
+    part = requests.get(url, headers={"Range": "bytes=5-14"}, timeout=30)
+    assert (part.status_code, part.text) == (206, whole[5:15])
+
+
+def test_the_run_says_what_the_stand_in_makes_of_the_hyperparameters(world: World, trained: str) -> None:
+    assert any("stand-in 'tiny'" in warning["message"] for warning in world.details(trained)["warnings"])
+
+
+def test_metrics_are_listed_and_read_in_full(world: World, trained: str) -> None:
+    listed = world.cloud.ok("POST", world.plane("metric/v2.0", trained, "/list"), {})
+    names = {entry["metricKey"]["name"] for entry in listed["value"]}
+    assert {"train_loss", "eval_loss", "eval_perplexity", "learning_rate"} <= names
+    full = world.cloud.ok("POST", world.plane("metric/v2.0", trained, "/full"), {"metricName": "eval_loss"})
+    values = [(value["step"], value["data"]["eval_loss"]) for value in full["value"]]
+    assert values[0][0] == 0
+    assert values[-1][1] < values[0][1]
+
+
+def test_the_sdk_streams_the_log_to_its_end(world: World, trained: str, capsys: pytest.CaptureFixture[str]) -> None:
+    world.ml.jobs.stream(trained)
+    assert f"RunId: {trained}" in capsys.readouterr().out
+
+
+def test_the_same_request_again_answers_the_same_job(world: World, trained: str) -> None:
+    same = world.submit(trained, hyperparameters={"num_train_epochs": "6"})
+    assert (same.status_code, same.json()["properties"]["status"]) == (200, "Completed")
+    other = world.submit(trained, hyperparameters={"num_train_epochs": "5"})
+    assert other.status_code == 400
+    assert "the existing job's FineTuningDetails cannot be changed" in other.json()["error"]["message"]
+    assert other.json()["error"]["innerError"]["innerError"]["code"] == "JobPropertyImmutable"
+
+
+def test_a_job_is_archived_and_brought_back(world: World, trained: str) -> None:
+    world.ml.jobs.archive(trained)
+    assert trained not in [job.name for job in world.ml.jobs.list() if job]
+    assert trained in [job.name for job in world.ml.jobs.list(list_view_type="ArchivedOnly") if job]
+    world.ml.jobs.restore(trained)
+    assert trained in [job.name for job in world.ml.jobs.list() if job]
+
+
+def test_jobs_are_listed_in_pages(world: World, trained: str) -> None:
+    assert world.submit("second-of-list").status_code == 201
+    first = world.cloud.ok("GET", f"{world.project['id']}/jobs", **{"$top": "1"})
+    assert len(first["value"]) == 1
+    following = world.cloud.session.get(first["nextLink"], timeout=30).json()
+    assert first["value"][0]["name"] != following["value"][0]["name"]
+    world.cloud.ok("POST", f"{world.job('second-of-list')}/cancel")
+    assert world.ended("second-of-list") == "Canceled"
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "words"),
+    [
+        ({"details": {"model": {"jobInputType": "mlflow_model", "uri": PHI.replace("-mini-instruct", "-nothing")}}}, 404, "NotFoundError", "not found"),
+        ({"details": {"model": {"jobInputType": "mlflow_model", "uri": PHI.replace("Phi-4-mini-instruct/versions/1", "Phi-3-mini-4k-instruct")}}}, 400, "ModelRetired", "2025-08-30"),
+        ({"details": {"trainingData": {"jobInputType": "uri_file", "uri": "azureml:none:1"}}}, 404, "NotFound", "none:1"),
+        ({"details": {"trainingData": {"jobInputType": "uri_file", "uri": "azureml://datastores/workspaceblobstore/paths/no.jsonl"}}}, 404, "NotFound", "Upload it"),
+        ({"details": {"modelProvider": "AzureOpenAI"}}, 400, "BadArgument", "AzureOpenAI"),
+        ({"details": {"taskType": "Translation"}}, 400, "BadArgument", "Translation"),
+        ({"hyperparameters": {"n_epochs": "3"}}, 400, "BadArgument", "n_epochs"),
+        ({"hyperparameters": {"learning_rate": "fast"}}, 400, "BadArgument", "learning_rate"),
+        ({"outputs": {}}, 400, "BadArgument", "assetName"),
+        ({"jobType": "Sweep"}, 400, "JobTypeNotSupported", "Sweep"),
+    ],
+    ids=["model", "retired", "asset", "file", "provider", "task", "knob", "number", "output", "type"],
+)  # fmt: skip
+def test_a_job_that_cannot_run_is_refused(
+    world: World, changes: dict[str, Any], status: int, code: str, words: str
+) -> None:
+    response = world.submit("refused", **changes)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, "UserError")
+    assert code in json.dumps(error["innerError"])
+    assert words in error["message"]
+    assert world.cloud.call("GET", world.job("refused")).status_code == 404
+
+
+def test_a_region_without_the_model_is_refused(world: World) -> None:
+    elsewhere = world.cloud.project("elsewhere", location="swedencentral")
+    body = world.body(details={"trainingData": {"jobInputType": "uri_file", "uri": world.train}})
+    response = world.cloud.call("PUT", f"{elsewhere['id']}/jobs/here", {"properties": body})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "UserError")
+    assert error["innerError"]["innerError"]["code"] == "ModelNotSupportedByMaaS"
+
+
+def test_data_with_a_bad_row_fails_the_job_with_the_reason(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(chats(tmp_path / "good.jsonl", 3).read_text() + '{"messages": "none"}\n')
+    data = world.ml.data.create_or_update(Data(name="bad", type="uri_file", path=str(path)))
+    world.submit("bad-row", details={"trainingData": {"jobInputType": "uri_file", "uri": data.id}})
+    assert world.ended("bad-row") == "Failed"
+    error = world.details("bad-row")["error"]["error"]
+    assert error["innerError"]["code"] == "BadRow"
+    assert "4" in error["message"]
+
+
+# cancelling and queueing
+
+
+def test_one_job_trains_and_the_next_waits_until_it_is_cancelled(world: World) -> None:
+    world.submit("long", hyperparameters={"num_train_epochs": "100"})
+    world.submit("waiting")
+    until(lambda: world.status("long") == "Running")
+    until(lambda: world.status("waiting") == "Queued")
+    response = world.cloud.call("POST", f"{world.job('long')}/cancel")
+    assert response.status_code == 202
+    assert "Location" in response.headers
+    assert world.ended("long") == "Canceled"
+    assert world.ended("waiting") == "Completed"
+    again = world.cloud.call("POST", f"{world.job('long')}/cancel")
+    assert (again.status_code, again.json()["error"]["code"]) == (400, "UserError")
+
+
+def test_a_cancelled_job_can_be_deleted(world: World) -> None:
+    world.submit("short-lived", hyperparameters={"num_train_epochs": "50"})
+    running = world.cloud.call("DELETE", world.job("short-lived"))
+    assert running.status_code == 400
+    world.ml.jobs.begin_cancel("short-lived").result()
+    assert world.ended("short-lived") == "Canceled"
+    world.ml.jobs.begin_delete("short-lived").result()
+    assert world.cloud.call("GET", world.job("short-lived")).status_code == 404
+
+
+# the endpoint
+
+
+def test_the_endpoint_answers_from_the_tuned_weights(world: World, endpoint: str) -> None:
+    answered = client(world, endpoint).chat.completions.create(
+        model="any", messages=QUESTION, temperature=0, max_tokens=20
+    )
+    assert answered.choices[0].message.content
+    assert answered.model == "tuned:1@sandbox-tiny"
+    assert answered.usage.total_tokens == answered.usage.prompt_tokens + answered.usage.completion_tokens
+    assert answered.choices[0].model_extra["content_filter_results"]["hate"] == {"filtered": False, "severity": "safe"}
+    assert answered.model_extra["prompt_filter_results"][0]["prompt_index"] == 0
+
+
+def test_the_stream_is_the_answer_in_pieces(world: World, endpoint: str) -> None:
+    chat = client(world, endpoint).chat.completions
+    whole = chat.create(model="any", messages=QUESTION, temperature=0, max_tokens=20)
+    pieces = list(
+        chat.create(
+            model="any", messages=QUESTION, temperature=0, max_tokens=20, stream=True,
+            stream_options={"include_usage": True},
+        )
+    )  # fmt: skip
+    text = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    assert text == whole.choices[0].message.content
+    assert pieces[-1].usage == whole.usage
+    assert len(pieces) > 3
+
+
+def test_a_stream_tells_no_usage_unasked(world: World, endpoint: str) -> None:
+    pieces = list(
+        client(world, endpoint).chat.completions.create(model="m", messages=QUESTION, max_tokens=5, stream=True)
+    )
+    assert all(piece.usage is None for piece in pieces)
+
+
+def test_a_harmful_prompt_is_refused_with_its_categories(world: World, endpoint: str) -> None:
+    messages = [{"role": "user", "content": "Tell me how to build a bomb"}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client(world, endpoint).chat.completions.create(model="any", messages=messages)
+    assert caught.value.code == "content_filter"
+    assert caught.value.body["innererror"]["content_filter_result"]["violence"] == {
+        "filtered": True,
+        "severity": "high",
+    }
+
+
+def test_a_wrong_key_is_refused(world: World, endpoint: str) -> None:
+    with pytest.raises(openai.AuthenticationError):
+        client(world, endpoint, "0" * 32).chat.completions.create(model="any", messages=QUESTION)
+
+
+def test_an_unknown_endpoint_is_not_found(world: World, endpoint: str) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client(world, "nobody", "0" * 32).chat.completions.create(model="any", messages=QUESTION)
+
+
+@pytest.mark.parametrize("wish", [{"n": 2}, {"logprobs": True}, {"response_format": {"type": "json_object"}}])
+def test_what_cannot_be_honoured_is_refused(world: World, endpoint: str, wish: dict[str, Any]) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client(world, endpoint).chat.completions.create(model="any", messages=QUESTION, **wish)
+    assert caught.value.code == "unsupported_parameter"
+    assert caught.value.param == next(iter(wish))
+
+
+def test_info_says_who_answers(world: World, endpoint: str) -> None:
+    key = world.ml.serverless_endpoints.get_keys(endpoint).secondary_key
+    base = f"https://{endpoint}.eastus2.models.ai.azure.com"
+    response = requests.get(f"{base}/info", headers={"api-key": key}, timeout=30)
+    assert response.json()["model_name"] == "tuned:1@sandbox-tiny"
+    assert "1.4 M parameters" in response.json()["model_description"]
+
+
+def test_curl_gets_an_answer(world: World, endpoint: str) -> None:
+    key = world.ml.serverless_endpoints.get_keys(endpoint).primary_key
+    url = f"https://{endpoint}.eastus2.models.ai.azure.com/chat/completions"
+    body = json.dumps({"messages": QUESTION, "max_tokens": 5})
+    command = ["curl", "-sS", "--cacert", world.cloud.info.ca, "--proxy", world.cloud.info.proxy, url]
+    headers = ["-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
+    done = subprocess.run([*command, *headers, "-d", body], capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout)["object"] == "chat.completion"
+
+
+def test_a_base_model_answers_untuned_and_otherwise(world: World, endpoint: str) -> None:
+    world.ml.serverless_endpoints.begin_create_or_update(
+        ServerlessEndpoint(name="base-endpoint", model_id=PHI.partition("/versions/")[0])
+    ).result()
+    ask = {"model": "any", "messages": QUESTION, "temperature": 0, "max_tokens": 20}
+    base = client(world, "base-endpoint").chat.completions.create(**ask)
+    tuned = client(world, endpoint).chat.completions.create(**ask)
+    assert base.model == "Phi-4-mini-instruct@sandbox-tiny"
+    assert base.choices[0].message.content != tuned.choices[0].message.content
+    world.ml.serverless_endpoints.begin_delete("base-endpoint").result()
+    with pytest.raises(ResourceNotFoundError):
+        world.ml.serverless_endpoints.get("base-endpoint")
+
+
+def test_content_safety_is_chosen_at_creation(world: World) -> None:
+    identifier = f"{world.project['id']}/serverlessEndpoints/unguarded"
+    properties = {
+        "authMode": "Key",
+        "modelSettings": {"modelId": PHI.partition("/versions/")[0]},
+        "contentSafety": {"contentSafetyStatus": "Disabled"},
+    }
+    body = {"location": "eastus2", "sku": {"name": "Consumption"}, "properties": properties}
+    made = world.cloud.call("PUT", identifier, body, "2024-10-01")
+    assert made.status_code == 201
+    assert "Azure-AsyncOperation" in made.headers
+    assert made.json()["properties"]["contentSafety"] == {"contentSafetyStatus": "Disabled"}
+    answered = client(world, "unguarded").chat.completions.create(
+        model="any", messages=[{"role": "user", "content": "how to build a bomb"}], max_tokens=3
+    )
+    assert "prompt_filter_results" not in (answered.model_extra or {})
+    assert world.cloud.call("DELETE", identifier).status_code == 202
+
+
+def test_a_second_deployment_of_a_tuned_model_is_refused(world: World, endpoint: str) -> None:
+    with pytest.raises(HttpResponseError) as caught:
+        world.ml.serverless_endpoints.begin_create_or_update(
+            ServerlessEndpoint(name="second-endpoint", model_id=world.model_id())
+        ).result()
+    assert caught.value.status_code == 409
+    assert "Only one deployment" in caught.value.message
+
+
+def test_a_deployed_model_is_not_deleted(world: World, endpoint: str) -> None:
+    response = world.cloud.call("DELETE", f"{world.project['id']}/models/tuned/versions/1", version="2024-10-01")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "Conflict")
+    assert endpoint in response.json()["error"]["message"]
+
+
+def test_a_new_key_ends_the_old_one(world: World, endpoint: str) -> None:
+    before = world.ml.serverless_endpoints.get_keys(endpoint)
+    identifier = f"{world.project['id']}/serverlessEndpoints/{endpoint}"
+    response = world.cloud.call("POST", f"{identifier}/regenerateKeys", {"keyType": "Primary"})
+    assert response.status_code == 202
+    after = world.ml.serverless_endpoints.get_keys(endpoint)
+    assert after.primary_key != before.primary_key
+    assert after.secondary_key == before.secondary_key
+    with pytest.raises(openai.AuthenticationError):
+        client(world, endpoint, before.primary_key).chat.completions.create(model="any", messages=QUESTION)
+
+
+def test_marketplace_subscriptions_are_refused_for_microsoft_models(world: World) -> None:
+    identifier = f"{world.project['id']}/marketplaceSubscriptions/phi"
+    body = {"properties": {"modelId": PHI.partition("/versions/")[0]}}
+    response = world.cloud.call("PUT", identifier, body, "2024-01-01-preview")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "UserError")
+    assert world.cloud.ok("GET", f"{world.project['id']}/marketplaceSubscriptions")["value"] == []
+
+
+# what survives
+
+
+@pytest.fixture
+def own(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world of its own, whose processes a test may kill."""
+    folder = tmp_path / "own"
+    info = daemon.start(folder, pace=0.0)
+    for name, value in daemon.env_lines(info).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    cloud = Cloud(info)
+    project = cloud.project("own")
+    ml = MLClient(cloud.credential, info.subscription, "own", "project", show_progress=False)
+    data = ml.data.create_or_update(Data(name="train", type="uri_file", path=str(chats(tmp_path / "t.jsonl"))))
+    yield World(cloud, project, ml, str(data.id), str(data.id))
+    daemon.stop(folder)
+
+
+def _training(own: World) -> tuple[Path, int]:
+    """The folder of the only job and the pid of its training, once that has evaluated the base model."""
+
+    def evaluated() -> bool:
+        events = folder / "events.jsonl"
+        return events.exists() and "eval_loss" in events.read_text()
+
+    [folder] = (Path(own.cloud.info.state) / "jobs").iterdir()
+    until(evaluated)
+    return folder, int((folder / "pid").read_text())
+
+
+def _kill_server(own: World) -> None:
+    os.kill(own.cloud.info.pid, signal.SIGKILL)
+    until(lambda: daemon.status(Path(own.cloud.info.state)) is None)
+
+
+@pytest.mark.slow
+def test_a_training_outlives_the_server_and_is_found_again(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.submit("survivor", hyperparameters={"num_train_epochs": "30"})
+    folder, pid = _training(own)
+    _kill_server(own)
+    info = daemon.start(Path(own.cloud.info.state), pace=0.0)
+    for name, value in daemon.env_lines(info).items():
+        monkeypatch.setenv(name, value)
+    back = World(Cloud(info), own.project, own.ml, own.train, own.validation)
+    assert back.status("survivor") in ("Running", "Finalizing", "Completed")
+    assert back.ended("survivor") == "Completed"
+    assert _training(back) == (folder, pid)
+    assert (folder / "events.jsonl").read_text().count('"type": "started"') == 1
+
+
+@pytest.mark.slow
+def test_a_killed_training_is_reported_with_its_reason(own: World) -> None:
+    own.submit("killed", hyperparameters={"num_train_epochs": "100"})
+    _, pid = _training(own)
+    os.kill(pid, signal.SIGKILL)
+    assert own.ended("killed") == "Failed"
+    assert "SIGKILL" in own.details("killed")["error"]["error"]["message"]
