@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from tui.services.projects import Workspace
 
 
-def is_base(endpoint: Endpoint) -> bool:
-    """Whether it serves a model of the registry rather than one of the project."""
-    return endpoint.model.lower().startswith("azureml://registries/")
-
-
 def make(
     azure: Azure, workspace: Workspace, name: str, journal: Path, report: Report, cancel: Cancel
 ) -> Endpoint | None:

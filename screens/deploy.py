@@ -63,7 +63,7 @@ class DeployScreen(RunPage):
         """Model, name, safety, price, progress; then the endpoints that there are."""
         yield LiveLine(classes="trouble")
         yield LiveLine(classes="job-line")
-        yield Field("deployment.endpoint", t("Endpoint"), hint=t("empty: made from the model's name"))
+        yield Field("deployment.endpoint", t("Endpoint"), hint=t("optional"))
         yield Field(
             "deployment.content_safety",
             t("Content safety"),
@@ -132,7 +132,8 @@ class DeployScreen(RunPage):
         self.query_one(".job-line", LiveLine).show(
             Content.assemble(
                 badge(job.status), "  ",
-                line(t("{model}, tuned by {job}", model=job.output_model or t("no model"), job=job.name), limit=160),
+                line(t("{model} as endpoint {name}", model=job.output_model or "?", name=self._name_of(found))),
+                (t(" · tuned by {job}", job=clean_line(job.name, limit=80)), "$text-quiet"),
             )
         )  # fmt: skip
         self.query_one(".price", Static).update(Content.assemble((t("Price: "), "bold"), self._price(found)))

@@ -12,9 +12,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import OptionList
+from textual.widgets import OptionList, Static
 
-from screens.base_endpoint import is_base, make
+from screens.base_endpoint import make
 from screens.confirm import Confirm
 from screens.run_page import RunPage
 from tui import actions, backend
@@ -25,6 +25,7 @@ from tui.services.progress import Cancel, Report
 from tui.text import line
 from tui.widgets.answer_pair import AnswerPair
 from tui.widgets.columns import Column
+from tui.widgets.endpoint_list import is_base
 from tui.widgets.field import Field
 from tui.widgets.live_line import LiveLine
 from tui.widgets.progress_line import ProgressLine
@@ -88,7 +89,7 @@ class EvaluateScreen(RunPage):
         """The run's figures, the plan, progress, figures of the answers, the answers."""
         yield LiveLine(classes="trouble")
         yield ScoreTable(classes="run-scores")
-        yield LiveLine(classes="plan")
+        yield Static(classes="plan", markup=False)
         with Vertical(classes="choices"):
             yield Field("evaluation.questions", t("Questions"))
             yield Field("evaluation.max_tokens", t("Longest answer"), unit=t("tokens"))
@@ -105,7 +106,7 @@ class EvaluateScreen(RunPage):
 
     def blocked(self, reason: str) -> None:
         """There is nothing to compare."""
-        self.query_one(".plan", LiveLine).show(Content(reason))
+        self.query_one(".plan", Static).update(line(reason))
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask for the run's validation and the endpoints."""
@@ -145,14 +146,10 @@ class EvaluateScreen(RunPage):
         elif file is None:
             self.blocked(t("Name a held-out file below: chat rows that the model was not trained on."))
         else:
+            tuned = self._looked.tuned.name
             asked = self._looked.base.name if self._looked.base else t("the base model")
-            said = t(
-                "Enter asks rows of {file} of {tuned} and {base}.",
-                file=file.name,
-                tuned=self._looked.tuned.name,
-                base=asked,
-            )
-            self.query_one(".plan", LiveLine).show(line(said))
+            said = "Enter asks rows of {file} of {tuned} and {base}."
+            self.blocked(t(said, file=file.name, tuned=tuned, base=asked))
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -227,7 +224,7 @@ class EvaluateScreen(RunPage):
         self.add_class("-asked")
         self.wizard.mark(self.PLACE, "done")
         self.query_one(".answer-scores", ScoreTable).show_answers(result.found)
-        self.query_one(".plan", LiveLine).show(line(t("Written to {file}", file=result.file)))
+        self.notice(t("Written to {file}", file=result.file))
         rows = self.query_one(RowList)
         rows.show([self._row(place, asked) for place, asked in enumerate(result.found.asked)])
         if self.is_current:
@@ -277,6 +274,6 @@ class EvaluateScreen(RunPage):
         """Back to the plan."""
         self._result = None
         self.remove_class("-asked")
-        self.query_one(".answer-scores", ScoreTable).display = False
+        self.query_one(".answer-scores", ScoreTable).remove_class("-filled")
         self._show_plan()
         self.query(Field).first().editor.focus()

@@ -73,12 +73,12 @@ class JobsScreen(RunPage):
         yield LiveLine(classes="trouble")
         yield RowList(
             (
-                Column(t("status"), 15),
+                Column(t("status"), 17),
                 Column(t("job"), 0),
-                Column(t("model"), 20, from_width=70),
-                Column(t("engine"), 10, from_width=96),
+                Column(t("model"), 20, from_width=84),
+                Column(t("engine"), 10, from_width=100),
                 Column(t("created"), 16),
-                Column(t("time"), 12, right=True, from_width=88),
+                Column(t("time"), 12, right=True, from_width=110),
             ),
             t("Asking Azure for the jobs…"),
         )

@@ -164,7 +164,7 @@ class MonitorScreen(RunPage):
         )
         line = phases(job.status)
         self.query_one(".phases", LiveLine).show(
-            Content.assemble(line, "  " if line else "", (meaning(job.status), "$text-quiet"))
+            Content.assemble(line, "  " if line else "", (self._meaning(job), "$text-quiet"))
         )
         step, steps = snapshot.progress or (None, None)
         progress = self.query_one(ProgressLine)
@@ -178,6 +178,12 @@ class MonitorScreen(RunPage):
         self.query_one(LogView).pane.write(snapshot.log_tail)
         self._show_failure(snapshot.failure)
         self._sync_keys()
+
+    def _meaning(self, job: Job) -> str:
+        if job.succeeded:
+            return t("Enter goes to Deploy.")
+        said = meaning(job.status)
+        return f"{said} {t('Enter goes to Jobs, where it can be run again.')}" if job.terminal else said
 
     def _sums(self, snapshot: Snapshot) -> str:
         job, parts = snapshot.job, []

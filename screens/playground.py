@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.message import Message as Event
 from textual.widgets import Input
 
-from screens.base_endpoint import is_base, offer
+from screens.base_endpoint import offer
 from screens.run_page import RunPage
 from tui import actions, backend
 from tui.messages import t
@@ -22,6 +22,7 @@ from tui.services.errors import Cancelled, PhiftError
 from tui.services.progress import Cancel, Report
 from tui.text import line
 from tui.widgets.chat_settings import ChatSettings
+from tui.widgets.endpoint_list import is_base
 from tui.widgets.live_line import LiveLine
 from tui.widgets.transcript import Transcript, measured
 

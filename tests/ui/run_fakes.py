@@ -85,6 +85,7 @@ def program(tmp_path: Path, place: str, *, recipe: Recipe | None = None, **facts
     """The program at a place, signed in, with the project known."""
     at_place = type("AtPlace", (PhiftApp,), {"DEFAULT_MODE": place})
     made: PhiftApp = at_place(Settings(state=tmp_path), recipe=recipe or Recipe(name="support-agent"), sandbox=True)
+    made.preferences = made.preferences.model_copy(update={"tour_seen": True})
     made.wizard.facts = replace(made.wizard.facts, **{"azure": AZURE, "workspace": WORKSPACE, **facts})
     return made
 

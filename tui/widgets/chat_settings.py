@@ -32,17 +32,17 @@ class ChatSettings(Vertical):
         """0: the likeliest token always; up to 2."""
         self.max_tokens = 256
         """Longest answer."""
-        self._system = Input(placeholder=t("none"), id="chat-system")
-        self._heat = Input("0", id="chat-temperature")
-        self._length = Input(str(self.max_tokens), id="chat-tokens")
-        self._note = Static(classes="field-note", markup=False)
 
     def compose(self) -> ComposeResult:
         """A row each."""
+        self._system = Input(placeholder=t("none"), select_on_focus=False)
+        self._heat = Input(f"{self.temperature:g}", placeholder=t("0 to 2"), select_on_focus=False)
+        self._length = Input(str(self.max_tokens), placeholder=t("1 to 4096 tokens"), select_on_focus=False)
+        self._note = Static(classes="field-note", markup=False)
         for label, editor in (
             (t("System prompt"), self._system),
-            (t("Temperature (0 to 2)"), self._heat),
-            (t("Tokens at most"), self._length),
+            (t("Temperature"), self._heat),
+            (t("Longest answer"), self._length),
         ):
             with Horizontal():
                 yield Static(label, classes="field-label", markup=False)
@@ -60,8 +60,8 @@ class ChatSettings(Vertical):
 
     def summary(self) -> str:
         """The settings in a few words."""
-        said = t("temperature {heat:g}, {tokens} tokens at most", heat=self.temperature, tokens=self.max_tokens)
-        return f"{said}, {t('with a system prompt')}" if self.system else said
+        said = t("temperature {heat:g} · {tokens} tokens", heat=self.temperature, tokens=self.max_tokens)
+        return f"{said} · {t('system prompt')}" if self.system else said
 
     def turn_over(self) -> None:
         """Show the fields, or hide them."""

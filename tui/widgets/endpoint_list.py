@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from tui.services.deployments import Endpoint
 
 
+def is_base(endpoint: Endpoint) -> bool:
+    """Whether it serves a model of the registry, billed by the token, rather than one of the project."""
+    return endpoint.model.lower().startswith("azureml://registries/")
+
+
 class EndpointList(RowList):
     """One endpoint a row."""
 
@@ -48,6 +53,8 @@ class EndpointList(RowList):
         state, colour = ("✓", "$text-success") if endpoint.ready else ("◌", "$text-warning")
         safety = {True: t("on"), False: t("off"), None: t("unknown")}[endpoint.content_safety]
         hourly = f"{endpoint.hourly.amount:.2f} {endpoint.hourly.currency}" if endpoint.hourly else t("unknown")
+        if is_base(endpoint):
+            hourly = t("by token")
         since = f"{endpoint.created.astimezone():%Y-%m-%d %H:%M}" if endpoint.created else ""
         return Row(
             endpoint.name,

@@ -21,7 +21,14 @@ def duration(seconds: float) -> str:
 
 
 class ProgressLine(LiveLine):
-    """A bar for what can be counted; words alone for what cannot."""
+    """A bar for what can be counted; words alone for what cannot; no row while there is nothing to say."""
+
+    DEFAULT_CSS = "ProgressLine { display: none; }"
+
+    def show(self, shown: Content) -> None:
+        """Show this from now on."""
+        self.display = bool(shown.plain)
+        super().show(shown)
 
     def show_progress(
         self, stage: str, done: float | None, total: float | None, unit: str = "", seconds_left: float | None = None

@@ -49,7 +49,10 @@ def _measured(label: str, found: Difference, percent: bool) -> Content:
 class ScoreTable(Static):
     """Nothing until figures are shown."""
 
-    DEFAULT_CSS = "ScoreTable { height: auto; display: none; }"
+    DEFAULT_CSS = """
+    ScoreTable { height: auto; display: none; }
+    ScoreTable.-filled { display: block; }
+    """
 
     def __init__(self, *, classes: str = "") -> None:
         super().__init__(markup=False, classes=classes)
@@ -76,14 +79,15 @@ class ScoreTable(Static):
                 _row(t("token F1"), "", Content.styled(f"{found.f1:.2f}", "bold"), ""),
             ]
         else:
-            rows = [_heads(count), *self._compared(found.comparison)]
+            glyph, colour, said = _VERDICTS[found.comparison.verdict]
+            verdict = Content.styled(f"{glyph} {t(said)}", f"bold {colour}")
+            rows = [verdict, _heads(count), *self._compared(found.comparison)]
         if found.refused:
             one, many = "{count} answer was refused by content safety", "{count} answers were refused by content safety"
             rows.append(Content.styled(n(one, many, found.refused), "$text-warning"))
         self._show(rows)
 
     def _compared(self, found: Comparison) -> list[Content]:
-        glyph, colour, said = _VERDICTS[found.verdict]
         f1 = found.f1
         wins = t("token F1: won {wins}, tied {ties}, lost {losses}; sign test p = {p:.2g}",
                  wins=f1.wins, ties=f1.ties, losses=f1.losses, p=f1.p_value)  # fmt: skip
@@ -91,9 +95,8 @@ class ScoreTable(Static):
             _measured(t("exact answers"), found.exact, True),
             _measured(t("token F1"), found.f1, False),
             Content.styled(wins, "$text-quiet"),
-            Content.assemble((f"{glyph} {t(said)}", f"bold {colour}")),
         ]
 
     def _show(self, rows: list[Content]) -> None:
-        self.display = True
+        self.add_class("-filled")
         self.update(Content("\n").join(rows))
