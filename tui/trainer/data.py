@@ -104,7 +104,7 @@ def encode_chats(
             # Offsets rise, so that every token is looked at once.
             while position < len(ids) and offsets[position][1] <= start:
                 position += 1
-            while position < len(ids) and offsets[position][0] < end:
+            while position < len(ids) and offsets[position][1] <= end:
                 labels[position] = ids[position]
                 position += 1
         if len(ids) > max_length:

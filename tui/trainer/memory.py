@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 GIB = 2**30
 
@@ -39,6 +39,19 @@ class Shape:
         qkv = self.hidden + head * (self.heads + 2 * self.key_value_heads)
         sides = qkv + 2 * self.hidden + (self.hidden + 2 * self.intermediate) + (self.intermediate + self.hidden)
         return self.layers * rank * sides
+
+
+def shape_of(config: Any) -> Shape:
+    """The sizes in a transformers `Phi3Config`."""
+    return Shape(
+        hidden=config.hidden_size,
+        intermediate=config.intermediate_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        key_value_heads=config.num_key_value_heads,
+        vocabulary=config.vocab_size,
+        tied=config.tie_word_embeddings,
+    )
 
 
 @dataclass(frozen=True)
@@ -79,10 +92,8 @@ def need(
     positions = rows * tokens
     width = 2 if device == "gpu" else 4
     inside = width * positions * (10 * shape.hidden + 4 * shape.intermediate)
-    if device == "gpu":
-        activations = inside + width * positions * shape.hidden * shape.layers
-    else:
-        activations = inside * shape.layers
+    kept = width * positions * shape.hidden * shape.layers
+    activations = inside + kept if device == "gpu" else inside * shape.layers
     activations += 2 * 4 * positions * shape.vocabulary
     return Need(
         weights=(4 * trained + width * frozen) / shards,

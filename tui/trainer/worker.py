@@ -54,10 +54,12 @@ def serve(path: Path, *, idle_seconds: float | None = None, log: Path | None = N
         os.dup2(descriptor, 2)
         os.close(descriptor)
     _preload()
-    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))
+        # Bound beside its place and moved there once it listens, so that whoever sees the socket can connect.
+        beginning = path.with_name(f".{os.getpid()}")
+        listener.bind(str(beginning))
         listener.listen(16)
+        beginning.replace(path)
         listener.setblocking(False)
         worker = _Worker(listener, idle_seconds)
         signal.signal(signal.SIGTERM, worker.stop)

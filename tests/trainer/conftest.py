@@ -1,0 +1,158 @@
+"""A warm worker for the session, and jobs that are trained through it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_chats import support_chats, write_jsonl
+
+STARTING_SECONDS = 120
+JOB_SECONDS = 120
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = JOB_SECONDS) -> Any:
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise TimeoutError(f"not within {seconds} s: {condition}")
+
+
+class WorkerProcess:
+    """A worker of its own, and the requests to it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.socket = folder / "w.sock"
+        self.log = folder / "worker.log"
+        command = [sys.executable, "-m", "tui.trainer", "worker", "--socket", str(self.socket), "--log", str(self.log)]
+        self.process = subprocess.Popen([*command, *options])
+        wait_for(self._ready, STARTING_SECONDS)
+
+    def _ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return self.socket.exists()
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """The answer to one request."""
+        return self.send(json.dumps(request).encode())
+
+    def send(self, line: bytes) -> dict[str, Any]:
+        """The answer to a line as it is."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(self.socket))
+            connection.sendall(line + b"\n")
+            answer: dict[str, Any] = json.loads(connection.makefile().readline())
+        return answer
+
+    def end(self) -> None:
+        """Stop it, whatever state it is in."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(30)
+
+
+class Job:
+    """A job's folder with its files, trained by the session's worker."""
+
+    def __init__(self, folder: Path, worker: WorkerProcess) -> None:
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.output = folder / "output"
+        self.pid = 0
+        self._worker = worker
+
+    def start(self, **choices: Any) -> Job:
+        """Write the configuration and begin."""
+        config = {
+            "model": "tiny",
+            "train_file": str(self.folder / "train.jsonl"),
+            "validation_file": str(self.folder / "validation.jsonl"),
+            "output_dir": str(self.output),
+            "epochs": 2,
+            "threads": 1,
+            **choices,
+        }
+        (self.folder / "config.json").write_text(json.dumps(config))
+        (self.folder / "events.jsonl").unlink(missing_ok=True)
+        answer = self._worker.ask(op="train", job=str(self.folder))
+        assert answer["ok"], answer
+        self.pid = answer["pid"]
+        return self
+
+    def run(self, **choices: Any) -> dict[str, Any]:
+        """Train to the end; the last event."""
+        return self.start(**choices).last()
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """What was reported so far."""
+        path = self.folder / "events.jsonl"
+        text = path.read_text() if path.exists() else ""
+        events = [json.loads(line) for line in text.split("\n")[:-1]]  # a line without its end is still being written
+        return [event for event in events if kind in (None, event["type"])]
+
+    def last(self) -> dict[str, Any]:
+        """The job's last word."""
+
+        def ended() -> dict[str, Any] | None:
+            events = self.events()
+            return events[-1] if events and events[-1]["type"] in ("done", "cancelled", "failed") else None
+
+        event: dict[str, Any] = wait_for(ended)
+        wait_for(lambda: not Path(f"/proc/{self.pid}").exists())
+        return event
+
+    def wait_for_checkpoint(self, step: int = 1) -> None:
+        """Return once a checkpoint of at least `step` steps was reported."""
+        wait_for(lambda: any(event["step"] >= step for event in self.events("checkpoint")))
+
+    def limit_file_size(self, size: int) -> None:
+        """Let the job's process write no file above `size`, as a full disk would."""
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, size))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the job's process."""
+        os.kill(self.pid, number)
+
+    def metrics(self, name: str) -> dict[int, float]:
+        """The values of one metric by step."""
+        return {e["step"]: e["values"][name] for e in self.events("metrics") if name in e["values"]}
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[WorkerProcess]:
+    """The session's warm worker."""
+    with tempfile.TemporaryDirectory(prefix="phift-trainer-") as folder:  # a socket's path has to be short
+        process = WorkerProcess(Path(folder))
+        yield process
+        process.end()
+
+
+@pytest.fixture
+def make_job(tmp_path: Path, worker: WorkerProcess) -> Callable[..., Job]:
+    """Makes jobs of 16 training and 4 validation rows, or of the rows given."""
+
+    def make(name: str = "job", **files: list[Any]) -> Job:
+        folder = tmp_path / name
+        folder.mkdir()
+        train, validation = support_chats(16, 4)
+        contents: Mapping[str, list[Any]] = {"train": train, "validation": validation, **files}
+        for file, rows in contents.items():
+            write_jsonl(folder / f"{file}.jsonl", rows)
+        return Job(folder, worker)
+
+    return make
