@@ -9,6 +9,7 @@ is unknown, which is not "no".
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -338,10 +339,7 @@ class _Entry:
         properties = body.get("properties") or {}
         self.own = _lower(properties.get("properties"))
         self.tags = _lower(properties.get("tags"))
-        system = properties.get("systemMetadata") or properties.get("system_metadata") or {}
-        if isinstance(system, str):
-            system = json.loads(system)
-        self.system = _flat(system)
+        self.system = _flat(_document(properties.get("systemMetadata") or properties.get("system_metadata")))
         self.archived = bool(properties.get("isArchived"))
         self.description = str(properties.get("description") or "")
 
@@ -358,11 +356,11 @@ class _Entry:
         """The same as a list: a JSON list, a list in a string, or words set apart by commas or semicolons."""
         value = self.get(*names)
         if isinstance(value, str):
-            if value.startswith("["):
-                value = json.loads(value.replace("'", '"'))
-            else:
-                value = [word for word in value.replace(";", ",").split(",") if word.strip()]
-        return tuple(str(word).strip() for word in value or ())
+            value = value.strip("[] ").replace(";", ",").split(",")
+        if not isinstance(value, list):
+            return ()
+        words = (str(word).strip(" '\"") for word in value)
+        return tuple(word for word in words if word)
 
     def day(self, *names: str) -> date | None:
         """The same as a date."""
@@ -377,8 +375,18 @@ def _key(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
+def _document(value: Any) -> Mapping[str, Any]:
+    """A JSON object, or one in a string; anything else tells nothing."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value.replace("'", '"'))
+        except ValueError:
+            return {}
+    return value if isinstance(value, Mapping) else {}
+
+
 def _lower(place: Any) -> dict[str, Any]:
-    return {_key(str(key)): value for key, value in (place or {}).items()}
+    return {_key(str(key)): value for key, value in _document(place).items()}
 
 
 def _flat(place: Mapping[str, Any]) -> dict[str, Any]:
@@ -396,10 +404,7 @@ def _model(body: Mapping[str, Any]) -> Model:
     entry = _Entry(body)
     version = str(body.get("name") or "")
     name = str(body.get("model") or str(body.get("id", "")).partition("/models/")[2].partition("/")[0])
-    defaults = entry.get("model_specific_defaults") or {}
-    if isinstance(defaults, str):
-        defaults = json.loads(defaults.replace("'", '"'))
-    defaults = _lower(defaults)
+    defaults = _lower(_document(entry.get("model_specific_defaults")))
     tasks = entry.words("fineTuningTasks", "finetuning-tasks", "fine-tuning-tasks")
     options = entry.words("deploymentOptions")
     computes = entry.words(
@@ -481,4 +486,4 @@ def _number(value: Any) -> float | None:
 
 def _integer(value: Any) -> int | None:
     number = _number(value)
-    return None if number is None else int(number)
+    return int(number) if number is not None and math.isfinite(number) else None

@@ -24,6 +24,17 @@ class Progress:
     detail: str = ""
     """One more line: a name, a rate, a reason to wait."""
 
+    def line(self) -> str:
+        """The progress in one line for a person."""
+        parts = [self.stage]
+        if self.done is not None and self.unit == "s":
+            parts.append(f"{self.done:.0f} s")
+        elif self.done is not None and self.total is not None:
+            parts.append(f"{self.done:,.0f} of {self.total:,.0f} {self.unit}".strip())
+        if self.detail:
+            parts.append(self.detail)
+        return ", ".join(parts)
+
 
 Report = Callable[[Progress], None]
 

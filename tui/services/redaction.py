@@ -16,8 +16,9 @@ _SHAPES = (
     re.compile(r"(?i)(\baccountkey=)[A-Za-z0-9+/=]{20,}"),
     re.compile(r"(?i)(\b(?:client_secret|client_assertion|refresh_token|access_token|device_code)=)[^&\s\"']+"),
     re.compile(
-        r"(?i)([\"'](?:primaryKey|secondaryKey|key1|key2|access_token|refresh_token|id_token|client_secret|sasToken|"
-        r"password)[\"']\s*:\s*)[\"'][^\"']*[\"']"
+        # JSON, and JSON inside a JSON string.
+        r"(?i)(\\?[\"'](?:primaryKey|secondaryKey|key1|key2|access_token|refresh_token|id_token|client_secret|sasToken|"
+        r"password)\\?[\"']\s*:\s*)\\?[\"'][^\"'\\]*\\?[\"']"
     ),
 )
 

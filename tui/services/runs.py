@@ -218,7 +218,9 @@ class Watch:
             step = max(step, self._bar[0])
         if job.succeeded and step:
             return step, step
-        return (step, steps) if steps and steps >= step else None
+        if steps and (self._bar or step):
+            return (step, steps) if steps >= step else None
+        return None
 
     def _seconds_left(self, job: Job, progress: tuple[int, int] | None) -> float | None:
         if progress is None or job.terminal:
