@@ -45,7 +45,7 @@ SERVERLESS_REGIONS = {
 DOCUMENTED: dict[str, dict[str, Any]] = {
     "Phi-4-mini-instruct": {
         "displayName": "Phi-4-mini-instruct",
-        "summary": "3.8B parameters Small Language Model outperforming larger models in reasoning, math, coding, and function-calling",
+        "summary": "3.8 B parameters, 128K context.",
         "publisher": "Microsoft",
         "license": "MIT",
         "textContextWindow": 131072,

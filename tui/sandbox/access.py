@@ -192,7 +192,7 @@ def check(sandbox: Sandbox, request: Request, audiences: tuple[str, ...]) -> Non
     The principal is left in the request's scope.
     """
     path = request.scope["path"]
-    if path in ("/metadata/endpoints", "/"):
+    if path in ("/metadata/endpoints", "/discovery", "/"):
         return  # the description of the cloud is public
     principal = sandbox.identity.authenticate(request, audiences)
     request.scope["principal"] = principal
@@ -210,8 +210,8 @@ def check(sandbox: Sandbox, request: Request, audiences: tuple[str, ...]) -> Non
             raise ServiceError(
                 409,
                 "ReadOnlyDisabledSubscription",
-                f"The subscription '{subscription}' is disabled and therefore marked as read only. You cannot perform any "
-                "write actions on this subscription until it is re-enabled.",
+                f"The subscription '{subscription}' is disabled and therefore marked as read only. You cannot perform "
+                "any write actions on this subscription until it is re-enabled.",
             )
     _check_version(request)
     if subscription is not None and request.method in ("PUT", "POST", "PATCH"):
@@ -288,6 +288,8 @@ def _check_version(request: Request) -> None:
             "The api-version query parameter (?api-version=) is required for all requests.",
         )
     namespace = segment_after(request.scope["path"], "providers")
+    if request.scope["path"].lower().rstrip("/").endswith((f"/providers/{namespace}".lower(), "/register")):
+        namespace = None  # the provider itself is a resource of Resource Manager's, with its versions
     known = catalogue("providers")["api_versions"].get(namespace)
     if not _VERSION.fullmatch(version) or (known is not None and version not in known):
         listed = ",".join(known) if known else "2022-12-01,2022-09-01,2021-04-01,2020-06-01"
@@ -309,4 +311,6 @@ def _matches(pattern: str, action: str) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.IGNORECASE)
+    # "workspaces/*/read" covers "workspaces/read" too: Azure's own roles take "workspaces/write" out of "workspaces/*/write".
+    between = [".*".join(re.escape(part) for part in piece.split("*")) for piece in pattern.split("/*/")]
+    return re.compile("/(?:.*/)?".join(between), re.IGNORECASE)

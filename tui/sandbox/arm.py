@@ -167,8 +167,8 @@ class _Arm:
             raise ServiceError(
                 400,
                 "InvalidResourceGroup",
-                f"The provided resource group name '{name}' has these invalid characters or length: it can have up to 90 "
-                "letters, digits, '_', '-', '.', '(' and ')' and must not end with a period.",
+                f"The provided resource group name '{name}' has these invalid characters or length: it can have up "
+                "to 90 letters, digits, '_', '-', '.', '(' and ')' and must not end with a period.",
             )
         asked = await json_body(request)
         before = self._sandbox.state.get(path)
@@ -229,7 +229,7 @@ class _Arm:
         group = require_group(self._sandbox, request.url.path)
         inside = group["id"] + "/providers/"
         rows = self._sandbox.state.inside(group["id"])
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 key: body[key]
                 for key in ("id", "name", "type", "location", "kind", "sku", "identity", "tags")

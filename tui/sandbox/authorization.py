@@ -137,9 +137,10 @@ class _Authorization:
         return body
 
     def _definition(self, role: dict[str, Any]) -> dict[str, Any]:
+        base = f"/subscriptions/{self._sandbox.subscription}/providers/Microsoft.Authorization/roleDefinitions"
         lists = {key: role[key] for key in ("actions", "notActions", "dataActions", "notDataActions")}
         return {
-            "id": f"/subscriptions/{self._sandbox.subscription}/providers/Microsoft.Authorization/roleDefinitions/{role['id']}",
+            "id": f"{base}/{role['id']}",
             "type": "Microsoft.Authorization/roleDefinitions",
             "name": role["id"],
             "properties": {

@@ -119,9 +119,9 @@ def _preflight(sandbox: Sandbox, resources: list[templates.Resource], principal:
         held = access.permissions_at(sandbox, resource.id, principal.oid)
         if not access.allows(held, action) or (hub and not access.allows(held, f"{workspaces.TYPE}/hubs/write")):
             problems.append(
-                f"'Authorization failed for template resource '{name_of(resource.id)}' of type '{resource.type}'. The "
-                f"client '{principal.name}' with object id '{principal.oid}' does not have permission to perform action "
-                f"'{action}' at scope '{resource.id}'.'"
+                f"'Authorization failed for template resource '{name_of(resource.id)}' of type '{resource.type}'. "
+                f"The client '{principal.name}' with object id '{principal.oid}' does not have permission to perform "
+                f"action '{action}' at scope '{resource.id}'.'"
             )
     if problems:
         raise ServiceError(
@@ -160,7 +160,7 @@ def _begin_step(sandbox: Sandbox, step_id: str, payload: dict[str, Any]) -> None
     sandbox.state.put(deployment["id"], TYPE, deployment)
     resource = payload["resource"]
     principal = Principal(claims={}, **payload["principal"])
-    step = {
+    step: dict[str, Any] = {
         "id": step_id,
         "operationId": name_of(step_id),
         "properties": {

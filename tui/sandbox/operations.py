@@ -128,7 +128,8 @@ class Operations:
         """Finish every operation whose time has come."""
         now = datetime.now(UTC).timestamp()
         due = self._sandbox.state.execute(
-            "SELECT id, kind, resource_id, payload FROM operations WHERE status = 'InProgress' AND due <= ? ORDER BY due, rowid",
+            "SELECT id, kind, resource_id, payload FROM operations "
+            "WHERE status = 'InProgress' AND due <= ? ORDER BY due, rowid",
             (now,),
         )
         for operation_id, kind, resource_id, payload in due:

@@ -18,9 +18,9 @@ _CANONICAL = {
         "roleAssignments", "roleDefinitions", "permissions", "storageAccounts", "vaults", "blobServices", "containers",
         "listKeys", "regenerateKey", "regenerateKeys", "checkNameAvailability", "workspaces", "datastores", "default",
         "listSecrets", "connections", "data", "models", "versions", "jobs", "cancel", "codes", "environments",
-        "components", "computes", "serverlessEndpoints", "onlineEndpoints", "batchEndpoints", "marketplaceSubscriptions",
-        "usages", "quotas", "vmSizes", "token", "getLogs", "skus", "registries", "runs", "experiments", "history",
-        "workspaceOperationsStatus", "workspaceOperationResults", "mfeOperationsStatus", "mfeOperationResults",
+        "components", "computes", "serverlessEndpoints", "onlineEndpoints", "batchEndpoints",
+        "marketplaceSubscriptions", "usages", "quotas", "vmSizes", "token", "getLogs", "skus", "registries",
+        "runs", "experiments", "history", "workspaceOperationsStatus", "workspaceOperationResults", "mfeOperationsStatus", "mfeOperationResults",
         "asyncOperations", "startPendingUpload", "listStorageAccountKeys", "notebookAccessToken", "outboundRules",
         "hubs", "classicAdministrators",
     )
@@ -43,10 +43,8 @@ def canonical(path: str) -> str:
             kind = "type"
             continue
         segments[at] = _CANONICAL.get(segment.lower(), segment)
-        if kind == "namespace":
-            kind = "type"
-        else:
-            kind = "namespace" if segments[at] == "providers" else "name"
+        follows_namespace = kind == "namespace"
+        kind = "type" if follows_namespace else "namespace" if segments[at] == "providers" else "name"
     return head + "/".join(segments)
 
 

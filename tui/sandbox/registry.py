@@ -95,7 +95,8 @@ def require_hosting_region(location: str) -> None:
     hosting = [*facts["fine_tuning"], *facts[_DEPLOYMENT_ONLY]]
     if location not in hosting:
         raise _refused(
-            f"Serverless endpoints of this model are not supported in region {location}; they are in {', '.join(hosting)}.",
+            f"Serverless endpoints of this model are not supported in region {location}; they are in "
+            f"{', '.join(hosting)}.",
             "ModelNotSupportedByMaaS",
         )
 

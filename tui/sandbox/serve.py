@@ -100,7 +100,7 @@ class _Server(uvicorn.Server):
 
 
 async def _tell(server: uvicorn.Server, info: SandboxInfo, ready: Callable[[SandboxInfo], None]) -> None:
-    while not server.started:  # uvicorn has no event for it
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)
     write_info(info)
     ready(info)

@@ -70,7 +70,8 @@ class _Scope:
         if unknown:
             listed = ", ".join(unknown)
             raise _invalid(
-                f"The template parameters '{listed}' in the parameters file are not valid; they are not present in the original template and can therefore not be provided at deployment time"
+                f"The template parameters '{listed}' in the parameters file are not valid; they are not "
+                "present in the original template and can therefore not be provided at deployment time"
             )
 
     def resources(self, declared: list[dict[str, Any]], parent: Resource | None) -> list[Resource]:
@@ -139,7 +140,7 @@ class _Scope:
         return self.value(found)
 
     def _resource_id(self, *parts: str) -> str:
-        """Build an identifier from ``[subscription], [group], type, name…``; the type is the first part with a slash."""
+        """Build an identifier from ``[subscription], [group], type, name…``; the type is the part with a slash."""
         at = next((index for index, part in enumerate(parts) if "/" in str(part)), None)
         if at is None or at > 2:
             raise _invalid("Unable to evaluate the template language function 'resourceId'")

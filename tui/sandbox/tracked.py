@@ -125,8 +125,8 @@ def _vault_properties(sandbox: Sandbox, resource_id: str, properties: dict[str, 
         raise ServiceError(
             400,
             "VaultNameNotValid",
-            f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The name "
-            "must begin with a letter, end with a letter or digit, and not contain consecutive hyphens.",
+            f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The "
+            "name must begin with a letter, end with a letter or digit, and not contain consecutive hyphens.",
         )
     taken = [body for body in sandbox.state.of_type(VAULT, name) if body["id"].lower() != resource_id.lower()]
     if taken:

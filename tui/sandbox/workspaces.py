@@ -72,8 +72,8 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
         raise ServiceError(
             400,
             "ValidationError",
-            f"Workspace name '{name}' is invalid: it must be between 3 and 33 characters, start with a letter or digit, "
-            "and hold only letters, digits, '-' and '_'.",
+            f"Workspace name '{name}' is invalid: it must be between 3 and 33 characters, start with a letter or "
+            "digit, and hold only letters, digits, '-' and '_'.",
         )
     require_group(sandbox, resource_id)
     kind = str(asked.get("kind") or "Default").lower()
@@ -87,7 +87,7 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
     else:
         shared = _own_resources(sandbox, resource_id, given, location, principal)
     identifier = before["properties"]["workspaceId"] if before else str(uuid.uuid4())
-    body = {
+    body: dict[str, Any] = {
         "id": resource_id,
         "name": name,
         "type": TYPE,
@@ -313,7 +313,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         Route(connection, service.connection, methods=["GET"]),
         Route(connection, service.put_connection, methods=["PUT", "PATCH"]),
         Route(connection, service.delete_connection, methods=["DELETE"]),
-        Route(f"{connection}/listsecrets", service.connection_secrets, methods=["POST"]),
+        Route(f"{connection}/listSecrets", service.connection_secrets, methods=["POST"]),
         Route(f"{location}/workspaceOperationsStatus/{{operation}}", service.operation_status, methods=["GET"]),
         Route(f"{location}/mfeOperationsStatus/{{operation}}", service.operation_status, methods=["GET"]),
         Route(f"{location}/workspaceOperationResults/{{operation}}", service.operation_result, methods=["GET"]),
