@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import openai
+import pytest
 import requests
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Data
 from azure.identity import ClientSecretCredential
 
+from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
 
 ML = "Microsoft.MachineLearningServices"
 PREVIEW = "2024-10-01-preview"
+PHI = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+TERMINAL = ("Completed", "Failed", "Canceled")
 T = TypeVar("T")
 
 
@@ -83,3 +92,104 @@ def chats(path: Path, rows: int = 24) -> Path:
             answer = {"role": "assistant", "content": f"It costs {10 + row % 6} coins."}
             out.write(json.dumps({"messages": [question, answer]}) + "\n")
     return path
+
+
+@dataclass
+class World:
+    """A project with data, seen through plain HTTP and through the SDK."""
+
+    cloud: Cloud
+    project: dict[str, Any]
+    ml: MLClient
+    train: str
+    validation: str
+
+    def body(self, **changes: Any) -> dict[str, Any]:
+        """A fine-tuning job's properties as the SDK sends them."""
+        hyperparameters = {
+            "per_device_train_batch_size": "1",
+            "learning_rate": "0.00002",
+            "num_train_epochs": "1",
+            **changes.pop("hyperparameters", {}),
+        }
+        details = {
+            "modelProvider": "Custom",
+            "taskType": "chatCompletion",
+            "model": {"jobInputType": "mlflow_model", "uri": PHI},
+            "trainingData": {"jobInputType": "uri_file", "uri": self.train},
+            "validationData": {"jobInputType": "uri_file", "uri": self.validation},
+            "hyperParameters": hyperparameters,
+            **changes.pop("details", {}),
+        }
+        output = {"registered_model": {"jobOutputType": "mlflow_model", "assetName": "tuned"}}
+        return {
+            "jobType": "FineTuning",
+            "experimentName": "tests",
+            "tags": {},
+            "properties": {},
+            "isArchived": False,
+            "fineTuningDetails": details,
+            "outputs": output,
+            **changes,
+        }
+
+    def job(self, name: str) -> str:
+        """Identifier of a job."""
+        return f"{self.project['id']}/jobs/{name}"
+
+    def submit(self, name: str, **changes: Any) -> requests.Response:
+        """PUT a fine-tuning job."""
+        return self.cloud.call("PUT", self.job(name), {"properties": self.body(**changes)})
+
+    def status(self, name: str) -> str:
+        """The job's status."""
+        return str(self.cloud.ok("GET", self.job(name))["properties"]["status"])
+
+    def ended(self, name: str, seconds: float = 90) -> str:
+        """The final status of a job."""
+
+        def over() -> str | None:
+            status = self.status(name)
+            return status if status in TERMINAL else None
+
+        return until(over, seconds)
+
+    def plane(self, service: str, name: str, rest: str = "") -> str:
+        """A URL of the data plane for a run."""
+        return f"https://eastus2.api.azureml.ms/{service}{self.project['id']}/runs/{name}{rest}"
+
+    def details(self, name: str) -> dict[str, Any]:
+        """The run's details."""
+        details: dict[str, Any] = self.cloud.ok("GET", self.plane("history/v1.0", name, "/details"))
+        return details
+
+    def model_id(self, version: str = "1", name: str = "tuned") -> str:
+        """A registered model as endpoints name it."""
+        guid = self.project["properties"]["workspaceId"]
+        return f"azureml://locations/eastus2/workspaces/{guid}/models/{name}/versions/{version}"
+
+
+def client(world: World, endpoint: str, key: str | None = None) -> openai.OpenAI:
+    """The openai client for a serverless endpoint, with its primary key unless another is given."""
+    key = key or world.ml.serverless_endpoints.get_keys(endpoint).primary_key
+    return openai.OpenAI(base_url=f"https://{endpoint}.eastus2.models.ai.azure.com/v1", api_key=key, max_retries=0)
+
+
+def make_world(info: SandboxInfo, group: str, folder: Path) -> World:
+    """A project in a resource group of its own, with training and validation data; the environment points at `info`."""
+    cloud = Cloud(info)
+    project = cloud.project(group)
+    ml = MLClient(cloud.credential, info.subscription, group, "project", show_progress=False)
+    train = ml.data.create_or_update(Data(name="train", type="uri_file", path=str(chats(folder / "train.jsonl"))))
+    held = ml.data.create_or_update(Data(name="held", type="uri_file", path=str(chats(folder / "held.jsonl", 6))))
+    return World(cloud, project, ml, str(train.id), str(held.id))
+
+
+@contextmanager
+def pointed_at(info: SandboxInfo, folder: Path) -> Iterator[None]:
+    """The environment's clients talk to `info`, and the working directory is a neutral folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in daemon.env_lines(info).items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        yield

@@ -194,7 +194,7 @@ def test_listing_pages_and_rolls_folders_up(container: ContainerClient) -> None:
     pages = [[blob.name for blob in page] for page in container.list_blobs(results_per_page=2).by_page()]
     assert pages == [names[:2], names[2:4], names[4:]]
     assert {blob.name for blob in container.walk_blobs()} == {"a.txt", "logs/", "logs2/", "zoo<&>.txt"}
-    assert [blob.metadata for blob in container.list_blobs(include=["metadata"])][0] == {"n": "a"}
+    assert next(iter(container.list_blobs(include=["metadata"]))).metadata == {"n": "a"}
 
 
 def test_a_deleted_blob_is_gone(container: ContainerClient) -> None:

@@ -7,116 +7,31 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 import requests
-from azure.ai.ml import Input, MLClient, Output
+from azure.ai.ml import Input, Output
 from azure.ai.ml.entities import CustomModelFineTuningJob, Data, ServerlessEndpoint
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from mlkit import Cloud, chats, until
+from mlkit import PHI, Cloud, World, chats, client, make_world, pointed_at, until
 
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
 
 pytestmark = pytest.mark.usefixtures("sandbox_env")
 
-PHI = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
-TERMINAL = ("Completed", "Failed", "Canceled")
+RETIRED = "azureml://registries/azureml/models/Phi-3-mini-4k-instruct"
 QUESTION = [{"role": "user", "content": "What does the lamp number 3 cost?"}]
-
-
-@dataclass
-class World:
-    """A project with data, seen through plain HTTP and through the SDK."""
-
-    cloud: Cloud
-    project: dict[str, Any]
-    ml: MLClient
-    train: str
-    validation: str
-
-    def body(self, **changes: Any) -> dict[str, Any]:
-        """A fine-tuning job's properties as the SDK sends them."""
-        hyperparameters = {
-            "per_device_train_batch_size": "1",
-            "learning_rate": "0.00002",
-            "num_train_epochs": "1",
-            **changes.pop("hyperparameters", {}),
-        }
-        details = {
-            "modelProvider": "Custom",
-            "taskType": "chatCompletion",
-            "model": {"jobInputType": "mlflow_model", "uri": PHI},
-            "trainingData": {"jobInputType": "uri_file", "uri": self.train},
-            "validationData": {"jobInputType": "uri_file", "uri": self.validation},
-            "hyperParameters": hyperparameters,
-            **changes.pop("details", {}),
-        }
-        output = {"registered_model": {"jobOutputType": "mlflow_model", "assetName": "tuned"}}
-        return {
-            "jobType": "FineTuning",
-            "experimentName": "tests",
-            "tags": {},
-            "properties": {},
-            "isArchived": False,
-            "fineTuningDetails": details,
-            "outputs": output,
-            **changes,
-        }
-
-    def job(self, name: str) -> str:
-        """Identifier of a job."""
-        return f"{self.project['id']}/jobs/{name}"
-
-    def submit(self, name: str, **changes: Any) -> requests.Response:
-        """PUT a fine-tuning job."""
-        return self.cloud.call("PUT", self.job(name), {"properties": self.body(**changes)})
-
-    def status(self, name: str) -> str:
-        """The job's status."""
-        return str(self.cloud.ok("GET", self.job(name))["properties"]["status"])
-
-    def ended(self, name: str, seconds: float = 90) -> str:
-        """The final status of a job."""
-
-        def over() -> str | None:
-            status = self.status(name)
-            return status if status in TERMINAL else None
-
-        return until(over, seconds)
-
-    def plane(self, service: str, name: str, rest: str = "") -> str:
-        """A URL of the data plane for a run."""
-        return f"https://eastus2.api.azureml.ms/{service}{self.project['id']}/runs/{name}{rest}"
-
-    def details(self, name: str) -> dict[str, Any]:
-        """The run's details."""
-        details: dict[str, Any] = self.cloud.ok("GET", self.plane("history/v1.0", name, "/details"))
-        return details
-
-    def model_id(self, version: str = "1", name: str = "tuned") -> str:
-        """A registered model as endpoints name it."""
-        guid = self.project["properties"]["workspaceId"]
-        return f"azureml://locations/eastus2/workspaces/{guid}/models/{name}/versions/{version}"
 
 
 @pytest.fixture(scope="module")
 def world(sandbox: SandboxInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in daemon.env_lines(sandbox).items():
-            patch.setenv(name, value)
-        patch.chdir(folder)
-        cloud = Cloud(sandbox)
-        project = cloud.project("finetuning")
-        ml = MLClient(cloud.credential, sandbox.subscription, "finetuning", "project", show_progress=False)
-        train = ml.data.create_or_update(Data(name="train", type="uri_file", path=str(chats(folder / "train.jsonl"))))
-        held = ml.data.create_or_update(Data(name="held", type="uri_file", path=str(chats(folder / "held.jsonl", 6))))
-        yield World(cloud, project, ml, str(train.id), str(held.id))
+    with pointed_at(sandbox, folder):
+        yield make_world(sandbox, "finetuning", folder)
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +67,6 @@ def endpoint(world: World, trained: str) -> str:
     assert made.provisioning_state == "succeeded"
     assert made.scoring_uri == "https://tuned-endpoint.eastus2.models.ai.azure.com"
     return "tuned-endpoint"
-
-
-def client(world: World, endpoint: str, key: str | None = None) -> openai.OpenAI:
-    """The openai client for an endpoint."""
-    key = key or world.ml.serverless_endpoints.get_keys(endpoint).primary_key
-    return openai.OpenAI(base_url=f"https://{endpoint}.eastus2.models.ai.azure.com/v1", api_key=key, max_retries=0)
 
 
 # the job
@@ -233,13 +142,21 @@ def test_jobs_are_listed_in_pages(world: World, trained: str) -> None:
 # what is refused
 
 
+def given(part: str, uri: str) -> dict[str, Any]:
+    """A change of a job: another model or other data."""
+    kind = "mlflow_model" if part == "model" else "uri_file"
+    return {"details": {part: {"jobInputType": kind, "uri": uri}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "code", "words"),
     [
-        ({"details": {"model": {"jobInputType": "mlflow_model", "uri": PHI.replace("-mini-instruct", "-nothing")}}}, 404, "NotFoundError", "not found"),
-        ({"details": {"model": {"jobInputType": "mlflow_model", "uri": PHI.replace("Phi-4-mini-instruct/versions/1", "Phi-3-mini-4k-instruct")}}}, 400, "ModelRetired", "2025-08-30"),
-        ({"details": {"trainingData": {"jobInputType": "uri_file", "uri": "azureml:none:1"}}}, 404, "NotFound", "none:1"),
-        ({"details": {"trainingData": {"jobInputType": "uri_file", "uri": "azureml://datastores/workspaceblobstore/paths/no.jsonl"}}}, 404, "NotFound", "Upload it"),
+        (given("model", PHI.replace("-mini-instruct", "-nothing")), 404, "NotFoundError", "not found"),
+        (given("model", RETIRED), 400, "ModelRetired", "2025-08-30"),
+        (given("trainingData", "azureml:none:1"), 404, "NotFound", "none:1"),
+        (given("trainingData", "azureml://datastores/workspaceblobstore/paths/no"), 404, "NotFound", "Upload it"),
+        (given("trainingData", "azureml://datastores/nostore/paths/no"), 404, "NotFound", "nostore"),
+        (given("trainingData", "/etc/passwd"), 400, "BadArgument", "neither"),
         ({"details": {"modelProvider": "AzureOpenAI"}}, 400, "BadArgument", "AzureOpenAI"),
         ({"details": {"taskType": "Translation"}}, 400, "BadArgument", "Translation"),
         ({"hyperparameters": {"n_epochs": "3"}}, 400, "BadArgument", "n_epochs"),
@@ -247,8 +164,8 @@ def test_jobs_are_listed_in_pages(world: World, trained: str) -> None:
         ({"outputs": {}}, 400, "BadArgument", "assetName"),
         ({"jobType": "Sweep"}, 400, "JobTypeNotSupported", "Sweep"),
     ],
-    ids=["model", "retired", "asset", "file", "provider", "task", "knob", "number", "output", "type"],
-)  # fmt: skip
+    ids=["model", "retired", "asset", "file", "store", "path", "provider", "task", "knob", "number", "output", "type"],
+)
 def test_a_job_that_cannot_run_is_refused(
     world: World, changes: dict[str, Any], status: int, code: str, words: str
 ) -> None:
@@ -462,18 +379,12 @@ def test_marketplace_subscriptions_are_refused_for_microsoft_models(world: World
 
 
 @pytest.fixture
-def own(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def own(tmp_path: Path) -> Iterator[World]:
     """A world of its own, whose processes a test may kill."""
     folder = tmp_path / "own"
     info = daemon.start(folder, pace=0.0)
-    for name, value in daemon.env_lines(info).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    cloud = Cloud(info)
-    project = cloud.project("own")
-    ml = MLClient(cloud.credential, info.subscription, "own", "project", show_progress=False)
-    data = ml.data.create_or_update(Data(name="train", type="uri_file", path=str(chats(tmp_path / "t.jsonl"))))
-    yield World(cloud, project, ml, str(data.id), str(data.id))
+    with pointed_at(info, tmp_path):
+        yield make_world(info, "own", tmp_path)
     daemon.stop(folder)
 
 

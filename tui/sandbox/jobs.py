@@ -130,12 +130,14 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             )
         now = sandbox.clock.timestamp()
         properties = {**plan.properties, "status": "NotStarted"}
+        made = system_data(request.scope["principal"], sandbox.clock.now())
         body = {
             "id": identifier,
             "name": name,
             "type": JOB_TYPE,
             "properties": properties,
-            "systemData": system_data(request.scope["principal"], sandbox.clock.now()),
+            # As recorded: a job tells who created it and when, and nothing of changes.
+            "systemData": {name: value for name, value in made.items() if name.startswith("created")},
         }
         plan.fill(folder)
         run = Run(

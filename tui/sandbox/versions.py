@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -136,7 +137,7 @@ def put_version(
         body = {
             **present,
             "properties": {**properties, **changes},
-            "systemData": system_data(principal, now, present["systemData"]),
+            "systemData": {**present["systemData"], "lastModifiedAt": iso(now)},
         }
         created = False
     else:
@@ -150,13 +151,19 @@ def put_version(
             "name": version,
             "type": kind.version_type,
             "properties": {**kind.defaults, **filled},
-            "systemData": system_data(principal, now),
+            "systemData": _asset_system_data(principal, now),
         }
         created = True
     with sandbox.state.transaction():
         sandbox.state.put(version_id, kind.version_type, body)
         _touch_container(sandbox, kind, container_id, version, body["properties"], principal)
     return body, created
+
+
+def _asset_system_data(principal: Principal, now: datetime) -> dict[str, Any]:
+    """System data as recorded of a data version: it does not tell who changed it last."""
+    full = system_data(principal, now)
+    return {name: full[name] for name in ("createdAt", "createdBy", "createdByType", "lastModifiedAt")}
 
 
 def _touch_container(
@@ -283,8 +290,8 @@ def asset_routes(
         return Response(status_code=200 if existed else 204)
 
     async def list_versions(request: Request) -> Response:
+        # A name without versions has an empty list: the SDK asks so before it uploads code.
         identifier = container_id(request)
-        _require(sandbox, identifier, kind, request.path_params["name"])
         newest = "createdtime asc" not in request.query_params.get("$orderBy", "").lower()
         items = visible(request, state.children(identifier, kind.version_type, newest_first=newest))
         return answer(page(request, lambda offset, count: items[offset : offset + count]))
