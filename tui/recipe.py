@@ -212,7 +212,7 @@ class Recipe(_Part):
 
     def data_path(self, base: Path) -> Path:
         """The training file, relative paths taken from `base`, `~` expanded."""
-        return base / Path(self.data.train).expanduser()
+        return Path(os.path.normpath(base / Path(self.data.train).expanduser()))
 
 
 def _flat(document: dict[str, Any]) -> dict[str, Any]:
