@@ -89,7 +89,7 @@ class Tally:
         for value in sorted(self.counts):
             wanted -= self.counts[value]
             if wanted <= 0:
-                return value
+                return min(max(value, self.minimum), self.maximum)
         return 0
 
     def distribution(self, bins: int = 12) -> Distribution:
@@ -102,10 +102,10 @@ class Tally:
         edges = [(low + i * step, low + (i + 1) * step) for i in range(math.ceil((high - low + 1) / step))]
         heights = [0] * (len(edges) + 1)
         for value, count in self.counts.items():
-            heights[min((value - low) // step, len(edges))] += count
+            heights[min(max(value - low, 0) // step, len(edges))] += count
         made = [(a, b, heights[i]) for i, (a, b) in enumerate(edges)]
         if heights[-1]:
-            made.append((edges[-1][1], self.maximum + 1, heights[-1]))
+            made.append((edges[-1][1], max(self.maximum, edges[-1][1]) + 1, heights[-1]))
         return Distribution(rows, self.total, self.minimum, self.maximum, {p: self.at(p) for p in _PERCENTILES}, made)
 
 

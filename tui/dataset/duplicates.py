@@ -31,6 +31,7 @@ _BANDS = 16
 _ROWS_A_BAND = _PERMUTATIONS // _BANDS
 _SEED = 42
 _FEWEST_WORDS = 8
+_CANDIDATES = 4
 _SIGNATURE_BYTES = 4 * _PERMUTATIONS
 _TRAIN, _VALIDATION = 0, 1
 
@@ -152,7 +153,7 @@ class Index:
         count = len(self._near_keys)
         if not count:
             return
-        marked: dict[int, int] = {}
+        candidates: dict[int, tuple[int, ...]] = {}
         band_bytes = 4 * _ROWS_A_BAND
         for band in range(_BANDS):
             owners: dict[bytes, int] = {}
@@ -163,11 +164,16 @@ class Index:
                     block = self._near_file.read(4096 * _SIGNATURE_BYTES)
                 start = (index % 4096) * _SIGNATURE_BYTES + band * band_bytes
                 owner = owners.setdefault(block[start : start + band_bytes], index)
-                if owner != index and index not in marked and self._near_keys[owner] != self._near_keys[index]:
-                    marked[index] = owner
+                if owner != index and self._near_keys[owner] != self._near_keys[index]:
+                    known = candidates.get(index, ())
+                    if owner not in known and len(known) < _CANDIDATES:
+                        candidates[index] = (*known, owner)
             del owners
-        for index, owner in sorted(marked.items()):
-            similarity = self._similarity(index, owner)
+        for index, known in sorted(candidates.items()):
+            if index % 4096 == 0:
+                cancelled()
+            similarity, owner = max((self._similarity(index, owner), -owner) for owner in known)
+            owner = -owner
             if similarity < NEAR:
                 continue
             file = self._near_files[index]

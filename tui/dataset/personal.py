@@ -30,10 +30,13 @@ class Mention:
 PLACEHOLDERS = {"W217": "[EMAIL]", "W218": "[PHONE]", "W219": "[CARD]", "W220": "[SECRET]", "W228": "[ID]"}
 """What a redaction puts in the place of a mention."""
 
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
+_EMAIL = re.compile(
+    r"(?<![\w.+/-])[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}(?!(?:png|jpe?g|gif|svg|webp)\b)[A-Za-z]{2,24}(?![\w-])"
+)
 _NUMBER = re.compile(r"(?<![\w.,/=#-])(?:\+|\()?\d(?:[ .()/-]{0,2}\d){6,21}(?![\w/=-]|[.,]\d)")
 _DIGITS = re.compile(r"[0-9](?:[ .()/-]{0,2}[0-9]){6}")
 _SSN = re.compile(r"(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}")
+_SSN_FORM = re.compile(r"\d{3}-\d{2}-\d{4}")
 _US_PHONE = re.compile(r"(?:\+?1[-. ]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}")
 _FREE_CALL = re.compile(r"(?:\+?1[-. ]?)?\(?8(?:00|33|44|55|66|77|88)\)?[-. ]")
 _INTERNATIONAL = re.compile(r"\+[1-9][\d ().-]{7,20}\d")
@@ -72,7 +75,7 @@ _SECRETS = tuple(
         (
             "://",
             "password in an address",
-            r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:[^\s/:@\"']{3,128}@(?=[\w.-])",
+            r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:[^\s/:@\"']{3,128}@[\w.-]{1,253}",
         ),
     )
 )
@@ -116,6 +119,8 @@ def _number(written: str) -> tuple[str, str] | None:
             return "W219", "payment card number"
     if _SSN.fullmatch(written):
         return "W228", "US social security number"
+    if _SSN_FORM.fullmatch(written):
+        return None
     if _FREE_CALL.match(written):
         return None
     if _US_PHONE.fullmatch(written) or _TRUNK.fullmatch(written):

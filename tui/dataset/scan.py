@@ -221,11 +221,9 @@ class Scanner:
         if len(line) > LONGEST_LINE:
             self.add("E145", number, "", f"the line is longer than {LONGEST_LINE >> 20} MB and was not read")
             return []
-        is_utf8 = True
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
-            is_utf8 = False
             column = len(line[: error.start].decode()) + 1
             place = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
             self.add("E104", number, "", f"{place}: {error.reason}", column)
@@ -240,9 +238,8 @@ class Scanner:
         try:
             parsed = parse(text)
         except JsonFault as fault:
-            if is_utf8:
-                code = "E142" if fault.is_second_value else "E101"
-                self.add(code, number, fault.path, fault.message, fault.position + 1 + shift)
+            code = "E142" if fault.is_second_value else "E101"
+            self.add(code, number, fault.path, fault.message, fault.position + 1 + shift)
             return []
         for path, position in parsed.duplicates:
             self.add("E103", number, path, "the object already has this key", position + 1 + shift)

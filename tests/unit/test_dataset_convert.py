@@ -1,0 +1,134 @@
+"""Other shapes: what they are recognised as, and the chat rows they become."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tui.dataset.check import check
+from tui.dataset.convert import ConvertError, convert, recognise
+from tui.dataset.rules import Rules
+
+CHAT = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+
+
+def turns(*pairs: tuple[str, str]) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": content} for role, content in pairs]}
+
+
+def lines(*records: Any) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+ONE = [turns(("user", "a"), ("assistant", "b"))]
+SHAPES: list[tuple[str, bytes, str, list[Any]]] = [
+    ("prompt and completion", lines({"prompt": "a", "completion": " b"}), "pair", ONE),
+    ("names in capitals", lines({"Question": "a", "Answer": "b"}), "pair", ONE),
+    ("Alpaca", lines({"instruction": "a", "input": "x", "output": "b"}), "pair",
+     [turns(("user", "a\n\nx"), ("assistant", "b"))]),
+    ("Alpaca without input", lines({"instruction": "a", "input": "", "output": "b", "text": "z"}), "pair", ONE),
+    ("with a system field", lines({"system": "s", "question": "a", "response": "b"}), "pair",
+     [turns(("system", "s"), ("user", "a"), ("assistant", "b"))]),
+    ("ShareGPT", lines({"id": 1, "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}),
+     "turns", ONE),
+    ("ShareGPT with a system turn", lines({"conversations": [{"from": "system", "value": "s"},
+     {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}), "turns",
+     [turns(("system", "s"), ("user", "a"), ("assistant", "b"))]),
+    ("CSV", b'question,answer\n"a",b\n"a, ""q""\nz",c\n', "pair",
+     [*ONE, turns(("user", 'a, "q"\nz'), ("assistant", "c"))]),
+    ("CSV with a mark and semicolons", "\ufeffprompt;completion\na;b\n".encode(), "pair", ONE),
+    ("tab-separated", b"id\tinput\toutput\n1\ta\tb\n", "pair", ONE),
+    ("a JSON array", json.dumps([CHAT]).encode(), "chat", [CHAT]),
+    ("a pretty-printed array", json.dumps([{"prompt": "a", "completion": "b"}], indent=2).encode(), "pair", ONE),
+    ("a pretty-printed object", json.dumps(CHAT, indent=2).encode(), "chat", [CHAT]),
+    ("pretty-printed objects", (json.dumps(CHAT, indent=2) + "\n" + json.dumps(CHAT, indent=2)).encode(), "chat",
+     [CHAT, CHAT]),
+    ("an object with one list",
+     json.dumps({"version": 1, "data": [{"prompt": "a", "completion": "b"}]}, indent=1).encode(), "pair", ONE),
+    ("UTF-16", "".join(json.dumps(CHAT) + "\r\n" for _ in range(2)).encode("utf-16"), "chat", [CHAT, CHAT]),
+    ("UTF-16 without a mark", json.dumps(CHAT).encode("utf-16-le"), "chat", [CHAT]),
+    ("UTF-32", json.dumps(CHAT).encode("utf-32"), "chat", [CHAT]),
+    ("UTF-16 CSV", "prompt,completion\na,b\n".encode("utf-16"), "pair", ONE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "records", "expected"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
+def test_a_shape_is_recognised_and_converted(tmp_path: Path, content: bytes, records: str, expected: list[Any]) -> None:
+    path, out = tmp_path / "in.data", tmp_path / "out.jsonl"
+    path.write_bytes(content)
+    shape = recognise(path)
+    assert (shape.records, shape.is_convertible, shape.is_chat) == (records, True, False)
+    result = convert(path, out)
+    assert out.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert [json.loads(line) for line in out.read_text("utf-8-sig").splitlines()] == expected
+    assert (result.rows, result.skipped) == (len(expected), 0)
+    assert check(out, rules=Rules(recommended_examples=1)).ok
+    assert path.read_bytes() == content
+
+
+def test_parquet_columns_become_rows(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    table = pyarrow.table({"question": ["a", "c"], "answer": ["b", None], "n": [1, 2]})
+    pyarrow.parquet.write_table(table, path)
+    assert recognise(path).records == "pair"
+    result = convert(path, tmp_path / "out.jsonl", system="s")
+    assert (result.rows, result.skipped, result.reasons) == (1, 1, ((2, "has no answer"),))
+    assert json.loads((tmp_path / "out.jsonl").read_text("utf-8-sig"))["messages"][0] == {
+        "role": "system",
+        "content": "s",
+    }
+    assert [f.code for f in check(path).findings] == ["E137"]
+
+
+def test_chat_rows_need_no_conversion(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    path.write_bytes(lines(CHAT))
+    assert recognise(path).is_chat
+    assert not recognise(path).is_convertible
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "none of the known fields"),
+        (b"just text\n", "none of the known fields"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (lines({"a": 1}), "none of the known fields"),
+        (lines({"prompt": "", "completion": "b"}), "record 1 has no prompt"),
+        (b"PAR1 and nothing more", "not readable as Parquet"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(tmp_path: Path, content: bytes, words: str) -> None:
+    path, out = tmp_path / "in.data", tmp_path / "out.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ConvertError, match=words):
+        convert(path, out)
+    assert not out.exists()
+
+
+def test_records_that_make_no_row_are_counted_with_their_reason(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_bytes(lines({"prompt": "a", "completion": "b"}, {"prompt": "a"}, 5) + b"{bad\n")
+    result = convert(path, out)
+    assert (result.rows, result.skipped) == (1, 3)
+    assert result.reasons == ((2, "has no completion"), (3, "is not an object"), (4, "is not an object"))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=120) | st.text('prompt,completion\t\n"{}[]:a ', max_size=80).map(str.encode))
+def test_no_bytes_make_recognising_fail(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "any"
+    path.write_bytes(data)
+    try:
+        shape = recognise(path)
+        if shape.is_convertible:
+            convert(path, tmp_path / "out.jsonl")
+    except ConvertError:
+        pass
