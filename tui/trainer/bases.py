@@ -138,7 +138,7 @@ def load_model(
             f"its tokenizer has {len(tokenizer)} tokens and the model only {model.config.vocab_size}",
             "Use the tokenizer that belongs to these weights.",
         )
-    return model  # type: ignore[no-any-return]  # transformers has no types here
+    return model
 
 
 def class_labels(base: Base) -> list[str] | None:

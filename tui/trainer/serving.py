@@ -7,10 +7,11 @@ import json
 import os
 import secrets
 import socket
+import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,8 @@ class _Service:
         self._models = _Models()
         self._turn = asyncio.Lock()
         """Held while a model is loaded or run: one at a time is fastest, and a seed then means something."""
+        self._generating = threading.Lock()
+        """Held by the thread that generates: an abandoned answer ends a token after its reader has left the turn."""
         self._running: set[generation.Completion] = set()
 
     def routes(self) -> list[Route]:
@@ -191,7 +194,7 @@ class _Service:
 
     async def _pieces(
         self, name: str, messages: list[dict[str, str]], sampling: generation.Sampling, *, explicit: bool
-    ) -> AsyncIterator[tuple[generation.Completion, str]]:
+    ) -> AsyncGenerator[tuple[generation.Completion, str]]:
         """Pieces of the answer as they come; the first is empty and says that generation begins."""
         async with self._turn:
             loaded = await self._model(name)
@@ -228,9 +231,8 @@ class _Service:
 
             def work() -> None:
                 try:
-                    generation.complete(
-                        loaded.model,
-                        loaded.tokenizer,
+                    self._generate(
+                        loaded,
                         prompt,
                         generation.Sampling(wanted, sampling.temperature, sampling.top_p, sampling.stop, sampling.seed),
                         completion,
@@ -248,6 +250,17 @@ class _Service:
                 completion.cancelled.set()
                 self._running.discard(completion)
                 await asyncio.shield(running)
+
+    def _generate(
+        self,
+        loaded: _Loaded,
+        prompt: list[int],
+        sampling: generation.Sampling,
+        completion: generation.Completion,
+        deliver: Callable[[str], None],
+    ) -> None:
+        with self._generating:
+            generation.complete(loaded.model, loaded.tokenizer, prompt, sampling, completion, deliver)
 
     async def _model(self, name: str) -> _Loaded:
         try:
@@ -280,7 +293,7 @@ def _score(loaded: _Loaded, rows: list[Any]) -> scoring.ChatScore:
 
 async def _server_sent(
     head: dict[str, Any],
-    pieces: AsyncIterator[tuple[generation.Completion, str]],
+    pieces: AsyncGenerator[tuple[generation.Completion, str]],
     completion: generation.Completion,
     *,
     usage: bool,
@@ -294,8 +307,12 @@ async def _server_sent(
     try:
         async for _, piece in pieces:
             yield event([{"index": 0, "delta": {"content": piece}, "finish_reason": None}], **none)
+    except Exception as error:
+        # The status is long sent: the reader learns it from the stream, the log from what is raised on.
+        yield event([], error={"message": str(error), "type": "server_error", "param": None, "code": "server_error"})
+        raise
     finally:
-        await pieces.aclose()  # type: ignore[attr-defined]  # an async generator, seen as the iterator it is
+        await pieces.aclose()
     yield event([{"index": 0, "delta": {}, "finish_reason": completion.finish}], **none)
     if usage:
         yield event([], usage=_usage(completion))
@@ -353,7 +370,7 @@ def _number(name: str, value: Any, default: float, low: float, high: float, *, w
     good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not good or not low <= value <= high:
         raise RequestRefused(400, "invalid_value", f"{name} has to be a number from {low:g} to {high:g}", name)
-    return value  # type: ignore[no-any-return]  # checked just above
+    return float(value)
 
 
 def _flag(body: dict[str, Any], name: str) -> bool:

@@ -37,6 +37,7 @@ from . import bases, data, scoring
 from .config import ConfigError, TrainingConfig
 from .events import EventLog
 from .failures import TrainingFailed, explain
+from .muon import MuonWithAdamW
 
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adafactor": "adafactor", "sgd": "sgd", "muon": "adamw_torch_fused"}
 """Our names to the library's; `muon` makes its own optimizer, with AdamW beside it."""
@@ -367,14 +368,12 @@ class FineTuner(Trainer):  # type: ignore[misc]  # transformers has no types her
         if labels:
             self.model_accepts_loss_kwargs = False  # one label a row: there are no tokens to count
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: Any = None) -> Any:
         """The library's optimizer, or Muon with AdamW beside it, which the library does not build."""
-        if self.job.optimizer == "muon" and self.optimizer is None:
-            from .muon import MuonWithAdamW
-
-            self.optimizer = MuonWithAdamW(self.model, self.args.learning_rate, self.job.weight_decay)
-        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        return optimizer
+        if self.job.optimizer != "muon" or self.optimizer is not None:
+            return super().create_optimizer(model)
+        self.optimizer: Any = MuonWithAdamW(self.model, self.args.learning_rate, self.job.weight_decay)
+        return self.optimizer
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
