@@ -41,7 +41,7 @@ def world(sandbox: SandboxInfo, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def entries(name: str) -> list[dict[str, Any]]:
-    """The Resource Manager exchanges of a recording, with the recorded model replaced by one that is in the registry."""
+    """The Resource Manager exchanges of a recording, its model replaced by one that is in the registry."""
     text = (RECORDINGS / name).read_text()
     text = text.replace(RECORDED_MODEL, PHI).replace("Meta-Llama-3-8B", "Phi-4-mini-instruct")
     return [entry for entry in json.loads(text)["Entries"] if "/workspaces/" in entry["RequestUri"]]
