@@ -14,7 +14,11 @@ from tui.dataset.report import Report
 from tui.dataset.rules import Rules
 
 ANY = Rules(bom="any", recommended_examples=1)
-WORDS = ["kettle", "oven", "grinder", "water", "filter", "seal", "tray", "lever", "dial", "button", "steam", "valve"]
+WORDS = [
+    start + end
+    for start in ["ket", "ov", "gri", "wa", "fil", "se", "tra", "lev", "di", "but"]
+    for end in ["tle", "en", "nder", "ter", "al"]
+]
 
 
 def chat(question: str, answer: str) -> dict[str, object]:
