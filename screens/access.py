@@ -57,7 +57,9 @@ class AccessScreen(Step):
     def content(self) -> ComposeResult:
         """The subscriptions, the findings, and what mends the highlighted one."""
         yield Static("", id="subscription", markup=False)
-        yield OptionList(id="subscriptions")
+        subscriptions = OptionList(id="subscriptions")
+        subscriptions.display = False
+        yield subscriptions
         yield OptionList(id="findings")
         yield Static("", id="finding", markup=False)
 

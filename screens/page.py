@@ -135,7 +135,15 @@ class Page(Screen[None]):
         for field in self.query(Field):
             field.sync()
         self.state_changed()
+        self._keep_focus()
         self._sync_keys()
+
+    def _keep_focus(self) -> None:
+        """A field that was hidden gives its focus to the first that is shown, or Enter would go nowhere."""
+        chain = self.focus_chain
+        if self.focused is not None and self.focused not in chain:
+            body = self.query_one("#body")
+            self.set_focus(next((widget for widget in chain if body in widget.ancestors), None))
 
     def _sync_tasks(self) -> None:
         self.query_one(StatusLine).sync(self.program.tasks.running())

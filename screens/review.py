@@ -268,7 +268,6 @@ class ReviewScreen(Step):
             return course.submit()
 
         self.run_task(SUBMIT, t("Submitting"), work, self._submitted, failed=self._not_submitted)
-        self.notice(t("Submitting goes on in the background wherever you are; F9 shows it."))
 
     def _submitted(self, done: Started) -> None:
         self.wizard.learn(workspace=done.workspace, prepared=done.prepared, job=done.job.name)

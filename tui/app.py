@@ -195,6 +195,8 @@ class PhiftApp(App[None]):
     @on(TaskMoved)
     def _task_moved(self, event: TaskMoved) -> None:
         task = event.task
+        if not self.is_running:
+            return  # closing: its screens may have no widgets any more
         if event.ended and self.tasks.current(task):
             if task.state == "done":
                 if task.done:
