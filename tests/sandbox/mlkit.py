@@ -38,13 +38,13 @@ class Cloud:
         self.session.headers["Authorization"] = f"Bearer {token}"
 
     def call(
-        self, method: str, path: str, body: Any = None, version: str = PREVIEW, **params: str
+        self, method: str, path: str, body: Any = None, version: str = PREVIEW, /, **params: str
     ) -> requests.Response:
         """One request to Resource Manager, or to the host that an absolute `path` names."""
         url = path if path.startswith("https://") else f"https://management.azure.com{path}"
         return self.session.request(method, url, params={"api-version": version, **params}, json=body, timeout=60)
 
-    def ok(self, method: str, path: str, body: Any = None, version: str = PREVIEW, **params: str) -> Any:
+    def ok(self, method: str, path: str, body: Any = None, version: str = PREVIEW, /, **params: str) -> Any:
         """The same, which has to succeed; returns the JSON body, or {} where there is none."""
         response = self.call(method, path, body, version, **params)
         assert response.status_code < 300, response.text

@@ -100,8 +100,8 @@ def test_a_model_is_uploaded_archived_and_deleted(world: World, tmp_path: Path) 
     assert list(world.ml.models.list(name="mine")) == []
     world.ml.models.restore("mine", version="1")
     path = f"{world.project['id']}/models/mine/versions/1"
-    assert world.cloud.call("DELETE", path, version="2024-10-01").status_code == 200
-    assert world.cloud.call("DELETE", path, version="2024-10-01").status_code == 204
+    assert world.cloud.call("DELETE", path, None, "2024-10-01").status_code == 200
+    assert world.cloud.call("DELETE", path, None, "2024-10-01").status_code == 204
     with pytest.raises(ResourceNotFoundError):
         world.ml.models.get("mine", version="1")
 

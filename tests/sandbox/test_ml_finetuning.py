@@ -350,7 +350,7 @@ def test_a_second_deployment_of_a_tuned_model_is_refused(world: World, endpoint:
 
 
 def test_a_deployed_model_is_not_deleted(world: World, endpoint: str) -> None:
-    response = world.cloud.call("DELETE", f"{world.project['id']}/models/tuned/versions/1", version="2024-10-01")
+    response = world.cloud.call("DELETE", f"{world.project['id']}/models/tuned/versions/1", None, "2024-10-01")
     assert (response.status_code, response.json()["error"]["code"]) == (409, "Conflict")
     assert endpoint in response.json()["error"]["message"]
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tui.sandbox import access, artifacts, jobs, mlflow_api, storage_access
+from tui.sandbox import access, artifact_api, artifacts, jobs, mlflow_api, storage_access
 from tui.sandbox.artifacts import LOG
 from tui.sandbox.blob_store import Address
 from tui.sandbox.clock import iso
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
 
 PAGE = 1000
+RUN_PLACES = ("runs/{run}", "experiments/{experiment}/runs/{run}", "experimentids/{experiment}/runs/{run}")
 RUNS_READ = "Microsoft.MachineLearningServices/workspaces/experiments/runs/read"
 RUNS_WRITE = "Microsoft.MachineLearningServices/workspaces/experiments/runs/write"
 
@@ -310,25 +311,12 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             }
         )
 
-    def artifact_address(request: Request) -> Address:
-        _, run = the_run(request)
-        account, container = artifacts.artifact_place(sandbox, artifacts.workspace_of_job(run))
-        return Address(account, container, f"{artifacts.artifact_folder(run)}/{request.path_params['path']}")
-
-    async def get_artifact(request: Request) -> Response:
-        address = artifact_address(request)
-        if sandbox.blobs.find(address) is None:
-            raise ServiceError(404, "UserError", "The artifact was not found.", inner={"code": "NotFound"})
-        return RedirectResponse(
-            storage_access.blob_url(sandbox, address.account, address.container, address.name), status_code=302
-        )
-
     base = f"/history/v1.0{WORKSPACE}"
     all_routes: list[BaseRoute] = [
         Route(f"{base}/rundata", run_data, methods=["POST"]),
         Route(f"{base}/experiments/{{experiment}}", get_experiment, methods=["GET"]),
     ]
-    for place in ("runs/{run}", "experiments/{experiment}/runs/{run}", "experimentids/{experiment}/runs/{run}"):
+    for place in RUN_PLACES:
         all_routes += [
             Route(f"{base}/{place}", get_run, methods=["GET"]),
             Route(f"{base}/{place}", patch_run, methods=["PATCH"]),
@@ -341,6 +329,6 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         Route(f"{metric}/list", list_metrics, methods=["POST"]),
         Route(f"{metric}/full", full_metric, methods=["POST"]),
         Route(f"{metric}/sample", full_metric, methods=["POST"]),
-        Route(f"/artifact/v2.0{WORKSPACE}/artifacts/content/ExperimentRun/dcid.{{run}}/{{path:path}}", get_artifact),
+        *artifact_api.routes(sandbox),
         *mlflow_api.routes(sandbox),
     ]
