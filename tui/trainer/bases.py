@@ -22,9 +22,11 @@ STAND_INS = ("tiny", "small")
 
 @dataclass(frozen=True)
 class Base:
-    """A model on disk: its folder, a description for people, and the folder of the weights below an adapter."""
+    """A model on disk, and what to call it before people."""
 
     folder: Path
+    tokenizer: Path
+    """Where its tokenizer is: mostly the same folder; MLflow's layout, which Azure's registry uses, has it apart."""
     description: str
     adapter: bool
     stored_dtype: str
@@ -38,6 +40,9 @@ def find(name: str) -> Base:
             Phi-4-mini and Phi-4 share).
     """
     folder = _folder(name)
+    tokenizer = folder.parent / "tokenizer" if folder.parts[-2:] == ("data", "model") else folder
+    if not (tokenizer / "tokenizer_config.json").is_file():
+        tokenizer = folder
     adapter = (folder / "adapter_config.json").is_file()
     config = _read(folder / "config.json") if not adapter else {}
     if not adapter and config.get("model_type") != "phi3":
@@ -47,7 +52,8 @@ def find(name: str) -> Base:
             f"{folder} is a {kind!r} model, not one of the Phi-3 architecture",
             "Use Phi-3-mini, Phi-3-medium, Phi-3.5-mini, Phi-4-mini or Phi-4 weights (model_type phi3).",
         )
-    return Base(folder, _description(name, folder, config), adapter, str(config.get("dtype") or "bfloat16"))
+    stored = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16")
+    return Base(folder, tokenizer, _description(name, folder, config), adapter, stored)
 
 
 def small_folder() -> Path:
@@ -70,7 +76,7 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base.tokenizer, local_files_only=True)
     except (OSError, ValueError) as error:
         raise _bad(base, f"its tokenizer cannot be read ({_line(error)})", "Copy the tokenizer's files too.") from None
     if not tokenizer.chat_template:
@@ -169,9 +175,9 @@ def _folder(name: str) -> Path:
         return folder
     folder = Path(name).expanduser()
     if folder.is_dir():
-        for wanted in ("config.json", "adapter_config.json"):
-            if (folder / wanted).is_file():
-                return folder.resolve()
+        for place in (folder, folder / "data" / "model"):
+            if any((place / wanted).is_file() for wanted in ("config.json", "adapter_config.json")):
+                return place.resolve()
         raise TrainingFailed("BadModel", f"{folder} has no config.json", "Give the folder with the model's files.")
     if folder.is_absolute() or name.startswith(".") or name.count("/") != 1:
         raise TrainingFailed("BadModel", f"there is no model at {name}", "Use tiny, small, a folder, or a hub id.")

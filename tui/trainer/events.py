@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +18,16 @@ TERMINAL = frozenset({"done", "cancelled", "failed"})
 class EventLog:
     """Appends events to `events.jsonl` and lines for people to `std_log.txt` of one job folder."""
 
-    def __init__(self, folder: Path, *, silent: bool = False) -> None:
-        """Open the two files of `folder`; a `silent` log (the other ranks of a distributed job) writes nothing."""
+    def __init__(self, folder: Path, *, silent: bool = False, echo: bool = False) -> None:
+        """Begin the two files of `folder`.
+
+        Args:
+            folder: The job's; made where it is missing.
+            silent: Write nothing, as the other processes of a distributed job do.
+            echo: Write the lines for people to standard output too, which a cluster keeps.
+        """
         self._silent = silent
+        self._echo = echo
         self._events = folder / "events.jsonl"
         self._log = folder / "std_log.txt"
         if not silent:
@@ -34,8 +42,13 @@ class EventLog:
 
     def say(self, text: str) -> None:
         """Append one line, with its time, to the log that people read."""
-        if not self._silent:
-            _append(self._log, f"{now()} {text}\n")
+        if self._silent:
+            return
+        line = f"{now()} {text}\n"
+        _append(self._log, line)
+        if self._echo:
+            sys.stdout.write(line)
+            sys.stdout.flush()
 
     def warn(self, text: str) -> None:
         """A warning in both."""

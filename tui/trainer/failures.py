@@ -14,6 +14,11 @@ class TrainingFailed(Exception):
         self.message = message
         self.advice = advice
 
+    @property
+    def line(self) -> str:
+        """Both in one line."""
+        return f"{self.message}. {self.advice}"
+
 
 _MEMORY_ADVICE = "Use a smaller batch_size with more gradient_accumulation_steps, a smaller max_length, or method lora."
 _DISK_CODES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -266,7 +266,7 @@ class _Service:
         try:
             return await asyncio.to_thread(self._models.get, name)
         except TrainingFailed as error:
-            raise RequestRefused(404, "model_not_found", f"{error.message} {error.advice}", "model") from None
+            raise RequestRefused(404, "model_not_found", error.line, "model") from None
 
 
 def _score(loaded: _Loaded, rows: list[Any]) -> scoring.ChatScore:

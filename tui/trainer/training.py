@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import logging
@@ -11,7 +12,7 @@ import shutil
 import signal
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,7 +34,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from . import bases, data, scoring
+from . import bases, data, scoring, tracking
 from .config import ConfigError, TrainingConfig
 from .events import EventLog
 from .failures import TrainingFailed, explain
@@ -61,12 +62,13 @@ class Cancelled:
         self.asked = True
 
 
-def run(folder: Path, *, config: TrainingConfig | None = None) -> int:
+def run(folder: Path, *, options: Mapping[str, Any] | None = None, echo: bool = False) -> int:
     """Train the job in `folder` and report to its `events.jsonl`.
 
     Args:
         folder: The job's folder; checkpoints go to its `checkpoints`.
-        config: The job; None reads `folder/config.json`.
+        options: Choices of `TrainingConfig` that go before those of `folder/config.json`, which need not exist then.
+        echo: Write the lines for people to standard output too.
 
     Returns:
         The exit code: 0 done or cancelled, 1 failed (the event `failed` says why).
@@ -74,10 +76,9 @@ def run(folder: Path, *, config: TrainingConfig | None = None) -> int:
     cancelled = Cancelled()
     cancelled.install()
     first = int(os.environ.get("RANK", "0")) == 0
-    log = EventLog(folder, silent=not first)
+    log = EventLog(folder, silent=not first, echo=echo)
     try:
-        job = _Job(folder, (config or TrainingConfig.from_file(folder / "config.json")).resolved(), log, cancelled)
-        job.run()
+        _Job(folder, _config(folder, options).resolved(), log, cancelled).run()
     except ConfigError as error:
         return _failed(log, TrainingFailed("BadConfig", str(error), "Correct this field of config.json."))
     except Exception as error:
@@ -88,8 +89,16 @@ def run(folder: Path, *, config: TrainingConfig | None = None) -> int:
     return 0
 
 
+def _config(folder: Path, options: Mapping[str, Any] | None) -> TrainingConfig:
+    path = folder / "config.json"
+    if not options:
+        return TrainingConfig.from_file(path)
+    given = json.loads(TrainingConfig.from_file(path).to_json()) if path.is_file() else {}
+    return TrainingConfig.from_dict({**given, **options})
+
+
 def _failed(log: EventLog, failure: TrainingFailed) -> int:
-    log.say(f"FAILED {failure.code}: {failure.message} {failure.advice}")
+    log.say(f"FAILED {failure.code}: {failure.line}")
     log.emit("failed", code=failure.code, message=failure.message, advice=failure.advice)
     return 1
 
@@ -331,7 +340,7 @@ class _Job:
         if labels is None:
             model.generation_config = trainer.base_generation_config
         output = Path(self.config.output_dir)
-        staging = output.parent / f"{INCOMPLETE}-{output.name}"
+        staging = self.folder / INCOMPLETE
         shutil.rmtree(staging, ignore_errors=True)
         model.save_pretrained(staging)
         tokenizer.save_pretrained(staging)
@@ -349,8 +358,7 @@ class _Job:
             if (base.folder / notice).is_file():
                 shutil.copy(base.folder / notice, staging / notice)
         (staging / "training_summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(output, ignore_errors=True)
-        staging.replace(output)
+        _publish(staging, output)
         self.log.say(f"done: {output}")
         self.log.emit("done", output=str(output), values=reporter.last_metrics, **reporter.confusion())
 
@@ -490,6 +498,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
         self._first_step = 0
         self._busy = 0.0
         self._tokens = 0
+        self._track = tracking.tracker()
 
     def confusion(self) -> dict[str, Any]:
         """The classes and the last confusion matrix, rows being the true classes; empty for chat."""
@@ -569,6 +578,8 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
         self.last_metrics = {**self.last_metrics, **values}
         epoch = round(state.epoch or 0.0, 4)
         self._log.emit("metrics", step=state.global_step, epoch=epoch, values=values)
+        if self._track is not None and state.is_world_process_zero:
+            self._track(values, state.global_step)
         self._log.say(
             f"step {state.global_step}/{state.max_steps} epoch {epoch:g} "
             + " ".join(f"{name} {value:.4g}" for name, value in values.items())
@@ -579,6 +590,19 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
         best = state.best_global_step == state.global_step
         self._log.emit("checkpoint", step=state.global_step, path=str(path), best=best)
         self._log.say(f"checkpoint {path}{', the best so far' if best else ''}")
+
+
+def _publish(staging: Path, output: Path) -> None:
+    """Put the finished folder in its place: by renaming, or by copying where a cluster has mounted the place."""
+    try:
+        shutil.rmtree(output, ignore_errors=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        staging.replace(output)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EBUSY, errno.EEXIST, errno.ENOTEMPTY, errno.EPERM):
+            raise
+        shutil.copytree(staging, output, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        shutil.rmtree(staging)
 
 
 def checkpoints(folder: Path) -> list[Path]:
