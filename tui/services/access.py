@@ -23,6 +23,7 @@ _ML = "Microsoft.MachineLearningServices"
 _REGISTER_SECONDS = 600.0
 
 Level = Literal["ok", "warning", "problem", "unknown"]
+_Presence = Literal["present", "absent", "hidden"]
 OnFinding = Callable[["Finding"], None]
 
 
@@ -336,9 +337,10 @@ class _Doctor:
         self.usable = True
 
     def subscription(self) -> Iterable[Finding]:
-        try:
-            item = _subscription(self.azure.rest("GET", self.scope, api_version=_SUBSCRIPTIONS_API))
-        except (NotFound, PermissionDenied):
+        # The list has every subscription with any role in it; reading one directly takes a role on the subscription.
+        wanted = self.target.subscription.casefold()
+        item = next((one for one in subscriptions(self.azure) if one.id.casefold() == wanted), None)
+        if item is None:
             self.usable = False
             yield Finding(
                 "subscription.missing",
@@ -417,38 +419,42 @@ class _Doctor:
     def permissions(self) -> Iterable[Finding]:
         if not self.usable:
             return
-        exists = True
-        try:
-            self.azure.rest("GET", self.group, api_version=_RESOURCES_API)
-        except NotFound:
-            exists = False
+        group = self._presence(self.group, _RESOURCES_API)
         above = permissions(self.azure, self.scope)
-        entries = permissions(self.azure, self.group) if exists else above
-        needs: list[_Need] = [] if exists else [_GROUP_NEED]
-        if exists:
-            self.hub = self._existing_hub()
-        if self.hub is None:
-            needs += _HUB_NEEDS
-        yield self._hub_finding(exists)
-        if self.hub is None or not self._project_exists():
-            needs += _PROJECT_NEEDS
-        needs += _RUN_NEEDS
-        missing = [
-            need for need in needs if not allowed(above if need.scope == "subscription" else entries, need.action)
+        entries = above if group == "absent" else permissions(self.azure, self.group)
+        place = (self.target.subscription, self.target.resource_group)
+        hub = "absent" if group == "absent" else self._presence(projects.workspace_path(*place, self.target.hub))
+        project = "absent" if hub == "absent" else self._presence(projects.workspace_path(*place, self.target.project))
+        if hub == "present":
+            self.hub = projects.get(self.azure, *place, self.target.hub)
+        yield self._hub_finding(group, hub)
+        presences: list[tuple[_Presence, tuple[_Need, ...]]] = [
+            (group, (_GROUP_NEED,)),
+            (hub, _HUB_NEEDS),
+            (project, _PROJECT_NEEDS),
+            ("absent", _RUN_NEEDS),
         ]
-        if not missing:
-            yield Finding("permissions", "ok", "All steps are permitted", f"{len(needs)} actions looked at")
-        for need in missing:
-            scope = self.scope if need.scope == "subscription" or not exists else self.group
-            yield Finding(
-                f"permission.{need.action}",
-                "problem",
-                f"Not permitted: {need.what}",
-                need.action,
-                need.step,
-                need.role,
-                self._assign(need.role, scope),
-            )
+        looked = 0
+        denied = False
+        for presence, needs in presences:
+            for need in needs if presence != "present" else ():
+                looked += 1
+                wide = need.scope == "subscription" or group == "absent"
+                if allowed(above if wide else entries, need.action):
+                    continue
+                denied = True
+                hidden = "; needed only where it does not exist, which cannot be seen" if presence == "hidden" else ""
+                yield Finding(
+                    f"permission.{need.action}",
+                    "warning" if presence == "hidden" else "problem",
+                    f"Not permitted: {need.what}",
+                    need.action + hidden,
+                    need.step,
+                    need.role,
+                    self._assign(need.role, self.scope if wide else self.group),
+                )
+        if not denied:
+            yield Finding("permissions", "ok", "All steps are permitted", f"{looked} actions looked at")
 
     def storage(self) -> Iterable[Finding]:
         if self.hub is None or not self.hub.storage_id:
@@ -471,22 +477,22 @@ class _Doctor:
             self._assign(_BLOB_NEED.role, self.hub.storage_id),
         )
 
-    def _existing_hub(self) -> projects.Workspace | None:
+    def _presence(self, path: str, api_version: str = projects.API) -> _Presence:
         try:
-            return projects.get(self.azure, self.target.subscription, self.target.resource_group, self.target.hub)
+            self.azure.rest("GET", path, api_version=api_version)
         except NotFound:
-            return None
+            return "absent"
+        except PermissionDenied:
+            return "hidden"
+        return "present"
 
-    def _project_exists(self) -> bool:
-        try:
-            projects.get(self.azure, self.target.subscription, self.target.resource_group, self.target.project)
-        except NotFound:
-            return False
-        return True
-
-    def _hub_finding(self, group_exists: bool) -> Finding:
+    def _hub_finding(self, group: _Presence, hub: _Presence) -> Finding:
+        if hub == "hidden":
+            return Finding(
+                "hub", "unknown", f"The hub {self.target.hub} cannot be seen by this identity", step="project"
+            )
         if self.hub is None:
-            made = "" if group_exists else f", with the resource group {self.target.resource_group}"
+            made = f", with the resource group {self.target.resource_group}" if group == "absent" else ""
             return Finding("hub", "ok", f"The hub {self.target.hub} will be created{made}")
         if self.hub.kind != "hub":
             return Finding(

@@ -161,6 +161,14 @@ def error_in(document: Any, fallback: str) -> PhiftError:
     )
 
 
+def _additional(error: dict[str, Any], kind: str) -> Any:
+    """What Resource Manager's `additionalInfo` says of a kind; machine learning puts its inner error there."""
+    for entry in error.get("additionalInfo") or []:
+        if isinstance(entry, dict) and entry.get("type") == kind and isinstance(entry.get("info"), dict):
+            return entry["info"].get("value")
+    return None
+
+
 def _read(body: str) -> tuple[list[str], str]:
     """Codes from the outermost to the innermost, and the message."""
     try:
@@ -181,7 +189,7 @@ def _read(body: str) -> tuple[list[str], str]:
         error = error["error"]
     codes = [str(error["code"])] if error.get("code") else []
     message = str(error.get("message") or "")
-    inner = error.get("innererror") or error.get("innerError")
+    inner = error.get("innererror") or error.get("innerError") or _additional(error, "InnerError")
     while isinstance(inner, dict):
         if inner.get("code"):
             codes.append(str(inner["code"]))

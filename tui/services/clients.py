@@ -308,8 +308,8 @@ def translated() -> Iterator[None]:
         raise sign_in_error(error) from None
     except core.HttpResponseError as error:
         response: Any = error.response
-        if response is None:
-            raise error_in({"error": {"message": str(error)}}, "Azure refused.") from None
+        if response is None or isinstance(error, core.IncompleteReadError):
+            raise unreachable(error) from None
         raise error_from(response.status_code, response.headers, _body(response), str(response.reason)) from None
     except (core.AzureError, OSError) as error:
         raise unreachable(error) from None
@@ -391,6 +391,14 @@ def _pipelines(
                 settings["report"](Progress("Waiting for Azure", 0.0, seconds, "s", "Azure asked to slow down"))
             settings["cancel"].sleep(seconds)
 
+    class Signed(ARMChallengeAuthenticationPolicy):
+        """Signs requests; a token that Azure calls expired before this machine's clock does is replaced, once."""
+
+        def on_challenge(self, request: Any, response: Any) -> bool:
+            if not super().on_challenge(request, response):
+                self.authorize_request(request, *self._scopes, claims=_fresh())
+            return True
+
     def pipeline(*signing: Any) -> PipelineClient[Any, Any]:
         return PipelineClient(
             base_url="",
@@ -407,7 +415,12 @@ def _pipelines(
         )
 
     log.capture(settings)
-    return pipeline(ARMChallengeAuthenticationPolicy(credential, scope)), pipeline()
+    return pipeline(Signed(credential, scope)), pipeline()
+
+
+def _fresh() -> str:
+    """A claims challenge that no cached token meets, as continuous access evaluation words it."""
+    return json.dumps({"access_token": {"nbf": {"essential": True, "value": str(int(time.time()))}}})
 
 
 def _too_long(response: Any, seconds: float) -> Throttled:

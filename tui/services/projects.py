@@ -397,7 +397,10 @@ def _connect_ai_services(
             cancel,
         )
     body = azure.rest("GET", account, api_version=_ACCOUNT_API, cancel=cancel)
+    properties = body.get("properties") or {}
     name = str(body.get("name") or account.rpartition("/")[2])
+    domain = properties.get("customSubDomainName") or name
+    endpoint = properties.get("endpoint") or f"https://{domain}.cognitiveservices.azure.com/"
     path = f"{hub_path}/connections/{name}"
     if _existing(azure, path, _CONNECTION_API, cancel):
         return
@@ -410,7 +413,7 @@ def _connect_ai_services(
             body={
                 "properties": {
                     "category": "AIServices",
-                    "target": (body.get("properties") or {}).get("endpoint", ""),
+                    "target": endpoint,
                     "authType": "AAD",
                     "isSharedToAll": True,
                     "metadata": {"ApiType": "Azure", "ResourceId": account},

@@ -1,0 +1,146 @@
+"""The access doctor in the sandbox's scenarios: what would fail, at which step, and the command that mends it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable
+
+import pytest
+
+import assets
+from tui.recipe import Recipe, Target
+from tui.services import access
+from tui.services.access import Finding
+from tui.services.clients import Azure
+from tui.services.errors import Cancelled, PermissionDenied
+from tui.services.progress import Cancel, Progress
+from tui.services.projects import Workspace
+
+Upset = Callable[..., None]
+
+
+def scenario(name: str) -> dict[str, object]:
+    found = tomllib.loads((assets.ROOT / "scenarios" / f"{name}.toml").read_text("utf-8"))
+    return {key: value for key, value in found.items() if key not in ("title", "description")}
+
+
+def problems(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.code: finding for finding in findings if finding.level == "problem"}
+
+
+@pytest.fixture
+def fresh(recipe: Recipe, own_target: Target) -> Recipe:
+    """A recipe whose hub and project do not exist."""
+    return recipe.with_(target=own_target.model_dump())
+
+
+def test_an_owner_finds_everything_in_order(azure: Azure, fresh: Recipe) -> None:
+    told: list[Finding] = []
+    findings = access.examine(azure, fresh, on_finding=told.append)
+    assert told == findings
+    assert {finding.level for finding in findings} == {"ok"}
+    assert {"subscription", "provider.Microsoft.Network", "model", "hub", "permissions"} <= {f.code for f in findings}
+    groups = {group.name for group in access.resource_groups(azure, fresh.target.subscription)}
+    assert fresh.target.resource_group not in groups
+
+
+def test_a_missing_provider_has_its_command(azure: Azure, fresh: Recipe, upset: Upset) -> None:
+    upset(**scenario("network-unregistered"))
+    (finding,) = problems(access.examine(azure, fresh)).values()
+    assert finding.code == "provider.Microsoft.Network"
+    assert finding.step == "submit"
+    assert finding.command == (
+        f"az provider register --namespace Microsoft.Network --subscription {fresh.target.subscription}"
+    )
+
+
+def test_registering_mends_it_with_its_progress(azure: Azure, fresh: Recipe, upset: Upset) -> None:
+    upset(**scenario("network-unregistered"))
+    told: list[Progress] = []
+    access.register_provider(azure, fresh.target.subscription, "Microsoft.Network", report=told.append)
+    assert told
+    assert problems(access.examine(azure, fresh)) == {}
+
+
+def test_a_developer_may_run_but_not_create(
+    azure: Azure, fresh: Recipe, recipe: Recipe, project: Workspace, upset: Upset
+) -> None:
+    upset(**scenario("ai-developer"))
+    found = {finding.code: finding for finding in access.examine(azure, fresh)}
+    hub = found["permission.Microsoft.MachineLearningServices/workspaces/hubs/write"]
+    assert (hub.level, hub.step, hub.role) == ("problem", "project", "Contributor")
+    assert hub.command.startswith(
+        f'az role assignment create --assignee {azure.identity.object_id} --role "Contributor"'
+    )
+    # Whether the resource group exists cannot be seen with this role, so that it may not be created is a warning.
+    assert found["permission.Microsoft.Resources/subscriptions/resourceGroups/write"].level == "warning"
+    assert not any(
+        finding.step in ("upload", "submit", "deploy") for finding in problems(list(found.values())).values()
+    )
+    with pytest.raises(PermissionDenied):
+        access.register_provider(azure, fresh.target.subscription, "Microsoft.Network")
+
+
+def test_a_reader_is_told_each_step_that_fails(azure: Azure, recipe: Recipe, project: Workspace, upset: Upset) -> None:
+    upset(**scenario("reader"))
+    found = problems(access.examine(azure, recipe))
+    assert {"upload", "submit", "deploy", "ask", "clean up"} <= {finding.step for finding in found.values()}
+    assert {finding.role for finding in found.values()} == {"Azure AI Developer"}
+
+
+def test_storage_without_keys_asks_for_the_data_role(
+    azure: Azure, recipe: Recipe, project: Workspace, upset: Upset
+) -> None:
+    upset(**scenario("keys-forbidden"))
+    (finding,) = problems(access.examine(azure, recipe)).values()
+    assert finding.role == "Storage Blob Data Contributor"
+    assert finding.command.endswith(f"--scope {project.storage_id}")
+    upset(access={"role": "Owner", "data_role": "Storage Blob Data Contributor"})
+    assert problems(access.examine(azure, recipe)) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("free-subscription", "subscription.free"), ("disabled-subscription", "subscription.state")]
+)
+def test_a_subscription_that_cannot_is_told(azure: Azure, fresh: Recipe, upset: Upset, name: str, code: str) -> None:
+    upset(**scenario(name))
+    assert code in problems(access.examine(azure, fresh))
+
+
+def test_an_unknown_subscription_ends_the_examination(azure: Azure, fresh: Recipe) -> None:
+    findings = access.examine(azure, fresh.with_(target__subscription="00000000-0000-0000-0000-000000000000"))
+    assert [finding.code for finding in findings] == ["subscription.missing"]
+
+
+def test_a_region_without_the_model_names_those_with_it(azure: Azure, fresh: Recipe) -> None:
+    (finding,) = problems(access.examine(azure, fresh.with_(target__location="westeurope"))).values()
+    assert finding.code == "model"
+    assert "eastus2" in f"{finding.title} {finding.detail}"
+
+
+def test_a_hub_elsewhere_is_told(azure: Azure, recipe: Recipe, project: Workspace) -> None:
+    elsewhere = recipe.with_(target__location="eastus")
+    assert project.location == "eastus2"
+    assert "hub" in problems(access.examine(azure, elsewhere))
+
+
+def test_it_can_be_stopped(azure: Azure, fresh: Recipe) -> None:
+    cancel = Cancel()
+    with pytest.raises(Cancelled):
+        access.examine(azure, fresh, on_finding=lambda finding: cancel.set(), cancel=cancel)
+
+
+def test_findings_are_for_programs_too(azure: Azure, fresh: Recipe) -> None:
+    finding = access.examine(azure, fresh)[0]
+    assert set(finding.to_json()) <= {field.name for field in dataclasses.fields(Finding)}
+
+
+def test_groups_locations_and_tenants(azure: Azure, own_target: Target) -> None:
+    subscription = own_target.subscription
+    made = access.create_resource_group(azure, subscription, own_target.resource_group, "westus3")
+    assert made in access.resource_groups(azure, subscription)
+    again = access.create_resource_group(azure, subscription, own_target.resource_group, "eastus")
+    assert again.location == "westus3"
+    assert "eastus2" in access.locations(azure, subscription)
+    assert [tenant.id for tenant in access.tenants(azure)] == [azure.identity.tenant]

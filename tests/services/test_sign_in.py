@@ -1,0 +1,223 @@
+"""Signing in by each method against the sandbox's Entra ID, and where secrets are kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from keyring.backend import KeyringBackend
+from pydantic import SecretStr
+
+from tui.sandbox import daemon
+from tui.sandbox.daemon import SandboxInfo
+from tui.services import access, identity
+from tui.services.errors import AccessError, Cancelled, SignInRequired, UsageError
+from tui.services.identity import DeviceCode
+from tui.services.progress import Cancel
+from tui.settings import Profile, Settings
+
+
+def with_profile(settings: Settings, **values: str) -> Settings:
+    return settings.model_copy(update={"profiles": {"default": Profile.model_validate(values)}})
+
+
+def principal(settings: Settings, sandbox: SandboxInfo) -> Settings:
+    return with_profile(settings, method="service-principal", tenant=sandbox.tenant, client_id=sandbox.client_id)
+
+
+@pytest.fixture(autouse=True)
+def forgetful(settings: Settings) -> None:
+    """No secret of one test is known to the next."""
+    identity.forget_secret(settings.profile)
+
+
+def test_environment(sandbox_env: SandboxInfo, settings: Settings) -> None:
+    azure = identity.connect(settings)
+    assert azure.identity.tenant == sandbox_env.tenant
+    assert azure.identity.method == "environment"
+    assert azure.identity.object_id
+    assert azure.identity.expires
+    assert azure.identity.expires > dt.datetime.now(dt.UTC)
+    assert [one.id for one in access.subscriptions(azure)] == [sandbox_env.subscription]
+
+
+def test_service_principal_with_a_secret_from_each_place(sandbox_env: SandboxInfo, settings: Settings) -> None:
+    wanted = principal(settings, sandbox_env)
+    with pytest.raises(SignInRequired) as raised:
+        identity.connect(wanted)
+    assert raised.value.code == "SecretMissing"
+    assert identity.connect(wanted, secret=sandbox_env.client_secret).identity.tenant == sandbox_env.tenant
+    assert identity.store_secret(wanted, wanted.profile, sandbox_env.client_secret) == "memory"
+    assert identity.connect(wanted).identity.tenant == sandbox_env.tenant
+    # PHIFT_CLIENT_SECRET wins over what was kept.
+    with pytest.raises(SignInRequired):
+        identity.connect(wanted.model_copy(update={"client_secret": SecretStr("another")}))
+
+
+def test_a_refused_secret_is_not_repeated(sandbox_env: SandboxInfo, settings: Settings) -> None:
+    with pytest.raises(SignInRequired) as raised:
+        identity.connect(principal(settings, sandbox_env), secret="hunter2-and-more")
+    error = raised.value
+    assert error.code.startswith("AADSTS7000215")
+    assert error.exit_code == 4
+    assert "hunter2" not in "".join([*error.lines(), error.raw, repr(error)])
+
+
+def test_certificate(sandbox_env: SandboxInfo, settings: Settings, tmp_path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    public = made.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(private + public)
+    daemon.control(sandbox_env, "POST", "/certificates", {"pem": public.decode()})
+    place = {"method": "certificate", "tenant": sandbox_env.tenant, "client_id": sandbox_env.client_id}
+    assert identity.connect(with_profile(settings, **place, certificate=str(path))).identity.method == "certificate"
+    path.write_text("no certificate")
+    with pytest.raises(SignInRequired) as raised:
+        identity.connect(with_profile(settings, **place, certificate=str(path)))
+    assert raised.value.code == "CertificateUnusable"
+
+
+def test_device_code(sandbox_env: SandboxInfo, settings: Settings) -> None:
+    shown: list[DeviceCode] = []
+
+    def enter(code: DeviceCode) -> None:
+        shown.append(code)
+        daemon.control(sandbox_env, "POST", "/device", {"user_code": code.code})
+
+    azure = identity.connect(with_profile(settings, method="device-code", tenant=sandbox_env.tenant), prompt=enter)
+    (code,) = shown
+    assert code.url.startswith("https://")
+    assert code.code in code.message
+    assert code.expires > dt.datetime.now(dt.UTC)
+    assert azure.identity.tenant == sandbox_env.tenant
+    assert access.subscriptions(azure)
+
+
+def test_device_code_needs_a_person(sandbox_env: SandboxInfo, settings: Settings) -> None:
+    with pytest.raises(UsageError):
+        identity.connect(with_profile(settings, method="device-code"))
+
+
+@pytest.mark.usefixtures("sandbox_env")
+def test_waiting_for_the_person_can_be_given_up(settings: Settings) -> None:
+    cancel = Cancel()
+    started = threading.Event()
+
+    def prompt(code: DeviceCode) -> None:
+        started.set()
+        cancel.set()
+
+    before = time.monotonic()
+    with pytest.raises(Cancelled):
+        identity.connect(with_profile(settings, method="device-code"), prompt=prompt, cancel=cancel)
+    assert started.is_set()
+    # The code is valid for a quarter of an hour; nobody waits for that.
+    assert time.monotonic() - before < 60
+
+
+def test_an_incomplete_profile_names_what_is_missing(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="client_id"):
+        identity.connect(with_profile(settings, method="service-principal", tenant="t"), secret="s")
+
+
+def test_the_sandbox_takes_the_process_over_and_gives_it_back(
+    sandbox: SandboxInfo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in daemon.env_lines(sandbox):
+        monkeypatch.setenv(name, "before")  # the fixture puts back what was there before the test
+    monkeypatch.setenv("ALL_PROXY", "http://elsewhere")
+    own = settings.model_copy(update={"sandbox_state": Path(sandbox.state)})
+    azure = identity.connect(own, sandbox=True)
+    assert azure.sandbox
+    assert azure.identity.method == "sandbox"
+    assert os.environ["HTTPS_PROXY"] == sandbox.proxy
+    assert "ALL_PROXY" not in os.environ
+    assert access.subscriptions(azure)[0].id == sandbox.subscription
+    with pytest.raises(UsageError):  # another profile: signing in fails, but not to the sandbox
+        identity.connect(with_profile(own, method="device-code"))
+    assert os.environ["HTTPS_PROXY"] == "before"
+    assert os.environ["ALL_PROXY"] == "http://elsewhere"
+
+
+def test_without_its_packages_the_sandbox_says_what_to_install(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(AccessError, match="not installed") as raised:
+        identity.use_sandbox(settings)
+    assert "pip install" in raised.value.next_step
+
+
+class Hanging(KeyringBackend):
+    """A keyring that waits for somebody to unlock it."""
+
+    priority = 1  # type: ignore[assignment]  # the base class has a property of the class here
+    unlocked = threading.Event()
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self.unlocked.wait()
+        return None
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.unlocked.wait()
+
+
+def test_a_keyring_that_waits_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_KEYRING_SECONDS", 0.05)
+    monkeypatch.setattr("keyring.get_keyring", Hanging)
+    monkeypatch.setattr("keyring.core.get_keyring", Hanging)
+    try:
+        assert not identity.keyring_usable()
+        assert identity.store_secret(settings, "default", "s") == "memory"
+    finally:
+        Hanging.unlocked.set()
+
+
+class Dictionary(KeyringBackend):
+    """A keyring that works."""
+
+    priority = 1  # type: ignore[assignment]  # the base class has a property of the class here
+    kept: dict[tuple[str, str], str] = {}  # noqa: RUF012  # one for the whole test
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[(service, username)] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[(service, username)]
+
+
+def test_a_keyring_that_works_keeps_the_secret(
+    sandbox_env: SandboxInfo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyring.get_keyring", Dictionary)
+    monkeypatch.setattr("keyring.core.get_keyring", Dictionary)
+    assert identity.keyring_usable()
+    assert identity.store_secret(settings, "default", sandbox_env.client_secret) == "keyring"
+    assert identity.connect(principal(settings, sandbox_env)).identity.tenant == sandbox_env.tenant
+    identity.forget_secret("default")
+    assert Dictionary.kept == {}
