@@ -44,12 +44,7 @@ class CleanupScreen(RunPage):
         super().__init__()
         self._items: dict[str, Item] = {}
         self._marked_once = False
-
-    def content(self) -> ComposeResult:
-        """What bills, the list, progress, outcomes."""
-        yield LiveLine(classes="trouble")
-        yield LiveLine(classes="billing")
-        yield CheckList(
+        self._list = CheckList(
             (
                 Column(t("kind"), 9),
                 Column(t("name"), 0),
@@ -59,13 +54,19 @@ class CleanupScreen(RunPage):
             ),
             t("Asking Azure what there is…"),
         )
+
+    def content(self) -> ComposeResult:
+        """What bills, the list, progress, outcomes."""
+        yield LiveLine(classes="trouble")
+        yield LiveLine(classes="billing")
+        yield self._list
         yield LiveLine(classes="about quiet")
         yield ProgressLine(classes="progress")
         yield Static(classes="outcomes", markup=False)
 
     def blocked(self, reason: str) -> None:
         """There is nothing to list."""
-        self.query_one(CheckList).say(reason)
+        self._list.say(reason)
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask what there is."""
@@ -81,7 +82,7 @@ class CleanupScreen(RunPage):
         self.tell_trouble("")
         ordered = sorted(items, key=lambda item: _ORDER.index(item.kind) if item.kind in _ORDER else len(_ORDER))
         self._items = {item.id: item for item in ordered}
-        rows = self.query_one(CheckList)
+        rows = self._list
         rows.say(t("Nothing is left in this project."))
         rows.show([self._row(item) for item in ordered])
         billing = [item for item in ordered if item.billable]
@@ -89,6 +90,10 @@ class CleanupScreen(RunPage):
             self._marked_once = True
             rows.choose([item.id for item in billing])
         self.query_one(".billing", LiveLine).show(self._billing(billing))
+        if billing:
+            self.wizard.unmark(self.PLACE)
+        else:
+            self.wizard.mark(self.PLACE, "done")
         if self.focused is None:
             rows.options.focus()
         self._about()
@@ -124,7 +129,7 @@ class CleanupScreen(RunPage):
     @on(OptionList.OptionHighlighted)
     @on(CheckList.Changed)
     def _about(self) -> None:
-        rows = self.query_one(CheckList)
+        rows = self._list
         item = self._items.get(rows.key)
         parts = [n("{count} marked", "{count} marked", len(rows.chosen))]
         if item and item.reason_kept:
@@ -139,16 +144,16 @@ class CleanupScreen(RunPage):
 
     def action_choose_billing(self) -> None:
         """Mark what bills, and nothing else."""
-        self.query_one(CheckList).choose([key for key, item in self._items.items() if item.billable])
+        self._list.choose([key for key, item in self._items.items() if item.billable])
 
     def action_choose_all(self) -> None:
         """Mark everything, or nothing."""
-        rows = self.query_one(CheckList)
+        rows = self._list
         rows.choose([] if len(rows.chosen) == len(self._items) else list(self._items))
 
     def action_forward(self) -> None:
         """Remove what is marked, after its number or name was typed; with nothing marked, go on."""
-        chosen = [self._items[key] for key in self.query_one(CheckList).chosen]
+        chosen = [self._items[key] for key in self._list.chosen]
         if self.before_project() or not chosen or self.program.tasks.of(_REMOVE):
             super().action_forward()
             return
@@ -185,7 +190,7 @@ class CleanupScreen(RunPage):
         if any(outcome.removed and outcome.item.kind == "project" for outcome in outcomes):
             self.wizard.learn(workspace=None, job="", endpoint=None)
             self._items = {}
-            self.query_one(CheckList).show([])
+            self._list.show([])
             self.blocked(t("The project is gone."))
             self.query_one(".billing", LiveLine).show(Content(""))
             return

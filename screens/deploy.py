@@ -58,6 +58,7 @@ class DeployScreen(RunPage):
     def __init__(self) -> None:
         super().__init__()
         self._found: Found | None = None
+        self._list = EndpointList()
 
     def content(self) -> ComposeResult:
         """Model, name, safety, price, progress; then the endpoints that there are."""
@@ -72,14 +73,14 @@ class DeployScreen(RunPage):
         yield Static(classes="price", markup=False)
         yield ProgressLine(classes="progress")
         yield LiveLine(Content(t("Endpoints of this project")), classes="heading")
-        yield EndpointList()
+        yield self._list
 
     # --- what Azure says ---------------------------------------------------------------------------------------------
 
     def blocked(self, reason: str) -> None:
         """There is nothing to deploy."""
         self.query_one(".job-line", LiveLine).show(Content(reason))
-        self.query_one(EndpointList).say("")
+        self._list.say("")
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask for the job, the endpoints and the price."""
@@ -124,7 +125,7 @@ class DeployScreen(RunPage):
         found = self._found
         if found is None:
             return
-        self.query_one(EndpointList).show_endpoints(found.endpoints)
+        self._list.show_endpoints(found.endpoints)
         job = found.job
         if job is None:
             self.blocked(t("No job has completed yet. Enter goes to the monitor."))
@@ -153,7 +154,7 @@ class DeployScreen(RunPage):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What can be done with the marked endpoint."""
         if action in ("delete_endpoint", "how_to_call"):
-            return True if self.query_one(EndpointList).marked else None
+            return True if self._list.marked else None
         return True
 
     @on(OptionList.OptionHighlighted)
@@ -162,7 +163,7 @@ class DeployScreen(RunPage):
 
     @on(OptionList.OptionSelected)
     def _taken(self) -> None:
-        endpoint = self.query_one(EndpointList).marked
+        endpoint = self._list.marked
         if endpoint:
             self._use(endpoint)
 
@@ -242,7 +243,7 @@ class DeployScreen(RunPage):
 
     def action_delete_endpoint(self) -> None:
         """Delete the marked endpoint, after a question."""
-        endpoint = self.query_one(EndpointList).marked
+        endpoint = self._list.marked
         if endpoint is None:
             return
         azure, workspace, name = self.azure, self.workspace, endpoint.name
@@ -265,7 +266,7 @@ class DeployScreen(RunPage):
 
     def action_how_to_call(self) -> None:
         """Address and an example call, without the key."""
-        endpoint = self.query_one(EndpointList).marked
+        endpoint = self._list.marked
         if endpoint is None:
             return
         self.program.show_text(

@@ -84,6 +84,10 @@ class EvaluateScreen(RunPage):
         super().__init__()
         self._looked: Looked | None = None
         self._result: Result | None = None
+        self._list = RowList(
+            (Column("", 7), Column(t("question"), 0), Column(t("line"), 6, right=True, from_width=60)),
+            t("No question was asked yet."),
+        )
 
     def content(self) -> ComposeResult:
         """The run's figures, the plan, progress, figures of the answers, the answers."""
@@ -96,10 +100,7 @@ class EvaluateScreen(RunPage):
             yield Field("evaluation.file", t("Held-out file"))
         yield ProgressLine(classes="progress")
         yield ScoreTable(classes="answer-scores")
-        yield RowList(
-            (Column("", 7), Column(t("question"), 0), Column(t("line"), 6, right=True, from_width=60)),
-            t("No question was asked yet."),
-        )
+        yield self._list
         yield AnswerPair()
 
     # --- what there is -----------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ class EvaluateScreen(RunPage):
         self.wizard.mark(self.PLACE, "done")
         self.query_one(".answer-scores", ScoreTable).show_answers(result.found)
         self.notice(t("Written to {file}", file=result.file))
-        rows = self.query_one(RowList)
+        rows = self._list
         rows.show([self._row(place, asked) for place, asked in enumerate(result.found.asked)])
         if self.is_current:
             rows.options.focus()
@@ -239,7 +240,7 @@ class EvaluateScreen(RunPage):
 
     @on(OptionList.OptionHighlighted)
     def _show_pair(self) -> None:
-        key = self.query_one(RowList).key
+        key = self._list.key
         if not (self._result and key):
             return
         asked = self._result.found.asked[int(key)]

@@ -67,11 +67,7 @@ class JobsScreen(RunPage):
     def __init__(self) -> None:
         super().__init__()
         self._jobs: dict[str, Job] = {}
-
-    def content(self) -> ComposeResult:
-        """The list, and a line about the marked job."""
-        yield LiveLine(classes="trouble")
-        yield RowList(
+        self._list = RowList(
             (
                 Column(t("status"), 17),
                 Column(t("job"), 0),
@@ -82,11 +78,16 @@ class JobsScreen(RunPage):
             ),
             t("Asking Azure for the jobs…"),
         )
+
+    def content(self) -> ComposeResult:
+        """The list, and a line about the marked job."""
+        yield LiveLine(classes="trouble")
+        yield self._list
         yield LiveLine(classes="about quiet")
 
     def blocked(self, reason: str) -> None:
         """There is nothing to list."""
-        self.query_one(RowList).say(reason)
+        self._list.say(reason)
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask for the jobs."""
@@ -98,7 +99,7 @@ class JobsScreen(RunPage):
     def _listed(self, found: list[Job]) -> None:
         self.tell_trouble("")
         self._jobs = {job.name: job for job in found}
-        rows = self.query_one(RowList)
+        rows = self._list
         rows.say(t("No job yet. Enter goes to Review, where one is submitted."))
         rows.show([self._row(job) for job in found])
         if found and not rows.options.has_focus and self.focused is None:
@@ -125,7 +126,7 @@ class JobsScreen(RunPage):
     @property
     def marked(self) -> Job | None:
         """The job under the highlight."""
-        return self._jobs.get(self.query_one(RowList).key)
+        return self._jobs.get(self._list.key)
 
     def _about(self) -> None:
         job = self.marked

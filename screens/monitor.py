@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tui.services.runs import Snapshot, Watch
 
 _POLL = "monitor.poll"
-_FASTEST, _SLOWEST = 0.5, 60.0  # seconds between two polls; below the first the screen would be redrawn too often
+_FASTEST, _SLOWEST = 0.5, 15.0  # seconds between two polls; below the first the screen would be redrawn too often
 
 
 class MonitorScreen(RunPage):
@@ -196,6 +196,8 @@ class MonitorScreen(RunPage):
     def _cost(self, snapshot: Snapshot) -> str:
         estimate = self.wizard.facts.estimate
         training = next((line for line in estimate.items if line.once), None) if estimate else None
+        if snapshot.job.started is None:
+            return t("no training cost yet")
         if estimate is None or training is None or not training.known or not snapshot.progress:
             return t("cost so far unknown")
         step, steps = snapshot.progress

@@ -108,6 +108,6 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str = 
 def shown(app: PhiftApp) -> str:
     """The whole screen as text."""
     screen = app.screen
-    width, height = screen.size
-    lines = screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines[:height])
+    return "\n".join(
+        "".join(segment.text for segment in strip).rstrip() for strip in screen._compositor.render_strips()
+    )

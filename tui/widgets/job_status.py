@@ -13,9 +13,9 @@ PHASES = ("queued", "preparing", "training", "finishing")
 _STATUSES = {
     "NotStarted": ("·", "$text-quiet", "queued", "Azure has the job; nothing runs yet, and waiting is not billed."),
     "Queued": ("·", "$text-quiet", "queued", "It waits for capacity; waiting is not billed."),
-    "Starting": ("◌", "$text-accent", "preparing", "Machines are being started."),
-    "Provisioning": ("◌", "$text-accent", "preparing", "Machines are being made ready."),
-    "Preparing": ("◌", "$text-accent", "preparing", "Data and model are being brought to the machines."),
+    "Starting": ("◌", "$text-accent", "preparing", "Machines are started."),
+    "Provisioning": ("◌", "$text-accent", "preparing", "Machines are made ready."),
+    "Preparing": ("◌", "$text-accent", "preparing", "Data and model are loaded."),
     "Running": ("▸", "$text-primary", "training", "The model is being trained."),
     "Finalizing": ("▸", "$text-primary", "finishing", "The tuned model is being registered."),
     "CancelRequested": ("◌", "$text-warning", "", "Azure was asked to cancel it."),

@@ -85,7 +85,8 @@ class MetricRow(Horizontal):
         self.query_one(Sparkline).data = self._curve()
 
     def _curve(self) -> list[float]:
-        return [point.value for point in self._metric.points if math.isfinite(point.value)]
+        found = [point.value for point in self._metric.points if math.isfinite(point.value)]
+        return found if len(found) > 1 else []
 
     def _figures(self) -> Content:
         values = [point.value for point in self._metric.points]

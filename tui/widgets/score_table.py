@@ -62,7 +62,7 @@ class ScoreTable(Static):
         rows = [_row(t("validation rows"), t("base"), t("tuned"), t("change")).stylize("$text-quiet")]
         for measure in found.measures:
             change = (measure.tuned - measure.base) / measure.base if measure.base else None
-            said = f"{change:+.0%}".replace("-", "−") if change is not None else ""
+            said = f"{change:+.1%}".replace("-", "−") if change is not None else ""
             word, colour = (t("better"), "$text-success") if measure.better else (t("not better"), "$text-warning")
             verdict = Content.assemble((f"{said}  ", ""), (word, colour))
             tuned = Content.styled(f"{measure.tuned:.4g}", "bold")
