@@ -62,8 +62,9 @@ def target(recipe: Recipe) -> Target:
 
 
 @pytest.fixture
-def project(azure: Azure, target: Target, journal: Journal) -> Workspace:
+def project(azure: Azure, target: Target, tmp_path: Path) -> Workspace:
     """The session's project, made by the first test that asks for it."""
+    journal = Journal(tmp_path / "project" / "journal.sqlite")
     hub = projects.ensure_hub(azure, target, journal=journal)
     return projects.ensure_project(azure, target, hub, journal=journal)
 

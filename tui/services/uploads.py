@@ -10,11 +10,12 @@ import re
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs
 
 from tui.services.clients import load_sdk, translated
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tui.services.projects import Workspace
 
 API = "2024-10-01"
+_T = TypeVar("_T")
+
 _DATASTORE = "workspaceblobstore"
 _SAS_HOURS = 8
 _RENEW_BEFORE = timedelta(minutes=5)
@@ -136,8 +139,7 @@ def send_folder(
     for name, content in files.items():
         (cancel or Cancel()).check()
         target = _Target(azure, workspace, f"{place}/{name}")
-        with translated():
-            target.client.upload_blob(content, overwrite=True)
+        target.put_whole(content)
     return f"{store.account_url}/{store.container}/{place}"
 
 
@@ -177,27 +179,30 @@ def _digest(path: Path, report: Report | None, cancel: Cancel) -> tuple[str, int
 
 
 class _Target:
-    """One blob of the datastore, with a credential that is renewed before it ends."""
+    """One blob of the datastore, with a credential that is renewed before it ends.
+
+    A signature is made with the account's key; where the account forbids keys, the signed-in identity is used instead.
+    """
 
     def __init__(self, azure: Azure, workspace: Workspace, place: str) -> None:
         self._azure = azure
         self._workspace = workspace
+        self._place = place
+        self._store = datastore(azure, workspace)
         self._lock = threading.Lock()
         self._signature: Any = None
         self._ends: datetime | None = None
-        store = datastore(azure, workspace)
-        if not store.keyless:
+        if not self._store.keyless:
             self._renew()
-        self.client = self._client(store, place)
+        self.client = self._client(azure.credential if self._store.keyless else self._signature)
 
-    def _client(self, store: Datastore, place: str) -> BlobClient:
+    def _client(self, credential: Any) -> BlobClient:
         from azure.storage.blob import BlobClient, ExponentialRetry
 
-        credential = self._signature if self._signature is not None else self._azure.credential
         return BlobClient(
-            store.account_url,
-            store.container,
-            place,
+            self._store.account_url,
+            self._store.container,
+            self._place,
             credential=credential,
             connection_timeout=self._azure.settings.connect_timeout,
             read_timeout=self._azure.settings.read_timeout,
@@ -214,63 +219,63 @@ class _Target:
         else:
             self._signature.update(token)
 
-    def keep_open(self) -> None:
-        """Renew the signature where it is near its end by Azure's clock; any thread may call."""
+    def call(self, action: Callable[[BlobClient], _T]) -> _T:
+        """Do something with the blob, the signature renewed where it is near its end or was refused; any thread may."""
+        from azure.core.exceptions import HttpResponseError
+
         with self._lock:
             if self._ends is not None and self._azure.now() > self._ends - _RENEW_BEFORE:
                 self._renew()
+        with translated():
+            try:
+                return action(self.client)
+            except HttpResponseError as error:
+                if error.status_code != 403 or not self._mend(str(getattr(error, "error_code", ""))):
+                    raise
+                return action(self.client)
 
-    def refused(self) -> bool:
-        """Renew after a refusal, once; False where that cannot help."""
+    def _mend(self, code: str) -> bool:
+        """After a refusal: another signature, or the identity where keys are forbidden; False where neither helps."""
         with self._lock:
             if self._signature is None:
                 return False
-            self._renew()
+            if code == "KeyBasedAuthenticationNotPermitted":
+                self._signature = self._ends = None
+                self.client = self._client(self._azure.credential)
+            else:
+                self._renew()
             return True
 
     def holds(self, size: int, digest: str) -> bool:
         """Whether the blob is there, whole: its length and the digest written with its commit."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        self.keep_open()
-        with translated():
-            try:
-                properties = self.client.get_blob_properties()
-            except ResourceNotFoundError:
-                return False
-            return properties.size == size and (properties.metadata or {}).get("sha256") == digest
+        try:
+            properties = self.call(lambda client: client.get_blob_properties())
+        except NotFound:
+            return False
+        return properties.size == size and (properties.metadata or {}).get("sha256") == digest
 
     def uncommitted(self) -> dict[str, int]:
         """Ids and sizes of the blocks that are there from an upload that was cut off."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated():
-            try:
-                _, waiting = self.client.get_block_list("uncommitted")
-            except ResourceNotFoundError:
-                return {}
+        try:
+            _, waiting = self.call(lambda client: client.get_block_list("uncommitted"))
+        except NotFound:
+            return {}
         return {str(block.id): int(block.size) for block in waiting}
+
+    def put_whole(self, content: bytes) -> None:
+        """Send a small blob at once, over one that is there."""
+        self.call(lambda client: client.upload_blob(content, overwrite=True))
 
     def put(self, block_id: str, data: bytes) -> None:
         """Send one block; storage compares it with its MD5."""
-        from azure.core.exceptions import HttpResponseError
-
-        self.keep_open()
-        with translated():
-            try:
-                self.client.stage_block(block_id, data, length=len(data), validate_content=True)
-            except HttpResponseError as error:
-                if error.status_code != 403 or not self.refused():
-                    raise
-                self.client.stage_block(block_id, data, length=len(data), validate_content=True)
+        self.call(lambda client: client.stage_block(block_id, data, length=len(data), validate_content=True))
 
     def commit(self, blocks: list[str], digest: str) -> None:
         """Make the blob of its blocks."""
         from azure.storage.blob import BlobBlock
 
-        self.keep_open()
-        with translated():
-            self.client.commit_block_list([BlobBlock(block) for block in blocks], metadata={"sha256": digest})
+        listed = [BlobBlock(block) for block in blocks]
+        self.call(lambda client: client.commit_block_list(listed, metadata={"sha256": digest}))
 
 
 def _send(
