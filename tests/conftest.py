@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import azure_openapi
 import pytest
 
 from tui.sandbox import daemon
@@ -15,6 +16,8 @@ from tui.sandbox.daemon import SandboxInfo
 
 EXCHANGES = "PHIFT_TEST_EXCHANGES"
 """Variable with the folder where the sandboxes of all workers record what they were asked and what they answered."""
+
+CONFORMANCE = pytest.StashKey[list[str]]()
 
 _UNWANTED = ("NO_COLOR", "COLORTERM", "TMUX", "CI", "FORCE_COLOR")
 _UNWANTED_PREFIXES = ("TEXTUAL_", "SSH_", "PHIFT_", "AZURE_")
@@ -33,6 +36,32 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the folder of the recordings, once for all workers."""
     if not hasattr(config, "workerinput"):
         os.environ[EXCHANGES] = tempfile.mkdtemp(prefix="phift-exchanges-")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hold all that the sandboxes were asked and answered against Azure's OpenAPI, where that is at hand."""
+    if hasattr(session.config, "workerinput"):
+        return
+    files = sorted(Path(os.environ[EXCHANGES]).glob("*.jsonl"))
+    if not files:
+        return
+    if not azure_openapi.FOLDER.is_dir():
+        session.config.stash[CONFORMANCE] = [f"skipped: Azure's OpenAPI is not in {azure_openapi.FOLDER}"]
+        return
+    found = azure_openapi.report(azure_openapi.FOLDER, files)
+    session.config.stash[CONFORMANCE] = found.lines()
+    if found.differences and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how the exchanges compare."""
+    lines = config.stash.get(CONFORMANCE, [])
+    if lines:
+        terminalreporter.section("Azure's OpenAPI", sep="-")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

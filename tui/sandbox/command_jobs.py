@@ -31,7 +31,7 @@ def shape(given: dict[str, Any]) -> dict[str, Any]:
             raise refuse(f"The {name} field is required.")
     absent_as_null = (
         "description", "displayName", "codeId", "computeId", "componentId", "identity", "notificationSetting",
-        "distribution", "limits", "queueSettings", "resources", "autologgerSettings", "parameters",
+        "distribution", "limits", "queueSettings", "resources", "parameters",
     )  # fmt: skip
     return {
         "tags": dict(section(given, "tags")),

@@ -77,7 +77,17 @@ def _arm(error: ServiceError, request_id: str, now: datetime) -> tuple[str, str]
     if error.details is not None:
         inner["details"] = error.details
     if error.inner is not None:
-        inner["innerError"] = error.inner
+        # The machine-learning provider tells its inner error, and where it happened, as additional information.
+        facts = {
+            "ComponentName": "managementfrontend",
+            "Correlation": {"operation": request_id.replace("-", ""), "request": request_id[:16].replace("-", "")},
+            "Environment": "eastus2",
+            "Location": "eastus2",
+            "Time": now.isoformat(),
+            "InnerError": error.inner,
+        }
+        inner.setdefault("details", [])
+        inner["additionalInfo"] = [{"type": kind, "info": {"value": value}} for kind, value in facts.items()]
     return json.dumps({"error": inner}), "application/json; charset=utf-8"
 
 

@@ -177,6 +177,7 @@ class Faults:
         request = f"{scope['method']} {scope['host']}{scope['path']}"
         struck = next((fault for fault in self._armed if fault.strikes(request)), None)
         if struck is not None:
+            scope["fault"] = struck.kind  # what a fault makes of an answer is not recorded as the service's
             self._keep()
         return struck
 

@@ -47,7 +47,7 @@ class Recorder:
                 entry["headers"] = {key.decode(): value.decode("latin-1") for key, value in message["headers"]}
             elif message["type"] == "http.response.body":
                 answered.extend(message.get("body", b"")[: _LIMIT - len(answered)])
-                if not message.get("more_body"):
+                if not message.get("more_body") and "fault" not in scope:
                     self._write({**entry, "request": _parsed(asked), "response": _parsed(answered)})
 
         return reading, observe

@@ -33,6 +33,12 @@ _CHANGEABLE = (
     "applicationInsights", "containerRegistry", "systemDatastoresAuthMode", "allowRoleAssignmentOnRG", "managedNetwork",
     "serverlessComputeSettings", "v1LegacyMode", "enableDataIsolation", "networkAcls", "featureStoreSettings",
 )  # fmt: skip
+# What a creator may say; a template says more, which is for feature stores, or is said at each creation only.
+_SETTABLE = (
+    "friendlyName", "hbiWorkspace", "storageHnsEnabled", "containerRegistry", "serverlessComputeSettings", "networkAcls",
+    *("description", "publicNetworkAccess", "imageBuildCompute", "primaryUserAssignedIdentity", "applicationInsights"),
+    *("systemDatastoresAuthMode", "allowRoleAssignmentOnRG", "managedNetwork", "v1LegacyMode", "enableDataIsolation"),
+)  # fmt: skip
 # What a workspace answers for properties that its creator left out.
 _DEFAULTS: dict[str, Any] = {
     "hbiWorkspace": False,
@@ -40,14 +46,20 @@ _DEFAULTS: dict[str, Any] = {
     "allowPublicAccessWhenBehindVnet": False,
     "imageBuildCompute": "",
     "v1LegacyMode": False,
-    "softDeleteEnabled": False,
-    "allowRecoverSoftDeletedWorkspace": False,
     "enableDataIsolation": True,
     "storageHnsEnabled": False,
-    "systemDatastoresAuthMode": "accesskey",
+    "systemDatastoresAuthMode": "AccessKey",
     "provisionNetworkNow": False,
     "allowRoleAssignmentOnRG": True,
     "managedNetwork": {"isolationMode": "Disabled"},
+}
+_AUTH_MODES = {"accesskey": "AccessKey", "identity": "Identity", "userdelegationsas": "UserDelegationSAS"}
+# Properties that older versions do not answer, and the preview that brought them; stable versions have none of them.
+_NEWER = {
+    "systemDatastoresAuthMode": "2023-12-01-preview",
+    "allowRoleAssignmentOnRG": "2024-07-01-preview",
+    "provisionNetworkNow": "2024-07-01-preview",
+    "networkAcls": "2024-07-01-preview",
 }
 
 
@@ -93,7 +105,6 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
         "type": TYPE,
         "location": location,
         "tags": section(asked, "tags"),
-        "etag": None,
         "kind": {"hub": "Hub", "project": "Project", "default": "Default"}[kind],
         "sku": {"name": "Basic", "tier": "Basic"},
         "identity": _identity(sandbox, section(asked, "identity"), before),
@@ -101,7 +112,7 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
             "friendlyName": name,
             "description": "",
             **_DEFAULTS,
-            **{key: value for key, value in given.items() if key not in ("workspaceHubConfig",)},
+            **_said(given),
             **shared,
             "workspaceId": identifier,
             "tenantId": sandbox.identity.tenant,
@@ -111,7 +122,6 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
             "privateEndpointConnections": None,
             "privateLinkCount": 0,
             "provisioningState": "Updating" if before else "Creating",
-            "creationTime": before["properties"]["creationTime"] if before else iso(sandbox.clock.now()),
         },
         "systemData": system_data(principal, sandbox.clock.now(), (before or {}).get("systemData")),
     }
@@ -130,6 +140,27 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
     with sandbox.state.transaction():
         sandbox.state.put(resource_id, TYPE, body)
         return sandbox.operations.start("workspace", resource_id, SECONDS.get(kind, 3.0))
+
+
+def _said(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a creator, truth values read from the texts that the SDK's template makes of them."""
+    said = {}
+    for key in _SETTABLE:
+        if key not in given:
+            continue
+        value = given[key]
+        if isinstance(_DEFAULTS.get(key), bool) and isinstance(value, str):
+            value = value.lower() == "true"
+        elif key == "systemDatastoresAuthMode":
+            value = _AUTH_MODES.get(str(value).lower(), "AccessKey")
+        said[key] = value
+    return said
+
+
+def shown(body: dict[str, Any], version: str) -> dict[str, Any]:
+    """Return a workspace as a version of the interface answers it."""
+    hidden = {key for key, since in _NEWER.items() if not version.endswith("-preview") or version < since}
+    return {**body, "properties": {key: value for key, value in body["properties"].items() if key not in hidden}}
 
 
 def _own_resources(
@@ -272,8 +303,7 @@ def _make_datastores(sandbox: Sandbox, workspace: dict[str, Any]) -> None:
 
 
 def _credentials(workspace: dict[str, Any]) -> str:
-    mode = str(workspace["properties"].get("systemDatastoresAuthMode", "accesskey")).lower()
-    return "AccountKey" if mode == "accesskey" else "None"
+    return "AccountKey" if workspace["properties"]["systemDatastoresAuthMode"] == "AccessKey" else "None"
 
 
 @finisher("workspace-delete")
@@ -336,10 +366,15 @@ class _Workspaces:
             for body in self._sandbox.state.of_type(TYPE)
             if body["id"].lower().startswith(inside) and (not kinds or body["kind"].lower() in kinds)
         ]
-        return answer(page(request, lambda offset, count: found[offset : offset + count], size=50))
+        version = request.query_params["api-version"]
+        return answer(
+            page(
+                request, lambda offset, count: [shown(one, version) for one in found[offset : offset + count]], size=50
+            )
+        )
 
     async def get(self, request: Request) -> Response:
-        return answer(self._workspace(request))
+        return self._answer(request, self._workspace(request))
 
     async def put(self, request: Request) -> Response:
         path = request.url.path
@@ -350,8 +385,8 @@ class _Workspaces:
         operation = begin(self._sandbox, path, asked, principal_of(request))
         body = self._sandbox.state.require(path)
         if before is not None and body["properties"]["provisioningState"] == "Succeeded":
-            return answer(body)
-        return answer(body, 202, self._following(operation, body))
+            return self._answer(request, body)
+        return self._answer(request, body, 202, self._following(operation, body))
 
     async def patch(self, request: Request) -> Response:
         body = self._workspace(request)
@@ -367,7 +402,7 @@ class _Workspaces:
             body["identity"] = _identity(self._sandbox, section(asked, "identity"), body)
         body["systemData"] = system_data(principal_of(request), self._sandbox.clock.now(), body["systemData"])
         self._sandbox.state.put(body["id"], TYPE, body)
-        return answer(body)
+        return self._answer(request, body)
 
     async def delete(self, request: Request) -> Response:
         path = request.url.path
@@ -476,6 +511,11 @@ class _Workspaces:
         require_group(self._sandbox, request.url.path)
         params = request.path_params
         return self._sandbox.state.require(f"{GROUP.format(**params)}/providers/{TYPE}/{params['workspace']}")
+
+    def _answer(
+        self, request: Request, body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
+        return answer(shown(body, request.query_params["api-version"]), status, headers)
 
     def _following(self, operation: str, body: dict[str, Any]) -> dict[str, str]:
         return following(self._sandbox, operation, body)

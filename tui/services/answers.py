@@ -18,6 +18,7 @@ from tui.services.errors import (
     ServiceError,
     SignInRequired,
     Throttled,
+    Unreachable,
 )
 from tui.services.redaction import redact
 
@@ -133,9 +134,8 @@ def error_from(status: int, headers: Mapping[str, str], body: str, reason: str =
     known = next((_KNOWN[code.lower()] for code in reversed(codes) if code.lower() in _KNOWN), None)
     known = known or _BY_STATUS.get(status, _Known(ServiceError, "", ""))
     if status >= 500 and known.kind is ServiceError and not known.meaning:
-        known = _Known(
-            ServiceError, "Azure failed on its own side; retries did not help.", "Try again in some minutes."
-        )
+        # Whether the request took effect is as little known as when no answer came.
+        known = _Known(Unreachable, "Azure failed on its own side; retries did not help.", "Try again in some minutes.")
     text = redact(message or f"Azure answered {status} {reason}".strip()).strip()
     return known.kind(
         text if text.endswith((".", "!", "?")) else f"{text}.",
@@ -163,7 +163,8 @@ def error_in(document: Any, fallback: str) -> PhiftError:
 
 def _additional(error: dict[str, Any], kind: str) -> Any:
     """What Resource Manager's `additionalInfo` says of a kind; machine learning puts its inner error there."""
-    for entry in error.get("additionalInfo") or []:
+    listed = error.get("additionalInfo")
+    for entry in listed if isinstance(listed, list) else []:
         if isinstance(entry, dict) and entry.get("type") == kind and isinstance(entry.get("info"), dict):
             return entry["info"].get("value")
     return None
@@ -194,7 +195,8 @@ def _read(body: str) -> tuple[list[str], str]:
         if inner.get("code"):
             codes.append(str(inner["code"]))
         inner = inner.get("innererror") or inner.get("innerError")
-    details = [detail for detail in error.get("details") or [] if isinstance(detail, dict)]
+    listed = error.get("details")
+    details = [detail for detail in listed if isinstance(detail, dict)] if isinstance(listed, list) else []
     for detail in details:
         if not message and detail.get("message"):
             message = str(detail["message"])
