@@ -205,7 +205,7 @@ def test_a_good_row_has_no_finding(tmp_path: Path, good: dict[str, Any], ascii_o
         (json.dumps(row(said("user", [{"type": "text", "text": "a"}]), A)).encode(),
          Rules(bom="any", recommended_examples=1, parts=True), {}),
         (json.dumps(chat("word " * 300, "b")).encode(), Rules(bom="any", recommended_examples=1, context_tokens=100),
-         {"W224": 1}),
+         {"E131": 1}),
     ],
 )  # fmt: skip
 def test_the_file_and_the_rules_are_judged(

@@ -14,7 +14,7 @@ from tui.dataset.duplicates import Index
 from tui.dataset.lines import UTF8_BOM, newline_of
 from tui.dataset.report import Collector, Finding, Group, Report
 from tui.dataset.rules import DOCUMENTED, Rules
-from tui.dataset.scan import Partial, Stretch, scan_stretch
+from tui.dataset.scan import Partial, Stretch, messages_of, scan_stretch
 from tui.dataset.shape import Shape, container_of, shape_of
 from tui.dataset.tokens import counter
 from tui.dataset.worker import Helper
@@ -65,7 +65,7 @@ def check(
         path: The training file.
         validation: The validation file, checked the same way and against the training file.
         rules: What the model and the engine accept.
-        tokenizer: The model's `tokenizer.json`, for exact token counts.
+        tokenizer: The model's own `tokenizer.json`, in the place of the vocabulary that `rules` name.
         depth: `structure` leaves out the text of the rows: characters, personal data, duplicates, tokens and numbers.
         progress: Called with (bytes done, bytes in all), at most once a megabyte.
         partial: Called with the report so far: after the first two megabytes, then at most twice a second.
@@ -77,12 +77,14 @@ def check(
     Raises:
         Cancelled: `cancelled` answered True.
         OSError: A file cannot be read.
+        ValueError: `tokenizer` is no tokenizer.
     """
     with ExitStack() as stack:
-        run = _Run(
-            path, validation, rules, counter(tokenizer) if depth == "full" else None, progress, partial, cancelled
-        )
+        run = _Run(path, validation, rules, progress, partial, cancelled)
         stack.callback(run.index.close)
+        if depth == "full":
+            run.look_first()
+            run.counter = counter(rules.vocabulary, run.files[0].path, messages_of, tokenizer)
         for file in run.files:
             run.judge(file, stack)
         return run.finish()
@@ -96,7 +98,6 @@ class _Run:
         path: Path,
         validation: Path | None,
         rules: Rules,
-        count: Counter | None,
         progress: Callable[[int, int], None] | None,
         partial: Callable[[Report], None] | None,
         cancelled: Callable[[], bool] | None,
@@ -106,7 +107,7 @@ class _Run:
         self.files = [_File("train", Path(path), Path(path).stat().st_size)]
         if validation is not None:
             self.files.append(_File("validation", Path(validation), Path(validation).stat().st_size))
-        self._counter = count
+        self.counter: Counter | None = None
         self._progress = progress
         self._partial = partial
         self._cancelled = cancelled
@@ -116,6 +117,19 @@ class _Run:
     def _stop_if_asked(self) -> None:
         if self._cancelled is not None and self._cancelled():
             raise Cancelled
+
+    def look_first(self) -> None:
+        """Show what is wrong with the structure of the first rows, while the vocabulary is still to be loaded."""
+        file = self.files[0]
+        if self._partial is None or file.size <= _FIRST_STRETCH or container_of(file.path).container != "jsonl":
+            return
+        newline = newline_of(file.path)
+        first = next(_pieces(file, self._mark(file, Collector()), newline))
+        file.partial = scan_stretch(self._stretch(file, *first, newline), lambda consumed: self._stop_if_asked())
+        file.done = first[1]
+        self._partial(self.report(complete=False))
+        file.partial = Partial()
+        file.done = 0
 
     def judge(self, file: _File, stack: ExitStack) -> None:
         """Judge one file."""
@@ -190,7 +204,7 @@ class _Run:
         return self._helper is not None
 
     def _stretch(self, file: _File, start: int, end: int, newline: bytes) -> Stretch:
-        return Stretch(str(file.path), start, end, newline, self.rules, self._counter)
+        return Stretch(str(file.path), start, end, newline, self.rules, self.counter)
 
     def _scan(self, stretch: Stretch) -> Partial:
         return scan_stretch(stretch, lambda consumed: self._block(stretch.start + consumed))
@@ -263,11 +277,11 @@ class _Run:
             both.merge(file.partial.collector, file=file.name)
         ordered = [both.groups[code] for code in sorted(both.groups)]
         notes = []
-        if self._counter is None:
+        if self.counter is None and complete:
             notes.append("Only the structure was looked at.")
         if self.index.skipped_near:
             notes.append(f"{self.index.skipped_near:,} rows were not searched for near duplicates.")
-        count = self._counter
+        count = self.counter
         return Report(
             file=str(main.path),
             rows=main.partial.rows,

@@ -169,7 +169,7 @@ class Report:
         stats = self.stats
         if stats.rows:
             about = f"about {stats.tokens_total:,}" if stats.tokens_are_estimate else f"{stats.tokens_total:,}"
-            within = f" (an estimate, ± {stats.tokens_error:.0%})" if stats.tokens_are_estimate else ""
+            within = f" (an estimate, ± {stats.tokens_error:.1%})" if stats.tokens_are_estimate else ""
             longest = f"the longest row has {stats.row_tokens.maximum:,}"
             made.append(f"{about} tokens{within}, {stats.tokens_assistant:,} of them in answers; {longest}.")
         errors = sum(group.count for group in self.errors)

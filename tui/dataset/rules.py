@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tui.dataset.tokens import Vocabulary
 
 KNOWN_ROLES = ("system", "developer", "user", "assistant", "tool")
 """Roles of the chat format; which of them a model takes is in its `Rules`."""
@@ -23,6 +26,7 @@ class Rules:
         parts: Whether content may be a list of text parts.
         bom: `asked`: the documentation wants a byte order mark, its absence is a warning; `any`: no matter;
             `refused`: the engine cannot read it.
+        vocabulary: The model's vocabulary, as `tokens.vocabulary_of` tells it from the model's name.
     """
 
     context_tokens: int | None = None
@@ -33,6 +37,7 @@ class Rules:
     tool_calls: bool = True
     parts: bool = False
     bom: Literal["asked", "any", "refused"] = "asked"
+    vocabulary: Vocabulary = "phi4-mini"
 
 
 DOCUMENTED = Rules()

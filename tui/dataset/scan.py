@@ -192,11 +192,10 @@ class Scanner:
                 heapq.heappush(partial.longest, item)
             elif item > partial.longest[0]:
                 heapq.heapreplace(partial.longest, item)
-            if limit is not None and tokens[0] > limit:
-                if counter.is_estimate:
-                    add("W224", "", f"about {tokens[0]:,} tokens; the model's context is {limit:,}")
-                else:
-                    add("E131", "", f"{tokens[0]:,} tokens; the model's context is {limit:,}")
+            if limit is not None and tokens[0] * (1 + counter.row_error) > limit:
+                about = "about " if counter.is_estimate else ""
+                code = "E131" if tokens[0] * (1 - counter.row_error) > limit else "W224"
+                add(code, "", f"{about}{tokens[0]:,} tokens; the model's context is {limit:,}")
         if signed:
             partial.prints.sign(signed)
 

@@ -282,8 +282,10 @@ def today(azure: Azure) -> date:
 def rules(model: Model | None, engine: Engine) -> Rules:
     """What data must satisfy for a model (None: any) and an engine, for `tui.dataset.check`."""
     from tui.dataset.rules import Rules
+    from tui.dataset.tokens import vocabulary_of
 
     context = model.context_length if model else None
+    vocabulary = vocabulary_of(model.name if model else "")
     if engine == "script":  # our trainer reads either, and has no limit of the service's
         return Rules(
             context_tokens=context,
@@ -291,8 +293,9 @@ def rules(model: Model | None, engine: Engine) -> Rules:
             tool_calls=False,
             bom="any",
             roles=frozenset({"system", "user", "assistant"}),
+            vocabulary=vocabulary,
         )
-    return Rules(context_tokens=context)
+    return Rules(context_tokens=context, vocabulary=vocabulary)
 
 
 def _candidates() -> list[str]:
