@@ -311,6 +311,6 @@ def _matches(pattern: str, action: str) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # "workspaces/*/read" covers "workspaces/read" too: Azure's own roles take "workspaces/write" out of "workspaces/*/write".
+    # "workspaces/*/read" covers "workspaces/read": Azure's roles take "workspaces/write" out of "workspaces/*/write".
     between = [".*".join(re.escape(part) for part in piece.split("*")) for piece in pattern.split("/*/")]
     return re.compile("/(?:.*/)?".join(between), re.IGNORECASE)

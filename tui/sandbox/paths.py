@@ -19,8 +19,9 @@ _CANONICAL = {
         "listKeys", "regenerateKey", "regenerateKeys", "checkNameAvailability", "workspaces", "datastores", "default",
         "listSecrets", "connections", "data", "models", "versions", "jobs", "cancel", "codes", "environments",
         "components", "computes", "serverlessEndpoints", "onlineEndpoints", "batchEndpoints",
-        "marketplaceSubscriptions", "usages", "quotas", "vmSizes", "token", "getLogs", "skus", "registries",
-        "runs", "experiments", "history", "workspaceOperationsStatus", "workspaceOperationResults", "mfeOperationsStatus", "mfeOperationResults",
+        "marketplaceSubscriptions", "usages", "quotas", "vmSizes", "token", "getLogs", "skus", "registries", "runs",
+        "experiments", "history", "workspaceOperationsStatus", "workspaceOperationResults", "mfeOperationsStatus",
+        "mfeOperationResults",
         "asyncOperations", "startPendingUpload", "listStorageAccountKeys", "notebookAccessToken", "outboundRules",
         "hubs", "classicAdministrators",
     )

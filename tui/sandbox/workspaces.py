@@ -35,9 +35,10 @@ _CHANGEABLE = (
 )  # fmt: skip
 # What a creator may say; a template says more, which is for feature stores, or is said at each creation only.
 _SETTABLE = (
-    "friendlyName", "hbiWorkspace", "storageHnsEnabled", "containerRegistry", "serverlessComputeSettings", "networkAcls",
-    *("description", "publicNetworkAccess", "imageBuildCompute", "primaryUserAssignedIdentity", "applicationInsights"),
-    *("systemDatastoresAuthMode", "allowRoleAssignmentOnRG", "managedNetwork", "v1LegacyMode", "enableDataIsolation"),
+    "friendlyName", "hbiWorkspace", "storageHnsEnabled", "containerRegistry", "serverlessComputeSettings",
+    *("networkAcls", "description", "publicNetworkAccess", "imageBuildCompute", "primaryUserAssignedIdentity"),
+    *("applicationInsights", "systemDatastoresAuthMode", "allowRoleAssignmentOnRG", "managedNetwork", "v1LegacyMode"),
+    "enableDataIsolation",
 )  # fmt: skip
 # What a workspace answers for properties that its creator left out.
 _DEFAULTS: dict[str, Any] = {
