@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tui.services.projects import Workspace
 
 _REMOVE = "cleanup.remove"
+_LOOK = "cleanup.look"
 _KINDS = {"endpoint": "endpoint", "model": "model", "job": "job", "data": "data", "project": "project", "hub": "hub"}
 _ORDER = tuple(_KINDS)  # as Azure asks for it: what depends on something goes before it
 
@@ -73,7 +74,7 @@ class CleanupScreen(RunPage):
         if self.program.tasks.of(_REMOVE):
             return
         self.program.tasks.start(
-            "cleanup.look", t("Asking what there is"),
+            _LOOK, t("Asking what there is"),
             lambda report, cancel: backend.cleanup.inventory(azure, workspace),
             done=self._looked, failed=self._not_looked, quiet=True,
         )  # fmt: skip
@@ -188,6 +189,7 @@ class CleanupScreen(RunPage):
         if endpoint and endpoint.name in gone:
             self.wizard.learn(endpoint=None)
         if any(outcome.removed and outcome.item.kind == "project" for outcome in outcomes):
+            self.program.tasks.cancel(_LOOK)
             self.wizard.learn(workspace=None, job="", endpoint=None)
             self._items = {}
             self._list.show([])

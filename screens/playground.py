@@ -272,6 +272,7 @@ class PlaygroundScreen(RunPage):
     def action_compare(self) -> None:
         """Put another endpoint beside, or take it away; without one, offer the base model's."""
         left = self._endpoints[_LEFT]
+        self.query_one("#prompt", Input).focus()
         if self._endpoints[_RIGHT]:
             self._set_right(None)
             return

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from tui import backend
@@ -33,7 +34,7 @@ WORKSPACE = Workspace(
     workspace_id="00000000-0000-0000-0000-000000000001", discovery_url="", hub_id=PROJECT + "-hub", state="Succeeded",
 )  # fmt: skip
 WHO = Identity("someone@example.com", "00000000-0000-0000-0000-0000000000aa", "contoso", "cli", None)
-AZURE: Any = SimpleNamespace(identity=WHO, sandbox=True)
+AZURE: Any = SimpleNamespace(identity=WHO, sandbox=True, settings=None)
 PRICE = Price("Phi-4-mini FT Hosting", "1 Hour", 0.8, "USD", "eastus2", "snapshot", NOW.date())
 ESTIMATE = Estimate(
     (Line("Training", 1.0, 1.2, "400,000 tokens", True),),
@@ -102,10 +103,10 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str = 
         if condition():
             return
         await pilot.pause(0.01)
-    raise AssertionError(what or "the condition never held")
+    raise AssertionError((what or "the condition never held") + f"; on screen:\n{shown(pilot.app)}")
 
 
-def shown(app: PhiftApp) -> str:
+def shown(app: App[Any]) -> str:
     """The whole screen as text."""
     screen = app.screen
     return "\n".join(

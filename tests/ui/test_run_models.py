@@ -1,0 +1,282 @@
+"""Playground and evaluate: asking endpoints, alone and against each other."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_fakes import AZURE, HOSTILE, NOW, endpoint, job, metric, program, put, shown, snapshot, until
+from textual.widgets import Input
+
+from tui.evaluation.compare import compare
+from tui.recipe import Recipe
+from tui.services.chat import Collected, Delta, Usage
+from tui.services.deployments import Endpoint
+from tui.services.errors import Cancelled, ServiceError
+from tui.services.evaluations import AnswerComparison, Asked, from_run
+from tui.services.progress import Cancel, Progress
+from tui.widgets.transcript import Transcript
+
+BASE = endpoint("base-phi", model="azureml://registries/azureml/models/Phi-4-mini-instruct")
+
+
+class Chat:
+    """A chat service that answers from a list, and remembers what it was told."""
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = pieces
+        self.told: list[list[dict[str, str]]] = []
+        self.hold = threading.Event()
+        self.hold.set()
+        self.error: Exception | None = None
+
+    def stream(
+        self, uri: str, key: Any, messages: list[dict[str, str]], *, cancel: Cancel, **rest: Any
+    ) -> Iterator[Delta]:
+        self.told.append(messages)
+        if self.error:
+            raise self.error
+        for place, piece in enumerate(self.pieces):
+            if place:
+                while not self.hold.wait(0.01):
+                    if cancel.is_set:
+                        raise Cancelled("stopped")
+            yield Delta(piece)
+        yield Delta("", finish="stop", usage=Usage(34, 27))
+
+
+@pytest.fixture
+def talk(monkeypatch: pytest.MonkeyPatch) -> Chat:
+    """The chat service, with two endpoints."""
+    chat = Chat("Hold the ", f"button {HOSTILE}.")
+    put(
+        monkeypatch,
+        chat={"stream": chat.stream, "Collected": Collected},
+        deployments={
+            "listing": lambda azure, workspace: [BASE, endpoint()],
+            "keys": lambda azure, workspace, name: type("Keys", (), {"primary": "k"}),
+        },
+    )
+    return chat
+
+
+async def ask(pilot: Any, question: str) -> None:
+    """Type a question and send it."""
+    pilot.app.screen.query_one("#prompt", Input).value = question
+    await pilot.press("enter")
+
+
+async def test_an_answer_is_streamed_measured_and_harmless_and_the_next_question_knows_it(
+    tmp_path: Path, talk: Chat
+) -> None:
+    app = program(tmp_path, "playground")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "content safety on" in shown(app))
+        await ask(pilot, "How do I reset it?")
+        await until(pilot, lambda: "27 tokens · prompt 34" in shown(app))
+        assert "Hold the button" in shown(app)
+        assert "\x1b" not in shown(app)
+        await ask(pilot, "And then?")
+        await until(pilot, lambda: len(talk.told) == 2)
+        assert [message["role"] for message in talk.told[1]] == ["user", "assistant", "user"]
+        assert talk.told[1][1]["content"].startswith("Hold the button"), "the model is told its own words"
+        await pilot.press("escape", "w")
+        await until(pilot, lambda: "Transcript" in shown(app) and "How do I reset it?" in shown(app))
+
+
+async def test_a_stopped_answer_keeps_what_came_and_a_new_question_can_be_asked(tmp_path: Path, talk: Chat) -> None:
+    talk.hold.clear()
+    app = program(tmp_path, "playground")
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "content safety on" in shown(app))
+        await ask(pilot, "one")
+        await until(pilot, lambda: "Hold the" in shown(app))
+        await ask(pilot, "too early")
+        assert "Still answering" in shown(app)
+        assert len(talk.told) == 1
+        await pilot.press("f6")
+        await until(pilot, lambda: "stopped" in shown(app))
+        talk.hold.set()
+        await ask(pilot, "two")
+        await until(pilot, lambda: "27 tokens" in shown(app))
+        assert talk.told[1][-1]["content"] == "two"
+
+
+async def test_a_refusal_stands_where_the_answer_would_be_and_is_not_told_to_the_model(
+    tmp_path: Path, talk: Chat
+) -> None:
+    talk.error = ServiceError("The prompt was refused.", code="content_filter", next_step="Ask it differently.")
+    app = program(tmp_path, "playground")
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "content safety on" in shown(app))
+        await ask(pilot, "bad")
+        await until(pilot, lambda: "Ask it differently." in shown(app))
+        talk.error = None
+        await ask(pilot, "good")
+        await until(pilot, lambda: "27 tokens" in shown(app))
+        assert talk.told[1] == [{"role": "user", "content": "good"}]
+
+
+async def test_two_endpoints_are_asked_side_by_side(tmp_path: Path, talk: Chat) -> None:
+    app = program(tmp_path, "playground", endpoint=endpoint())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "content safety on" in shown(app))
+        await pilot.press("escape", "c")
+        await until(pilot, lambda: "beside base-phi" in shown(app))
+        await ask(pilot, "both")
+        talks = app.screen.query(Transcript)
+        await until(pilot, lambda: all("27 tokens" in talk.plain_text() for talk in talks))
+        assert len(talk.told) == 2
+
+
+async def test_settings_are_checked_as_typed_and_sent(tmp_path: Path, talk: Chat) -> None:
+    app = program(tmp_path, "playground")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "content safety on" in shown(app))
+        await pilot.press("escape", "s")
+        fields = list(app.screen.query("ChatSettings Input").results(Input))
+        fields[0].value = "Be brief."
+        fields[1].value = "9"
+        await until(pilot, lambda: "The temperature is between 0 and 2." in shown(app))
+        fields[1].value = "0.5"
+        await until(pilot, lambda: "temperature 0.5" in shown(app))
+        await pilot.press("escape")
+        await ask(pilot, "x")
+        await until(pilot, lambda: talk.told)
+        assert talk.told[0][0] == {"role": "system", "content": "Be brief."}
+
+
+async def test_a_held_out_question_is_offered_with_its_system_prompt(tmp_path: Path, talk: Chat) -> None:
+    file = tmp_path / "held.jsonl"
+    turns = [("system", "Be kind."), ("user", "What is it?"), ("assistant", "It is.")]
+    file.write_text(json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]}) + "\n")
+    recipe = Recipe(name="support-agent").with_(evaluation__file=str(file))
+    app = program(tmp_path, "playground", recipe=recipe)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "What is it?" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: talk.told)
+        assert [message["content"] for message in talk.told[0]] == ["Be kind.", "What is it?"]
+
+
+async def test_without_an_endpoint_enter_leads_to_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, deployments={"listing": lambda azure, workspace: []})
+    app = program(tmp_path, "playground")
+    gone: list[str] = []
+    monkeypatch.setattr(app, "go", gone.append)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "No endpoint answers yet" in shown(app))
+        await pilot.press("enter")
+        assert gone == ["deploy"]
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+RIGHT, WRONG = "Ten seconds.", "No."
+ROWS = [Asked(1, f"Question 1 {HOSTILE}", RIGHT, tuned=WRONG, base=RIGHT)] + [
+    Asked(line, f"Question {line}", RIGHT, tuned=RIGHT, base=WRONG) for line in range(2, 11)
+]
+
+
+class Evaluations:
+    """An evaluation service; `made` and `deleted` count endpoints of the base model."""
+
+    def __init__(self) -> None:
+        self.made = self.deleted = 0
+        self.against: list[str | None] = []
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def compare(
+        self, azure: Any, workspace: Any, base: Endpoint | None, tuned: Endpoint, data: Path, **rest: Any
+    ) -> AnswerComparison:
+        self.against.append(base.name if base else None)
+        rest["report"](Progress("Asking held-out questions", 3, 20, "answers"))
+        while not self.hold.wait(0.01):
+            rest["cancel"].check()
+        found = compare([row.reference for row in ROWS], [row.base or "" for row in ROWS], [row.tuned for row in ROWS])
+        return AnswerComparison(tuple(ROWS), 0.9, 0.9, found if base else None, 0)
+
+    def make(self, *arguments: Any, **rest: Any) -> Endpoint:
+        self.made += 1
+        return BASE
+
+    def delete(self, *arguments: Any, **rest: Any) -> None:
+        self.deleted += 1
+
+
+@pytest.fixture
+def evaluation(monkeypatch: pytest.MonkeyPatch) -> Evaluations:
+    """The services of the page, with a tuned endpoint and none of the base model."""
+    made = Evaluations()
+    metrics = {each.name: each for each in (metric("eval_perplexity", 11.0, 3.3, 2.4),)}
+    watch = type("Watch", (), {"__init__": lambda *rest: None, "poll": lambda self: snapshot(job(), metrics=metrics)})
+    put(
+        monkeypatch,
+        runs={"Watch": watch},
+        evaluations={"from_run": from_run, "compare_endpoints": made.compare},
+        deployments={"listing": lambda *rest: [endpoint()], "deploy_base": made.make, "delete": made.delete},
+        catalog={"models": lambda azure: None, "find": lambda catalogue, name: name},
+        journal={"Journal": lambda path: path},
+    )
+    monkeypatch.setattr(AZURE, "now", lambda: NOW, raising=False)
+    return made
+
+
+def evaluate(tmp_path: Path) -> Any:
+    """The program at the page, with a held-out file."""
+    recipe = Recipe(name="support-agent").with_(evaluation__file=str(tmp_path / "held.jsonl"))
+    return program(tmp_path, "evaluate", recipe=recipe, job="one")
+
+
+async def test_both_models_are_asked_and_the_verdict_is_said_with_its_interval(
+    tmp_path: Path, evaluation: Evaluations
+) -> None:
+    app = evaluate(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "−78.2%" in shown(app), "the run's own validation")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "The tuned model is better" in shown(app) and "won" in shown(app))
+        text = shown(app)
+        for part in ("95 % interval", "won 9, tied 0, lost 1", "! lost", "expected"):
+            assert part in text, part
+        assert "\x1b" not in text
+        assert (evaluation.made, evaluation.deleted) == (1, 1)
+        (file,) = (tmp_path / "evaluations").glob("*.json")
+        document = json.loads(file.read_text())
+        assert (document["comparison"]["verdict"], len(document["answers"])) == ("better", 10)
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_tuned_model_alone_is_asked_when_the_base_is_declined(
+    tmp_path: Path, evaluation: Evaluations
+) -> None:
+    app = evaluate(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("n")
+        await until(pilot, lambda: "exact answers" in shown(app))
+        assert (evaluation.against, evaluation.made) == ([None], 0)
+
+
+async def test_a_stopped_evaluation_removes_the_base_endpoint_it_made(tmp_path: Path, evaluation: Evaluations) -> None:
+    evaluation.hold.clear()
+    app = evaluate(tmp_path)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "3 of 20 answers" in shown(app))
+        await pilot.press("f6")
+        await until(pilot, lambda: "Stopped" in shown(app))
+        assert (evaluation.made, evaluation.deleted) == (1, 1)
+        assert not (tmp_path / "evaluations").exists()
