@@ -34,10 +34,10 @@ def canonical(path: str) -> str:
     From ``subscriptions`` on, segments alternate between a type and a name, and ``providers`` puts a namespace
     between; so a workspace that somebody called "Jobs" keeps its capital.
     """
-    head, mark, rest = _split_at_subscriptions(path)
-    if not mark:
+    at = path.lower().find("/subscriptions")
+    if at < 0:
         return path
-    segments = [mark, *rest.split("/")] if rest else [mark]
+    head, segments = path[: at + 1], path[at + 1 :].split("/")
     kind = "type"
     for at, segment in enumerate(segments):
         if kind == "name":
@@ -72,12 +72,3 @@ def segment_after(resource_id: str, word: str) -> str | None:
         return None
     at = lowered.index(wanted) + 1
     return segments[at] if at < len(segments) else None
-
-
-def _split_at_subscriptions(path: str) -> tuple[str, str, str]:
-    at = path.lower().find("/subscriptions")
-    if at < 0:
-        return path, "", ""
-    tail = path[at + 1 :]
-    mark, _, rest = tail.partition("/")
-    return path[: at + 1], mark, rest
