@@ -150,14 +150,18 @@ class AccessScreen(Step):
 
     def _draw(self) -> None:
         findings = self._findings()
-        if findings == self._drawn:
+        drawn = (findings, self.wizard.facts.findings is None)
+        if drawn == self._drawn:
             return
-        self._drawn = findings
+        self._drawn = drawn
         listing = self.query_one("#findings", OptionList)
         before = listing.highlighted
         listing.set_options(Option(finding_line(finding)) for finding in findings)
         worst = next((index for index, each in enumerate(findings) if each.level == "problem"), 0)
-        listing.highlighted = (before if before is not None and before < len(findings) else worst) if findings else None
+        if findings:
+            # While findings come in, the highlight stays where the user has it; then it goes to what stops the run.
+            examined = self.wizard.facts.findings is not None
+            listing.highlighted = worst if examined or before is None else before
         self._explain()
 
     def _highlighted(self) -> Finding | None:

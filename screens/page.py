@@ -265,6 +265,10 @@ class Page(Screen[None]):
     def _enter_in_field(self, event: Input.Submitted) -> None:
         self.action_forward()
 
+    @on(Field.Changed)
+    def _field_mended(self, event: Field.Changed) -> None:
+        self.notice("")
+
     @on(Rail.Chosen)
     def _chosen(self, event: Rail.Chosen) -> None:
         self.program.go(event.place)

@@ -111,6 +111,7 @@ class ProjectScreen(Step):
                 )
                 for each in facts.projects
             )
+            self.query_one("#projects", OptionList).action_first()
         self.query_one("#projects").display = bool(facts.projects)
         self.query_one("#existing", Static).update(self._existing())
         region = self.query_one("#field-target-location", Field)

@@ -128,7 +128,7 @@ class ReviewScreen(Step):
     def _draw(self) -> None:
         tab = self.query_one("#tabs", Choice).value
         facts = self.wizard.facts
-        drawn = (tab, self.wizard.recipe, facts.estimate, facts.findings, facts.report, self._open(), len(self._code))
+        drawn = (tab, self.wizard.recipe, facts.estimate, facts.findings, facts.report, self._open(), tuple(self._code))
         if drawn == self._drawn:
             return
         self._drawn = drawn

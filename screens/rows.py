@@ -60,6 +60,7 @@ def _fault(finding: Finding) -> Content:
 class Rows(Dialog[None]):
     """Next and previous row, next and previous faulty row, a line number, a search."""
 
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,n", "step(1)", show=False),
         Binding("left,p", "step(-1)", show=False),
@@ -100,7 +101,6 @@ class Rows(Dialog[None]):
     def on_mount(self) -> None:
         """Show the first."""
         self.query_one("#row-ask").display = False
-        self.set_focus(None)
         self._show(self.line)
 
     def _show(self, line: int) -> None:
