@@ -71,6 +71,15 @@ _KNOWN = {
         "This model cannot be fine-tuned serverless in this region.",
         "Choose a region of the model, or another model; the model screen shows both.",
     ),
+    # The two codes below are not seen in Azure's documents; the sandbox answers with them.
+    "modelretired": _Known(
+        ModelUnavailable, "Microsoft has retired this model.", "Choose its successor; the model screen names it."
+    ),
+    "modelnotsupported": _Known(
+        ModelUnavailable,
+        "This model cannot be fine-tuned.",
+        "Choose another model; the model screen shows which can be.",
+    ),
     "invalidauthenticationtoken": _Known(
         SignInRequired, "The sign-in is no longer valid.", "Sign in again; nothing is lost."
     ),

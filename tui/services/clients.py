@@ -187,16 +187,18 @@ class Azure:
         resource: str,
         api_version: str,
         stage: str = "",
+        deleting: bool = False,
         report: Report | None = None,
         cancel: Cancel | None = None,
     ) -> dict[str, Any]:
-        """Wait for a long-running operation and return the resource it made ({} where it removed one).
+        """Wait for a long-running operation and return the resource it made ({} where there is none).
 
         Args:
             answer: what the PUT, POST or DELETE answered.
             resource: path of the resource, read when the operation has no status of its own, and at the end.
             api_version: API version of the resource.
             stage: what to report while waiting.
+            deleting: whether the resource is to be gone at the end.
             report: told of every poll.
             cancel: stops the waiting; the operation itself goes on in Azure.
 
@@ -207,9 +209,9 @@ class Azure:
         location = answer.headers.get("Location", "") if answer.status == 202 else ""
         wait = _retry_after(answer.headers)
         started = time.monotonic()
-        gone = False
+        cancel = cancel or Cancel()
         while True:
-            (cancel or Cancel()).check()
+            cancel.check()
             if watch:
                 latest = self.send("GET", watch, report=report, cancel=cancel)
                 state = str(latest.body.get("status", ""))
@@ -219,16 +221,13 @@ class Azure:
                     break
             elif location:
                 latest = self.send("GET", location, report=report, cancel=cancel)
+                state = ""
                 if latest.status != 202:
                     break
+            elif deleting:
+                return {}
             else:
-                try:
-                    latest = self.send("GET", resource, api_version=api_version, report=report, cancel=cancel)
-                except PhiftError as error:
-                    if error.code in ("ResourceNotFound", "NotFound") and answer.status in (202, 204):
-                        gone = True
-                        break
-                    raise
+                latest = self.send("GET", resource, api_version=api_version, report=report, cancel=cancel)
                 state = str((latest.body.get("properties") or {}).get("provisioningState") or "Succeeded")
                 if state.lower() in _FINISHED:
                     if state.lower() != "succeeded":
@@ -236,16 +235,11 @@ class Azure:
                     return latest.body
             wait = _retry_after(latest.headers, wait)
             if report and stage:
-                report(Progress(stage, round(time.monotonic() - started, 1), None, "s", state if watch else ""))
-            (cancel or Cancel()).sleep(wait)
-        if gone or not resource:
+                report(Progress(stage, round(time.monotonic() - started, 1), None, "s", state))
+            cancel.sleep(wait)
+        if deleting or not resource:
             return {}
-        try:
-            return self.rest("GET", resource, api_version=api_version, cancel=cancel)
-        except PhiftError as error:
-            if error.code in ("ResourceNotFound", "NotFound"):
-                return {}
-            raise
+        return self.rest("GET", resource, api_version=api_version, cancel=cancel)
 
     def ml(self, workspace: Workspace | None = None) -> MLClient:
         """The SDK's client for a workspace; one a thread, as its thread safety is not documented."""

@@ -87,6 +87,11 @@ class Endpoint:
         found = re.search(r"/models/([^/]+)", self.model)
         return found[1] if found else self.model
 
+    @property
+    def model_version(self) -> str:
+        """Its version; empty: not told."""
+        return self.model.partition("/versions/")[2]
+
 
 class Keys(NamedTuple):
     """The keys of an endpoint; either opens it."""
@@ -95,11 +100,15 @@ class Keys(NamedTuple):
     secondary: SecretStr
 
 
-def default_name(model: str) -> str:
-    """A name for the endpoint of a model: letters, digits and hyphens, a letter first, at most 52."""
+def default_name(model: str, version: str = "") -> str:
+    """A name for the endpoint of a model: letters, digits and hyphens, a letter first, at most 52.
+
+    Later versions have their number in it, since an endpoint keeps the version that it was made for.
+    """
+    end = f"-{version}" if version not in ("", "1") else ""
     made = re.sub(r"[^A-Za-z0-9-]+", "-", model).strip("-")
     made = made if made[:1].isalpha() else f"ep-{made}"
-    return made[:52].rstrip("-")
+    return made[: 52 - len(end)].rstrip("-") + end
 
 
 def model_id(workspace: Workspace, job: Job) -> str:
@@ -157,11 +166,7 @@ def deploy(
     path = f"{workspace.id}/serverlessEndpoints/{name}"
     existing = _existing(azure, path)
     if existing and existing.model.casefold() != wanted.casefold():
-        raise Conflict(
-            f"The endpoint {name} exists and serves {existing.model_name}.",
-            code="NameTaken",
-            next_step="Choose another name, or delete that endpoint first.",
-        )
+        raise _taken(existing)
     stage = f"Creating the endpoint {name}"
     if not existing or existing.state in ("CreationFailed", "Failed"):
         report(Progress(stage))
@@ -201,6 +206,29 @@ def deploy_base(
         return deploy(azure, workspace, wanted, name, journal=journal, report=report, cancel=cancel)
     except (ModelUnavailable, Conflict, NotFound):
         return None
+
+
+def require_free(azure: Azure, workspace: Workspace, name: str) -> None:
+    """Make sure that no endpoint has that name.
+
+    Raises:
+        Conflict: one has.
+    """
+    try:
+        found = get(azure, workspace, name)
+    except NotFound:
+        return
+    raise _taken(found)
+
+
+def _taken(endpoint: Endpoint) -> Conflict:
+    served = ":".join(part for part in (endpoint.model_name, endpoint.model_version) if part)
+    return Conflict(
+        f"The endpoint {endpoint.name} exists and serves {served}.",
+        code="NameTaken",
+        next_step="Set another deployment.endpoint, or delete that one: "
+        f"`phift-tui deployments delete {endpoint.name}`.",
+    )
 
 
 def wait_ready(
@@ -337,7 +365,7 @@ def remove(
         answer = azure.send("DELETE", path, api_version=api_version, report=report, cancel=cancel)
     except NotFound:
         return
-    azure.poll(answer, resource=path, api_version=api_version, stage=stage, report=report, cancel=cancel)
+    azure.poll(answer, resource=path, api_version=api_version, stage=stage, deleting=True, report=report, cancel=cancel)
 
     def gone() -> bool:
         try:

@@ -12,7 +12,7 @@ PhiftError                  5   anything below
 │   ├── Conflict
 │   ├── Throttled
 │   ├── ModelUnavailable        retired, or not offered in this region
-│   └── Unreachable             no answer: network, proxy, certificate
+│   └── Unreachable             no answer (network, proxy, certificate), or one of a server that failed
 ├── JobFailed               6
 ├── Cancelled               7
 └── BudgetExceeded          8
@@ -151,7 +151,7 @@ class ModelUnavailable(ServiceError):
 
 
 class Unreachable(ServiceError):
-    """No answer at all: name resolution, connection, certificate or time-out."""
+    """No answer (name resolution, connection, certificate, time-out), or a status from 500: the effect is not known."""
 
     default_code = "Unreachable"
 

@@ -181,7 +181,7 @@ class Flow:
 
     def _go(self, outcome: Outcome, deploy: bool, evaluate: bool) -> None:
         journal = Journal(self._settings.journal)
-        start = self._start(journal)
+        start = self._start(journal, deploy=deploy)
         azure, model, workspace, prepared, entry = (
             start.azure,
             start.model,
@@ -217,11 +217,11 @@ class Flow:
             PhiftError: the error of the step that failed; its `failed` event has been told.
         """
         journal = Journal(self._settings.journal)
-        start = self._start(journal)
+        start = self._start(journal, deploy=False)
         journal.finish(start.entry, DONE)
         return start
 
-    def _start(self, journal: Journal) -> Started:
+    def _start(self, journal: Journal, *, deploy: bool) -> Started:
         azure = self._sign_in(journal)
         model = self._access(azure)
         prepared = self._data(model)
@@ -229,7 +229,7 @@ class Flow:
         workspace = self._project(azure, journal)
         training, validation = self._upload(azure, workspace, prepared, journal)
         mark = _fingerprint(self._recipe, workspace, training, validation)
-        entry, name = self._begin(azure, workspace, journal, mark)
+        entry, name = self._begin(azure, workspace, journal, mark, deploy)
         job = self._submit(azure, workspace, model, training, validation, prepared, name, journal)
         return Started(azure, model, workspace, job, prepared, estimate, entry)
 
@@ -324,7 +324,7 @@ class Flow:
                 done.text.append(f"{one.name}:{one.version}, {one.bytes:,} bytes, {what}")
             return sent[0], sent[1] if len(sent) > 1 else None
 
-    def _begin(self, azure: Azure, workspace: Workspace, journal: Journal, mark: str) -> tuple[int, str]:
+    def _begin(self, azure: Azure, workspace: Workspace, journal: Journal, mark: str, deploy: bool) -> tuple[int, str]:
         """The run's entry in the journal and the job's name: those of a run that was cut off, or new ones."""
         for entry in journal.open():
             if entry.kind == "run" and entry.detail.get("fingerprint") == mark:
@@ -335,6 +335,9 @@ class Flow:
                 if left.status not in ("Failed", "Canceled"):
                     return entry.id, entry.name
                 journal.finish(entry.id, FAILED, {"status": left.status})
+        if deploy and self._recipe.deployment.endpoint:
+            # An endpoint cannot change its model: better known now than when the training is paid for.
+            deployments.require_free(azure, workspace, self._recipe.deployment.endpoint)
         name = jobs.new_name(self._recipe)
         return journal.begin("run", name, workspace.id, {"fingerprint": mark}), name
 
@@ -362,7 +365,7 @@ class Flow:
                 rows=prepared.train_rows,
                 cancel=self._cancel,
             )
-            done.fields |= {"job": job.name, "status": job.status, "engine": job.engine, "model": job.model}
+            done.fields |= {"job": job.name, "job_status": job.status, "engine": job.engine, "model": job.model}
             done.text.append(f"{job.name} ({job.model}, {job.engine}): {job.status}")
             return job
 
@@ -375,11 +378,18 @@ class Flow:
                 state = (snapshot.job.status, snapshot.progress, losses)
                 if shown[-1:] != [state]:
                     shown[:] = [state]
-                    fields = {key: value for key, value in snapshot.to_json().items() if key != "log"}
-                    self._on_event(Event("monitor", "progress", fields, tuple(snapshot.lines())))
+                    self._on_event(Event("monitor", "progress", _told_of(snapshot), tuple(snapshot.lines())))
 
-            last = runs.follow(azure, workspace, name, on_snapshot=show, cancel=self._cancel)
-            done.fields |= {"job": name, "status": last.job.status}
+            def lost(error: PhiftError) -> None:
+                if shown[-1:] != [(error.code,)]:
+                    shown[:] = [(error.code,)]
+                    text = (f"{error.message} The job goes on; asking again until it answers.",)
+                    self._on_event(Event("monitor", "progress", {"job": name, "error": error.to_json()}, text))
+                if azure.sandbox:
+                    self._connect()  # a sandbox that died is started again by connecting to it, and by nothing else
+
+            last = runs.follow(azure, workspace, name, on_snapshot=show, on_lost=lost, cancel=self._cancel)
+            done.fields |= {"job": name, "job_status": last.job.status}
             if last.failure:
                 raise last.failure
             if last.job.status == "Canceled":
@@ -393,13 +403,14 @@ class Flow:
     def _evaluate_run(self, snapshot: Snapshot) -> evaluations.RunComparison | None:
         with self._step("evaluate") as done:
             found = evaluations.from_run(snapshot)
-            done.fields |= {"part": "validation", **(found.to_json() if found else {"measures": []})}
+            measured = found.to_json() if found else {"measures": [], "step": None}
+            done.fields |= {"part": "validation", "measures": measured["measures"], "at_step": measured["step"]}
             done.text += found.lines() if found else ["The run has no validation of the base model to compare with."]
             return found
 
     def _deploy(self, azure: Azure, workspace: Workspace, job: Job, journal: Journal) -> Endpoint:
         with self._step("deploy") as done:
-            name = self._recipe.deployment.endpoint or deployments.default_name(job.output_model)
+            name = self._recipe.deployment.endpoint or deployments.default_name(job.output_model, job.output_version)
             found = deployments.deploy(
                 azure,
                 workspace,
@@ -523,6 +534,19 @@ class _Done:
 
 def _nobody(event: Event) -> None:
     """Events go nowhere."""
+
+
+def _told_of(snapshot: Snapshot) -> dict[str, Any]:
+    """A snapshot as an event's fields, whose `step` and `status` are those of the flow."""
+    found = snapshot.to_json()
+    return {
+        "job": found["job"],
+        "job_status": found["status"],
+        "at_step": found["step"],
+        "steps": found["steps"],
+        "seconds_left": found["seconds_left"],
+        "metrics": found["metrics"],
+    }
 
 
 def _denied(problems: list[access.Finding]) -> PhiftError:

@@ -324,29 +324,33 @@ def read_range(
         first: read only the end of a long log.
         cancel: ends a wait.
     """
-    # A suffix range asks for the end without knowing the length; a range past the end answers 416: nothing new.
-    wanted = f"bytes=-{_FIRST_LOG_BYTES}" if first else f"bytes={start}-{start + _LOG_PIECE - 1}"
-    try:
-        answer = azure.send(
-            "GET", url, headers={"Range": wanted, "Accept-Encoding": "identity"}, signed=False, cancel=cancel, raw=True
-        )
-    except PhiftError as error:
-        if error.code in ("InvalidRange", "Http416"):
-            return "", start
-        raise
-    data = answer.content
-    begins = start
-    whole = answer.headers.get("Content-Range", "")
-    if found := re.match(r"bytes (\d+)-", whole):
-        begins = int(found[1])
-    elif answer.status == 200:  # the server does not do ranges and sent everything
-        data, begins = answer.content[start:], start
-    if begins > start:  # the end of a long log: begin at a line
-        cut = data.find(b"\n") + 1
+    span = _FIRST_LOG_BYTES if first else _LOG_PIECE
+    data, begins, size = _piece(azure, url, start, span, cancel)
+    if first and size > span:
+        data, begins, _ = _piece(azure, url, size - span, span, cancel)
+        cut = data.find(b"\n") + 1  # begin at a line
         data, begins = data[cut:], begins + cut
     ended = data.rfind(b"\n") + 1
     data = data[: ended or len(data)]
     return data.decode("utf-8", "replace"), begins + len(data)
+
+
+def _piece(azure: Azure, url: str, start: int, span: int, cancel: Cancel | None) -> tuple[bytes, int, int]:
+    """Bytes of a blob from `start`, where they begin, and the size of the blob.
+
+    Blob storage has no ranges counted from the end; a range past the end answers 416, which is nothing new.
+    """
+    headers = {"Range": f"bytes={start}-{start + span - 1}", "Accept-Encoding": "identity"}
+    try:
+        answer = azure.send("GET", url, headers=headers, signed=False, cancel=cancel, raw=True)
+    except PhiftError as error:
+        if error.code in ("InvalidRange", "Http416"):
+            return b"", start, start
+        raise
+    found = re.match(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+    if found:
+        return answer.content, int(found[1]), int(found[2])
+    return answer.content[start:], start, len(answer.content)  # a server without ranges sends everything
 
 
 def _main_log(files: dict[str, str]) -> str:
@@ -388,9 +392,18 @@ def follow(
     name: str,
     *,
     on_snapshot: OnSnapshot | None = None,
+    on_lost: Callable[[PhiftError], None] | None = None,
     cancel: Cancel | None = None,
 ) -> Snapshot:
     """Watch a run until it ends; a lost connection is waited out for as long as the caller does not cancel.
+
+    Args:
+        azure: the connection.
+        workspace: the project.
+        name: the job.
+        on_snapshot: given each snapshot.
+        on_lost: told each time that Azure could not be asked, before the next try.
+        cancel: ends the watching.
 
     Raises:
         NotFound: there is no such job.
@@ -398,21 +411,26 @@ def follow(
     """
     watch = Watch(azure, workspace, name)
     cancel = cancel or Cancel()
-    while True:
-        try:
-            snapshot = watch.poll(cancel=cancel)
-        except (Unreachable, Throttled):
-            cancel.sleep(_SLOW)
-            continue
-        if on_snapshot:
-            on_snapshot(snapshot)
-        if snapshot.job.terminal:
-            return snapshot
-        try:
+    lost = 0
+    try:
+        while True:
+            try:
+                snapshot = watch.poll(cancel=cancel)
+            except (Unreachable, Throttled) as error:
+                if on_lost:
+                    on_lost(error)
+                cancel.sleep(min(_QUICK * (lost + 1), _SLOW))
+                lost += 1
+                continue
+            lost = 0
+            if on_snapshot:
+                on_snapshot(snapshot)
+            if snapshot.job.terminal:
+                return snapshot
             cancel.sleep(watch.interval)
-        except Cancelled:
-            raise Cancelled(
-                "No longer watching.",
-                meaning=f"The job {name} goes on in Azure.",
-                next_step=f"Watch it again with `phift-tui jobs watch {name}`.",
-            ) from None
+    except Cancelled:
+        raise Cancelled(
+            "No longer watching.",
+            meaning=f"The job {name} goes on in Azure.",
+            next_step=f"Watch it again with `phift-tui jobs watch {name}`.",
+        ) from None

@@ -1,0 +1,233 @@
+"""Jobs of the three engines: what goes over the wire, never twice, and what can be done with them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui.recipe import Hyperparameters, Recipe
+from tui.sandbox.daemon import SandboxInfo
+from tui.services import catalog, jobs, uploads
+from tui.services.catalog import Model
+from tui.services.clients import Azure
+from tui.services.errors import ModelUnavailable, NotFound, Unreachable, UsageError
+from tui.services.jobs import Job
+from tui.services.journal import Journal
+from tui.services.projects import Workspace
+from tui.services.uploads import DataAsset
+
+Upset = Callable[..., None]
+Submit = Callable[..., Job]
+
+pytestmark = pytest.mark.xdist_group("training")
+
+
+@pytest.fixture
+def model(azure: Azure, recipe: Recipe) -> Model:
+    """The recipe's model."""
+    return catalog.require(azure, recipe)
+
+
+@pytest.fixture
+def data(azure: Azure, project: Workspace, journal: Journal, chats: Callable[..., Path]) -> tuple[DataAsset, DataAsset]:
+    """Training and validation rows in the project."""
+    train = uploads.upload(azure, project, chats(12, "jobs"), "jobs", journal=journal)
+    validation = uploads.upload(azure, project, chats(4, "held out"), "jobs-validation", journal=journal)
+    return train, validation
+
+
+@pytest.fixture
+def submit(
+    azure: Azure, project: Workspace, recipe: Recipe, model: Model, data: tuple[DataAsset, DataAsset], journal: Journal
+) -> Iterator[Submit]:
+    """Submits the recipe with changes; afterwards its jobs are cancelled."""
+    names = []
+
+    def go(name: str = "", **changes: Any) -> Job:
+        wanted = recipe.with_(**changes) if changes else recipe
+        names.append(name or jobs.new_name(wanted))
+        return jobs.submit(azure, project, wanted, model, *data, names[-1], journal=journal, rows=12)
+
+    yield go
+    for name in names:
+        if not jobs.get(azure, project, name).terminal:
+            jobs.cancel(azure, project, name)
+
+
+def body_of(azure: Azure, project: Workspace, job: Job) -> dict[str, Any]:
+    found: dict[str, Any] = azure.rest("GET", f"{project.id}/jobs/{job.name}", api_version=jobs.API)["properties"]
+    return found
+
+
+def test_a_serverless_job_has_microsofts_keys_and_nothing_of_this_machine(
+    azure: Azure, project: Workspace, model: Model, data: tuple[DataAsset, DataAsset], submit: Submit, journal: Journal
+) -> None:
+    # The test runs inside a git repository, whose address and commit the SDK would send along.
+    assert subprocess.run(["git", "rev-parse"], check=False, cwd=Path.cwd()).returncode == 0
+    job = submit(hyperparameters__learning_rate=0.00002, hyperparameters__epochs=1)
+    assert (job.engine, job.model, job.output_model, job.experiment) == ("serverless", model.name, "tuned", "phift")
+    assert job.steps == 12
+    body = body_of(azure, project, job)
+    details = body["fineTuningDetails"]
+    assert details["hyperParameters"] == {
+        "per_device_train_batch_size": "1",
+        "learning_rate": "0.00002",
+        "num_train_epochs": "1",
+    }
+    assert details["model"]["uri"] == model.asset_id
+    assert (details["trainingData"]["uri"], details["validationData"]["uri"]) == (data[0].id, data[1].id)
+    assert body.get("resources") is None
+    assert not [key for key in body["properties"] if "git" in key]
+    assert str(Path.cwd()) not in str(body)
+    entry = journal.find("job", job.name, project.id)
+    assert entry is not None
+    assert entry.outcome == "done"
+
+
+def test_without_validation_rows_none_are_named(
+    azure: Azure, project: Workspace, recipe: Recipe, model: Model, data: tuple[DataAsset, DataAsset], journal: Journal
+) -> None:
+    job = jobs.submit(azure, project, recipe, model, data[0], None, jobs.new_name(recipe), journal=journal)
+    assert body_of(azure, project, job)["fineTuningDetails"].get("validationData") is None
+    jobs.cancel(azure, project, job.name)
+
+
+def test_a_managed_job_names_its_machine(azure: Azure, project: Workspace, submit: Submit) -> None:
+    job = submit(model__engine="managed", model__instance_type="Standard_NC24ads_A100_v4")
+    assert job.engine == "managed"
+    assert body_of(azure, project, job)["resources"]["instanceTypes"] == ["Standard_NC24ads_A100_v4"]
+
+
+def test_a_script_job_is_the_own_trainer(azure: Azure, project: Workspace, submit: Submit) -> None:
+    job = submit(
+        model__engine="script",
+        model__instance_type="Standard_NC24ads_A100_v4",
+        model__instance_count=2,
+        hyperparameters__method="full",
+        hyperparameters__gradient_accumulation=2,
+    )
+    assert (job.engine, job.steps) == ("script", 9)
+    body = body_of(azure, project, job)
+    assert "python -m trainer train --model ${{inputs.model}} --train-file ${{inputs.train}}" in body["command"]
+    assert "--method full" in body["command"]
+    assert "--gradient-accumulation-steps 2" in body["command"]
+    assert body["distribution"]["distributionType"].lower() == "pytorch"
+    assert body["resources"]["instanceCount"] == 2
+    code = azure.rest("GET", body["codeId"], api_version="2024-10-01")["properties"]["codeUri"]
+    assert code.startswith("https://")
+    again = submit(model__engine="script", model__instance_type="Standard_NC24ads_A100_v4")
+    assert body_of(azure, project, again)["codeId"] == body["codeId"]
+
+
+def test_the_trainer_takes_every_option_that_is_sent() -> None:
+    from tui.trainer.config import TrainingConfig
+
+    for chosen in (Hyperparameters(), Hyperparameters(method="full", loss="label-smoothing", optimizer="sgd")):
+        recipe = Recipe(hyperparameters=chosen)
+        words = jobs.script_arguments(recipe, validation=True)
+        options = {name[2:].replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+        typed = {
+            name: float(value) if re.fullmatch(r"0\.\d+", value) else int(value) if value.isdigit() else value
+            for name, value in options.items()
+        }
+        assert TrainingConfig(**(typed | {"model": "tiny", "train_file": "/t", "output_dir": "/o"})).batch_size == 1
+
+
+def test_the_same_name_is_never_bought_twice(submit: Submit, journal: Journal) -> None:
+    first = submit()
+    assert submit(first.name).created == first.created
+    assert len([entry for entry in journal.recent() if entry.kind == "job"]) == 1
+
+
+def test_a_lost_answer_finds_the_job(
+    azure: Azure, project: Workspace, submit: Submit, journal: Journal, upset: Upset
+) -> None:
+    upset("PUT management.azure.com/*/jobs/*", "reset-after", count=1)
+    job = submit()
+    assert job.status
+    assert [found.name for found in jobs.listing(azure, project)].count(job.name) == 1
+    assert journal.open() == []
+
+
+def test_an_unsent_job_stays_an_open_intent_until_azure_says(
+    azure: Azure,
+    sandbox: SandboxInfo,
+    project: Workspace,
+    submit: Submit,
+    recipe: Recipe,
+    journal: Journal,
+    upset: Upset,
+) -> None:
+    name = jobs.new_name(recipe)
+    upset("PUT management.azure.com/*/jobs/*", "reset-before", count=20)
+    with pytest.raises(Unreachable):
+        jobs.submit(azure, project, recipe, Model("m", "1", "a"), DataAsset("", "", "x", "", 0, False), None, name,
+                    journal=journal)  # fmt: skip
+    assert [entry.name for entry in journal.open()] == [name]
+    assert [entry.outcome for entry in journal.reconcile(azure)] == ["absent"]
+
+
+def test_a_region_that_azure_refuses_is_explained(
+    azure: Azure, project: Workspace, submit: Submit, journal: Journal, model: Model, recipe: Recipe,
+    data: tuple[DataAsset, DataAsset],
+) -> None:  # fmt: skip
+    from dataclasses import replace
+
+    retired = replace(model, name="Phi-3-mini-4k-instruct",
+                      asset_id="azureml://registries/azureml/models/Phi-3-mini-4k-instruct/versions/15")  # fmt: skip
+    name = jobs.new_name(recipe)
+    with pytest.raises(ModelUnavailable):
+        jobs.submit(azure, project, recipe, retired, *data, name, journal=journal)
+    entry = journal.find("job", name, project.id)
+    assert entry is not None
+    assert entry.outcome == "failed"
+
+
+def test_cancel_list_archive_and_submit_again(azure: Azure, project: Workspace, submit: Submit) -> None:
+    job = submit(hyperparameters__epochs=40)
+    with pytest.raises(UsageError, match="when it has ended"):
+        jobs.resume(azure, project, job.name)
+    assert jobs.cancel(azure, project, job.name).status in ("CancelRequested", "Canceled")
+    while not (cancelled := jobs.get(azure, project, job.name)).terminal:
+        pass
+    assert cancelled.status == "Canceled"
+    again = jobs.resume(azure, project, job.name)
+    assert again.name != job.name
+    assert (again.model, again.hyperparameters, again.training_uri) == (
+        job.model,
+        job.hyperparameters,
+        job.training_uri,
+    )
+    jobs.cancel(azure, project, again.name)
+    listed = jobs.listing(azure, project)
+    assert {job.name, again.name} <= {one.name for one in listed}
+    assert listed == sorted(listed, key=lambda one: one.created.timestamp() if one.created else 0, reverse=True)
+    jobs.archive(azure, project, job.name)
+    assert job.name not in {one.name for one in jobs.listing(azure, project)}
+    assert job.name in {one.name for one in jobs.listing(azure, project, archived=True)}
+    jobs.archive(azure, project, job.name, archived=False)
+    assert job.name in {one.name for one in jobs.listing(azure, project)}
+
+
+def test_an_unknown_job_is_not_found(azure: Azure, project: Workspace) -> None:
+    with pytest.raises(NotFound):
+        jobs.get(azure, project, "absent")
+
+
+def test_names_are_new_each_time_and_of_what_azure_takes() -> None:
+    recipe = Recipe().with_(output__model="a.b_c", output__suffix="x1")
+    names = {jobs.new_name(recipe) for _ in range(50)}
+    assert len(names) == 50
+    assert all(re.fullmatch(r"a-b_c-x1-[0-9a-f]{10}", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.00002, "0.00002"), (5e-06, "0.000005"), (0.1, "0.1"), (1.0, "1.0"), (1e-12, "0.000000000001")]
+)
+def test_learning_rates_go_out_as_plain_decimals(rate: float, text: str) -> None:
+    assert jobs.hyperparameters(Hyperparameters(learning_rate=rate))["learning_rate"] == text
