@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -382,52 +383,64 @@ def test_marketplace_subscriptions_are_refused_for_microsoft_models(world: World
 # what survives
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world of its own, whose processes the tests may kill."""
+    folder = tmp_path_factory.mktemp("own")
+    state = folder / "state"
+    info = daemon.start(state, pace=0.0)
+    with pointed_at(info, folder):
+        yield make_world(info, "own", folder)
+    daemon.stop(state)
+
+
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[World]:
-    """A world of its own, whose processes a test may kill."""
-    folder = tmp_path / "own"
-    info = daemon.start(folder, pace=0.0)
-    with pointed_at(info, tmp_path):
-        yield make_world(info, "own", tmp_path)
-    daemon.stop(folder)
+def at_own(own: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """That world, with this process's environment pointing at it."""
+    for name, value in daemon.env_lines(own.cloud.info).items():
+        monkeypatch.setenv(name, value)
+    return own
 
 
-def _training(own: World) -> tuple[Path, int]:
-    """The folder of the only job and the pid of its training, once that has evaluated the base model."""
+def _training(own: World, name: str) -> tuple[Path, int]:
+    """A job's folder and the pid of its training, once that has evaluated the base model."""
 
-    def evaluated() -> bool:
-        events = folder / "events.jsonl"
-        return events.exists() and "eval_loss" in events.read_text()
+    def evaluated() -> Path | None:
+        for folder in (Path(own.cloud.info.state) / "jobs").glob(f"{name}-*"):
+            events = folder / "events.jsonl"
+            if events.exists() and "eval_loss" in events.read_text():
+                return folder
+        return None
 
-    [folder] = (Path(own.cloud.info.state) / "jobs").iterdir()
-    until(evaluated)
+    folder = until(evaluated)
     return folder, int((folder / "pid").read_text())
 
 
-def _kill_server(own: World) -> None:
-    os.kill(own.cloud.info.pid, signal.SIGKILL)
-    until(lambda: daemon.status(Path(own.cloud.info.state)) is None)
+@pytest.mark.slow
+def test_a_killed_training_is_reported_with_its_reason(at_own: World) -> None:
+    at_own.submit("killed", hyperparameters={"num_train_epochs": "100"})
+    _, pid = _training(at_own, "killed")
+    os.kill(pid, signal.SIGKILL)
+    assert at_own.ended("killed") == "Failed"
+    assert "SIGKILL" in at_own.details("killed")["error"]["error"]["message"]
 
 
 @pytest.mark.slow
-def test_a_training_outlives_the_server_and_is_found_again(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    own.submit("survivor", hyperparameters={"num_train_epochs": "30"})
-    folder, pid = _training(own)
-    _kill_server(own)
-    info = daemon.start(Path(own.cloud.info.state), pace=0.0)
+def test_trainings_and_endpoints_outlive_the_server(at_own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = PHI.partition("/versions/")[0]
+    at_own.ml.serverless_endpoints.begin_create_or_update(ServerlessEndpoint(name="stays", model_id=base)).result()
+    key = at_own.ml.serverless_endpoints.get_keys("stays").primary_key
+    at_own.submit("survivor", hyperparameters={"num_train_epochs": "20"})
+    folder, pid = _training(at_own, "survivor")
+    state = Path(at_own.cloud.info.state)
+    os.kill(at_own.cloud.info.pid, signal.SIGKILL)
+    until(lambda: daemon.status(state) is None)
+    info = daemon.start(state, pace=0.0)
     for name, value in daemon.env_lines(info).items():
         monkeypatch.setenv(name, value)
-    back = World(Cloud(info), own.project, own.ml, own.train, own.validation)
-    assert back.status("survivor") in ("Running", "Finalizing", "Completed")
+    back = dataclasses.replace(at_own, cloud=Cloud(info))
+    answered = client(back, "stays", key).chat.completions.create(model="any", messages=QUESTION, max_tokens=3)
+    assert answered.model == "Phi-4-mini-instruct@sandbox-tiny"
     assert back.ended("survivor") == "Completed"
-    assert _training(back) == (folder, pid)
+    assert _training(back, "survivor") == (folder, pid)
     assert (folder / "events.jsonl").read_text().count('"type": "started"') == 1
-
-
-@pytest.mark.slow
-def test_a_killed_training_is_reported_with_its_reason(own: World) -> None:
-    own.submit("killed", hyperparameters={"num_train_epochs": "100"})
-    _, pid = _training(own)
-    os.kill(pid, signal.SIGKILL)
-    assert own.ended("killed") == "Failed"
-    assert "SIGKILL" in own.details("killed")["error"]["error"]["message"]
