@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tui import __version__
-from tui.commands import COMMANDS, output
-
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+from tui.commands import output
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
+    from tui.commands.every import COMMANDS
+
     common = argparse.ArgumentParser(add_help=False)
     for name, text in (
         ("--sandbox", "use Azure on this machine's loopback interface instead of Azure"),
@@ -68,7 +66,7 @@ def _wizard(args: argparse.Namespace) -> int:
             "the wizard needs a terminal, and this is not one",
             "run it in one (ssh -t HOST phift-tui), or use the headless twin: phift-tui run RECIPE.toml (see --help)",
         )
-        return EXIT_USAGE
+        return output.EXIT_USAGE
     if args.no_color:
         os.environ["NO_COLOR"] = "1"
     from tui.app import PhiftApp
@@ -80,27 +78,21 @@ def _wizard(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code (see DESIGN: 0 done, 2 usage, 3 data … 130 interrupted)."""
-    args = build_parser().parse_args(argv)
+    sandbox = False
     try:
-        if args.command is None:
-            return _wizard(args)
-        code: int = args.run(args)
+        args = build_parser().parse_args(argv)
+        sandbox = getattr(args, "sandbox", False)
+        code: int = _wizard(args) if args.command is None else args.run(args)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        output.error("interrupted", "")
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (as `head` does): the interpreter's last flush needs somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        step = "free some space and run the same command again" if error.errno == errno.ENOSPC else "check that path"
-        output.error(f"{error.strerror or error}{where}", step)
-        return EXIT_USAGE
-    except Exception as error:
-        return output.failure(error)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())
+        return output.EXIT_INTERRUPTED
+    except (Exception, KeyboardInterrupt) as problem:
+        return output.ending(problem, sandbox=sandbox).show()
 
 
 if __name__ == "__main__":

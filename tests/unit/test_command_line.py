@@ -9,7 +9,7 @@ import pytest
 
 from assets import ROOT
 from tui.__main__ import main
-from tui.commands import COMMANDS
+from tui.commands.every import COMMANDS
 
 SAMPLES = ROOT / "samples"
 DEMO = ROOT / "recipes" / "demo.toml"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGINT, SIGTERM, default_int_handler, getsignal, signal
+from signal import SIGINT, SIGTERM, getsignal, signal
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -109,23 +110,46 @@ def confirm(question: str, args: argparse.Namespace) -> bool:
 
 
 @contextmanager
-def cancel_on_signal() -> Iterator[Cancel]:
-    """A `Cancel` that the first ctrl+c or TERM sets; a second ctrl+c interrupts at once."""
+def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Cancel]:
+    """A `Cancel` that the first ctrl+c or TERM sets; a second one ends the process there and then.
+
+    Args:
+        at_once: called before the process ends at a second signal.
+
+    Raises:
+        Interrupted: the block ended as cancelled after a signal.
+    """
+    from tui.services.errors import Cancelled
     from tui.services.progress import Cancel
+
+    class Interrupted(Cancelled):
+        """Cancelled by a signal."""
+
+        exit_code = output.EXIT_INTERRUPTED
+        default_code = "Interrupted"
 
     cancel = Cancel()
 
     def stop(number: int, frame: FrameType | None) -> None:
         if cancel.is_set:
-            default_int_handler(number, frame)
-        output.say("Stopping; ctrl+c again to stop at once.")
+            # Not by an exception: the calls under way, and threads that Python waits for at its end, may hang.
+            try:
+                if at_once:
+                    at_once()
+            finally:
+                os._exit(output.EXIT_INTERRUPTED)
         cancel.set()
+        output.say("Stopping; ctrl+c again to stop at once.")
 
     before = {number: getsignal(number) for number in (SIGINT, SIGTERM)}
     for number in before:
         signal(number, stop)
     try:
         yield cancel
+    except Cancelled as error:
+        if not cancel.is_set:
+            raise
+        raise Interrupted(error.message, meaning=error.meaning, next_step=error.next_step or output.AGAIN) from None
     finally:
         for number, handler in before.items():
             signal(number, handler)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tui.commands import common, output
 
 if TYPE_CHECKING:
+    from tui.services.errors import PhiftError
     from tui.services.runs import Snapshot
 
 
@@ -62,7 +63,6 @@ def _show(args: argparse.Namespace) -> int:
 
 def _watch(args: argparse.Namespace) -> int:
     from tui.services import runs
-    from tui.services.errors import Cancelled
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
@@ -74,14 +74,13 @@ def _watch(args: argparse.Namespace) -> int:
             for line in snapshot.lines():
                 output.result(line)
 
+    def lost(error: PhiftError) -> None:
+        output.say(f"{error.message} The job goes on; asking again until it answers.")
+
     with common.cancel_on_signal() as cancel:
-        try:
-            last = runs.follow(azure, place, args.name, on_snapshot=show, cancel=cancel)
-        except Cancelled:
-            output.say(f"No longer watching; the job goes on. Come back with: phift-tui jobs watch {args.name}")
-            return 130
+        last = runs.follow(azure, place, args.name, on_snapshot=show, on_lost=lost, cancel=cancel)
     if last.failure:
-        return output.failure(last.failure)
+        return output.ending(last.failure).show()
     return 0
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tui.text import clean, clean_line
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from tui.services.progress import Progress
 
 EXIT_INTERNAL = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+AGAIN = "Run the same command again: it goes on where it stopped."
 
 
 def say(message: str = "") -> None:
@@ -39,27 +44,88 @@ def error(message: str, next_step: str) -> None:
         say(f"  Next: {next_step}")
 
 
-def failure(problem: Exception) -> int:
-    """Show an exception that ended a command; returns the exit code."""
+@dataclass(frozen=True)
+class Ending:
+    """Why a command ended before it was done: what happened, what it means, what to do next."""
+
+    exit_code: int
+    code: str
+    message: str
+    meaning: str = ""
+    next_step: str = ""
+    request_id: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The ending for programs."""
+        fields = {
+            "code": self.code,
+            "message": self.message,
+            "meaning": self.meaning,
+            "next": self.next_step,
+            "request_id": self.request_id,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    def show(self) -> int:
+        """Print it for a person; returns the exit code."""
+        say(f"phift-tui: {clean_line(self.message, limit=2000)} ({self.code})")
+        for label, text in (("", self.meaning), ("Next: ", self.next_step), ("Azure request id: ", self.request_id)):
+            if text:
+                say(f"  {label}{text}")
+        return self.exit_code
+
+
+def ending(problem: BaseException, *, sandbox: bool = False) -> Ending:
+    """What an exception that ended a command means to the person.
+
+    Args:
+        problem: the exception.
+        sandbox: whether the command spoke to the sandbox.
+    """
     from tui.recipe import RecipeError
-    from tui.services.errors import PhiftError
+    from tui.services.errors import PhiftError, Unreachable
     from tui.settings import SettingsError
 
-    if isinstance(problem, PhiftError):
-        first, *rest = problem.lines()
-        say(f"phift-tui: {first}")
-        for line in rest:
-            say(f"  {line}")
-        return problem.exit_code
-    if isinstance(problem, RecipeError | SettingsError):
-        error(str(problem), "mend that field and run the same command again")
-        return 2
+    match problem:
+        case Unreachable() if sandbox:
+            return Ending(
+                problem.exit_code,
+                "SandboxUnreachable",
+                f"The sandbox does not answer: {problem.message}",
+                "Its state is on the disk, and a training goes on without it.",
+                "Run the same command again: it starts the sandbox where it has died, and goes on where it stopped.",
+            )
+        case PhiftError():
+            return Ending(
+                problem.exit_code,
+                problem.code,
+                problem.message,
+                problem.meaning,
+                problem.next_step,
+                problem.request_id,
+            )
+        case KeyboardInterrupt():
+            return Ending(EXIT_INTERRUPTED, "Interrupted", "Interrupted.", next_step=AGAIN)
+        case RecipeError() | SettingsError():
+            code = "Recipe" if isinstance(problem, RecipeError) else "Settings"
+            return Ending(EXIT_USAGE, code, f"{problem}.", next_step="Mend that and run the same command again.")
+        case OSError():
+            where = f": {problem.filename}" if problem.filename else ""
+            full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+            return Ending(
+                EXIT_USAGE,
+                "DiskFull" if full else type(problem).__name__,
+                f"{problem.strerror or problem}{where}.",
+                next_step="Free some space, and run the same command again." if full else "Check that path.",
+            )
     logging.getLogger("phift").error("unexpected error", exc_info=problem)
-    error(
-        f"unexpected {type(problem).__name__}: {problem}",
-        "nothing was lost; please report this with the command and the end of phift-tui.log (state folder)",
+    return Ending(
+        EXIT_INTERNAL,
+        "ProgramError",
+        f"The program made a mistake: {type(problem).__name__}: {problem}.",
+        "Nothing was lost.",
+        "Please report this with the command and the end of phift-tui.log (in the state folder).",
     )
-    return EXIT_INTERNAL
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tui.commands import common, output
 
 if TYPE_CHECKING:
     from tui.services.flow import Event
-
-EXIT_INTERRUPTED = 130
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
@@ -27,41 +26,67 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
     parser.set_defaults(run=run)
 
 
-def _print_line(event: Event) -> None:
-    for line in event.lines():
-        output.say(line)
+class _Teller:
+    """Tells a person on stderr, or a program on stdout one object a line, whose last is that of the step `run`."""
 
+    def __init__(self, *, json: bool, sandbox: bool) -> None:
+        self._json = json
+        self._sandbox = sandbox
+        self._endpoint = ""
 
-def _print_json(event: Event) -> None:
-    time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    output.data({"time": time, "step": event.step, "status": event.status, **event.fields})
+    def __call__(self, event: Event) -> None:
+        """Tell of an event; why the run failed is told by `failed`, once."""
+        if (event.step, event.status) == ("deploy", "done"):
+            self._endpoint = event.fields["name"]
+        if self._json:
+            if (event.step, event.status) != ("run", "failed"):
+                self._write(event.step, event.status, event.fields)
+        elif event.status != "failed":
+            for line in event.lines():
+                output.say(line)
+
+    def failed(self, problem: BaseException) -> int:
+        """Tell how the run ended before it was done; returns the exit code."""
+        ending = output.ending(problem, sandbox=self._sandbox)
+        if not ending.next_step:
+            ending = replace(ending, next_step=output.AGAIN)
+        if self._endpoint:
+            billed = f"The endpoint {self._endpoint} serves and is billed; `phift-tui cleanup` removes it."
+            ending = replace(ending, meaning=f"{ending.meaning} {billed}".strip())
+        if self._json:
+            self._write("run", "failed", {"error": ending.to_json(), "exit_code": ending.exit_code})
+        return ending.show()
+
+    def _write(self, step: str, status: str, fields: dict[str, Any]) -> None:
+        time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        output.data({"time": time, "step": step, "status": status, **fields})
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the flow; 0 when every step is done, else the exit code of the error that stopped it."""
+    teller = _Teller(json=common.wants_json(args), sandbox=getattr(args, "sandbox", False))
+    try:
+        _flow(args, teller)
+    except BrokenPipeError:
+        raise  # nobody is left to be told
+    except (Exception, KeyboardInterrupt) as problem:
+        return teller.failed(problem)
+    return 0
+
+
+def _flow(args: argparse.Namespace, teller: _Teller) -> None:
     from tui import recipe as recipes
     from tui.services import flow
-    from tui.services.errors import Cancelled, PhiftError
 
     settings = common.settings_of(args)
     recipe = recipes.load(args.recipe)
-    on_event = _print_json if common.wants_json(args) else _print_line
-    with common.cancel_on_signal() as cancel:
-        course = flow.Flow(
+    with common.cancel_on_signal(at_once=lambda: teller.failed(KeyboardInterrupt())) as cancel:
+        flow.Flow(
             recipe,
             args.recipe.resolve().parent,
             settings,
             connect=lambda: common.connect(args),
             approve=lambda estimate: common.confirm("\n".join(estimate.lines()) + "\nSubmit this run?", args),
-            on_event=on_event,
+            on_event=teller,
             cancel=cancel,
-        )
-        try:
-            course.run(deploy=args.deploy, evaluate=args.evaluate)
-        except Cancelled as error:
-            for line in error.lines():
-                output.say(line)
-            return EXIT_INTERRUPTED if cancel.is_set else error.exit_code
-        except PhiftError as error:
-            return output.failure(error)
-    return 0
+        ).run(deploy=args.deploy, evaluate=args.evaluate)

@@ -54,6 +54,7 @@ class Worker:
         self._socket = socket_path(folder)
         self._log = folder / "worker.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._proven = False
 
     async def ready(self) -> bool:
         """Whether the worker has its libraries loaded; starts it when there is none.
@@ -62,7 +63,9 @@ class Worker:
             WorkerError: the process ended before it was ready.
         """
         try:
-            return bool((await self.ask({"op": "ping"}))["ready"])
+            ready = bool((await self.ask({"op": "ping"}))["ready"])
+            self._proven |= ready
+            return ready
         except OSError:
             self._start()
             return False
@@ -82,7 +85,9 @@ class Worker:
             if code is None:
                 return
             self._process = None
-            if code != 0:
+            # One that had been ready was killed later, so that another may well start; one that never was, will not.
+            proven, self._proven = self._proven, False
+            if code != 0 and not proven:
                 raise WorkerError(f"The training worker ended with exit code {code}: {self._last_words()}")
         arguments = ["worker", "--socket", str(self._socket), "--idle-seconds", str(IDLE_SECONDS)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AZURE_")}

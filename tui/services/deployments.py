@@ -17,6 +17,7 @@ from tui.services import chat, costs
 from tui.services.answers import error_in
 from tui.services.clients import load_sdk, translated, wait_until
 from tui.services.errors import (
+    Cancelled,
     Conflict,
     ModelUnavailable,
     NotFound,
@@ -160,9 +161,29 @@ def deploy(
         PhiftError: Azure refused, or it does not answer after the time that Azure allows.
     """
     report = report or _silent
-    if isinstance(model, Job) and model.engine != "serverless":
-        return _deploy_online(azure, workspace, model, name, instance_type, journal, report, cancel)
-    wanted = model_id(workspace, model) if isinstance(model, Job) else model
+    try:
+        if isinstance(model, Job) and model.engine != "serverless":
+            return _deploy_online(azure, workspace, model, name, instance_type, journal, report, cancel)
+        wanted = model_id(workspace, model) if isinstance(model, Job) else model
+        return _deploy_serverless(azure, workspace, wanted, name, content_safety, journal, report, cancel)
+    except Cancelled as error:
+        raise Cancelled(
+            error.message,
+            meaning=f"The endpoint {name} may go on being made, and is billed from when it serves.",
+            next_step=f"Repeat the step to go on, or stop it with `phift-tui deployments delete {name}`.",
+        ) from None
+
+
+def _deploy_serverless(
+    azure: Azure,
+    workspace: Workspace,
+    wanted: str,
+    name: str,
+    content_safety: bool,
+    journal: Journal,
+    report: Report,
+    cancel: Cancel | None,
+) -> Endpoint:
     path = f"{workspace.id}/serverlessEndpoints/{name}"
     existing = _existing(azure, path)
     if existing and existing.model.casefold() != wanted.casefold():
