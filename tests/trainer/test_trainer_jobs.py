@@ -299,6 +299,12 @@ def torn_weights(folder: Path) -> str:
     return "weights cannot be loaded"
 
 
+def too_large(folder: Path) -> str:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": 102400, "num_hidden_layers": 64}))
+    return "GiB are free"
+
+
 def no_template(folder: Path) -> str:
     (folder / "chat_template.jinja").unlink()
     return "no chat template"
@@ -318,8 +324,8 @@ def pickled_weights(folder: Path) -> str:
 @pytest.mark.parametrize(
     "damage",
     [
-        other_architecture, missing_weight, other_width, small_vocabulary, torn_weights, no_template, no_tokenizer,
-        pickled_weights,
+        other_architecture, too_large, missing_weight, other_width, small_vocabulary, torn_weights, no_template,
+        no_tokenizer, pickled_weights,
     ],
 )  # fmt: skip
 def test_a_folder_that_is_not_a_whole_phi_model_is_refused(
@@ -329,7 +335,7 @@ def test_a_folder_that_is_not_a_whole_phi_model_is_refused(
     shutil.copytree(bases.tiny_folder(), folder)
     expected = damage(folder)
     last = make_job().run(model=str(folder))
-    assert last["code"] == "BadModel"
+    assert last["code"] == ("OutOfMemory" if damage is too_large else "BadModel")
     assert expected in last["message"]
     assert "\n" not in last["message"] + last["advice"]
 

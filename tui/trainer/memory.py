@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 GIB = 2**30
@@ -101,3 +102,13 @@ def need(
         optimizer=8 * trained / shards,
         activations=activations,
     )
+
+
+def available() -> int | None:
+    """Bytes of main memory and swap that a new process could have, or None where the system does not say (no Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kibibytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return (kibibytes["MemAvailable"] + kibibytes["SwapFree"]) * 1024

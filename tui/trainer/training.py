@@ -34,7 +34,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from . import bases, data, scoring, tracking
+from . import bases, data, memory, scoring, tracking
 from .config import ConfigError, TrainingConfig
 from .events import EventLog
 from .failures import TrainingFailed, explain
@@ -179,6 +179,8 @@ class _Job:
     def _load(self, base: bases.Base, tokenizer: PreTrainedTokenizerBase, labels: list[str] | None) -> PreTrainedModel:
         config = self.config
         lora = config.method == "lora"
+        if not base.adapter:
+            self._check_memory(base)
         # A frozen base may be held in half precision; weights that are trained need all of their bits.
         dtype = torch.bfloat16 if lora and self.device != "cpu" else torch.float32
         model = bases.load_model(base, tokenizer, dtype=dtype, labels=labels)
@@ -200,6 +202,24 @@ class _Job:
             except ValueError as error:
                 raise ConfigError("lora_targets", " ".join(str(error).split())[:300]) from None
         return model
+
+    def _check_memory(self, base: bases.Base) -> None:
+        """Refuse what cannot fit: on a CPU the system would kill the process without a word."""
+        if self.device != "cpu":
+            return
+        from transformers import AutoConfig
+
+        shape = memory.shape_of(AutoConfig.from_pretrained(base.folder))
+        method = self.config.method or "full"
+        least = memory.need(shape, method=method, rows=0, tokens=0, device="cpu", rank=self.config.lora_rank).total
+        available = memory.available()
+        if available is not None and least > available:
+            raise TrainingFailed(
+                "OutOfMemory",
+                f"weights, gradients and optimizer alone need {least / memory.GIB:.0f} GiB, and "
+                f"{available / memory.GIB:.0f} GiB are free",
+                "Use method lora, a smaller model, or a machine with more memory.",
+            )
 
     def _data(
         self, tokenizer: PreTrainedTokenizerBase, labels: list[str] | None, model: PreTrainedModel
@@ -380,6 +400,8 @@ class FineTuner(Trainer):  # type: ignore[misc]  # transformers has no types her
         """The library's optimizer, or Muon with AdamW beside it, which the library does not build."""
         if self.job.optimizer != "muon" or self.optimizer is not None:
             return super().create_optimizer(model)
+        if self.is_fsdp_enabled:
+            raise ConfigError("optimizer", "muon does not work on sharded weights; use adamw with FSDP")
         self.optimizer: Any = MuonWithAdamW(self.model, self.args.learning_rate, self.job.weight_decay)
         return self.optimizer
 
@@ -465,11 +487,12 @@ class FineTuner(Trainer):  # type: ignore[misc]  # transformers has no types her
             if self.is_world_process_zero():
                 (self._staging / final.name).replace(final)
                 self._rotate(home)
+            self.accelerator.wait_for_everyone()
         finally:
-            shutil.rmtree(self._staging, ignore_errors=True)
+            if self.is_local_process_zero():
+                shutil.rmtree(self._staging, ignore_errors=True)
             self._staging = None
             self.state.best_model_checkpoint = None  # named the folder that is no more; best_global_step says it
-        self.accelerator.wait_for_everyone()
 
     def _rotate(self, home: Path) -> None:
         keep = set(checkpoints(home)[-self.job.keep_checkpoints :])
@@ -526,6 +549,11 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
             "parallelism": _parallelism(self.trainer),
             "trainable_parameters": sum(p.numel() for p in self.trainer.model.parameters() if p.requires_grad),
         }
+        if os.environ.get("ACCELERATE_USE_FSDP") == "true" and details["parallelism"] != "fsdp":
+            self._log.warn(
+                f"FSDP was asked for and is not what runs: accelerate has no FSDP for this device, parallelism is "
+                f"{details['parallelism']}, and every process holds the whole model"
+            )
         self._log.emit("started", **details)
         self._log.say("started: " + ", ".join(f"{key} {value}" for key, value in details.items()))
 
