@@ -119,7 +119,8 @@ def _show(args: argparse.Namespace, info: SandboxInfo) -> None:
         return
     output.result(f"The sandbox runs: process {info.pid}, proxy {info.proxy}, state {info.state}")
     output.result(f"Subscription {info.subscription}, owned by client {info.client_id} of tenant {info.tenant}")
-    output.result('Point this shell at it: eval "$(phift-tui sandbox env)"')
+    where = f" --state {shlex.quote(str(args.state))}" if args.state else ""
+    output.result(f'Point this shell at it: eval "$(phift-tui sandbox env{where})"')
 
 
 def _start(args: argparse.Namespace) -> int:

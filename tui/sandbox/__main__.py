@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import sqlite3
 from datetime import date
 from pathlib import Path
 
@@ -23,22 +25,37 @@ def main() -> None:
     os.umask(0o077)
 
     from tui.sandbox import serve
-    from tui.sandbox.daemon import SandboxError, SandboxInfo
+    from tui.sandbox.daemon import SandboxInfo
 
-    serve.log_to(arguments.state)
+    started = False
 
     def tell(message: str) -> None:
         os.write(arguments.ready, message.encode())
         os.close(arguments.ready)
 
     def ready(info: SandboxInfo) -> None:
+        nonlocal started
+        started = True
         tell("ready")
 
     try:
+        serve.log_to(arguments.state)
         serve.run(arguments.state, as_of=arguments.as_of, pace=arguments.pace, port=arguments.port, ready=ready)
-    except SandboxError as error:
-        tell(str(error))
+    except Exception as error:
+        logging.getLogger(__name__).exception("the sandbox cannot run")
+        if not started:
+            tell(_reason(error, arguments.state))
         raise SystemExit(1) from error
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    from tui.sandbox.daemon import SandboxError
+
+    if isinstance(error, SandboxError):
+        return str(error)
+    if isinstance(error, OSError | sqlite3.Error):
+        return f"its state in {folder} cannot be used ({error}): free some space, or mend its permissions"
+    return f"{type(error).__name__}: {error}; see {folder / 'sandbox.log'}"
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def use_sandbox(settings: Settings, *, as_of: date | None = None) -> SandboxInfo
         raise PhiftError(
             f"The sandbox could not be started: {error}.",
             code="SandboxNotStarted",
-            next_step=f"Look at the log in {settings.sandbox_folder}, or run `phift-tui sandbox reset`.",
+            next_step=f"Mend that and repeat the step; the log is {settings.sandbox_folder / 'sandbox.log'}.",
         ) from None
     wanted = daemon.env_lines(info)
     # ALL_PROXY would win in some clients; the rest is the sandbox's own.

@@ -22,7 +22,16 @@ class TrainingFailed(Exception):
 
 _MEMORY_ADVICE = "Use a smaller batch_size with more gradient_accumulation_steps, a smaller max_length, or method lora."
 _DISK_CODES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_DISK_WORDS = ("no space left on device", "disk quota exceeded", "file too large", "(os error 28)", "(os error 27)")
+_DISK_WORDS = (
+    "no space left on device",
+    "disk quota exceeded",
+    "file too large",
+    "(os error 28)",
+    "(os error 27)",
+    # torch.save's two ways to say that less was written than it asked for; it hides the reason.
+    "unexpected pos",
+    "pytorchstreamwriter failed writing",
+)
 
 
 def explain(error: BaseException) -> TrainingFailed:
