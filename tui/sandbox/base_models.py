@@ -81,9 +81,13 @@ def start(sandbox: Sandbox, model_id: str) -> Base:
     Raises:
         ServiceError: 404 UserError.
     """
-    kind, entry = stand_in(sandbox), origin(sandbox, model_id)
+    entry = origin(sandbox, model_id)
     rate = float(registry.defaults(entry).get("learning_rate", DEFAULT_LEARNING_RATE)) if entry else None
-    weights = kind if _registered(model_id) else models.weights_of(sandbox, _tuned(sandbox, model_id))
+    kind = weights = stand_in(sandbox)
+    if not _registered(model_id):
+        model = _tuned(sandbox, model_id)
+        kind = model["properties"]["properties"].get(models.STAND_IN, kind)
+        weights = models.weights_of(sandbox, model)
     return Base(str(segment_after(model_id, "models")), kind, weights, rate or DEFAULT_LEARNING_RATE)
 
 
@@ -125,5 +129,8 @@ def answerer(sandbox: Sandbox, model_id: str) -> Answerer:
     if _registered(model_id):
         return Answerer(kind, f"{name}@sandbox-{kind}", f"untuned {DESCRIPTIONS[kind]}")
     model = _tuned(sandbox, model_id)
+    kind = model["properties"]["properties"].get(models.STAND_IN)
+    if kind is None:
+        return Answerer(models.weights_of(sandbox, model), f"{name}:{model['name']}", "weights that were uploaded")
     label = f"{name}:{model['name']}@sandbox-{kind}"
     return Answerer(models.weights_of(sandbox, model), label, f"tuned {DESCRIPTIONS[kind]}")

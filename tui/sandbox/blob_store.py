@@ -381,7 +381,10 @@ class BlobStore:
     ) -> Blob:
         """Make a sealed upload the whole content of a blob; uncommitted blocks of that name are dropped."""
         segments = (Segment("", upload.size, upload.path.name),) if upload.size else ()
-        return self._commit(address, segments, headers, metadata, conditions, kind)
+        blob = self._commit(address, segments, headers, metadata, conditions, kind)
+        if not segments:
+            upload.discard()
+        return blob
 
     def put_block(self, address: Address, block: str, upload: Upload) -> None:
         """Keep a sealed upload as an uncommitted block; a block of the same id is replaced.

@@ -120,7 +120,7 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2))
 
-    return Plan(properties, [], fill)
+    return Plan(properties, base, [], fill)
 
 
 def _choices(options: dict[str, str]) -> dict[str, Any]:

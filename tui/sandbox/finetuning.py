@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.sandbox import base_models, data
+from tui.sandbox.base_models import Base
 from tui.sandbox.blob_store import Address
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.wire import section
@@ -24,9 +25,10 @@ INPUT = {"description": None, "uri": None, "mode": "ReadOnlyMount", "jobInputTyp
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked job: the properties to answer with, what to tell the user, and how to fill its folder."""
+    """A checked job: the properties to answer with, its start, what to tell the user, and how to fill its folder."""
 
     properties: dict[str, Any]
+    base: Base
     notes: list[str]
     fill: Callable[[Path], None]
 
@@ -160,4 +162,4 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2))
 
-    return Plan(properties, notes, fill)
+    return Plan(properties, base, notes, fill)

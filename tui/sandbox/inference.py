@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TOKENS_PER_MINUTE, REQUESTS_PER_MINUTE = 200_000, 1_000
 MINUTE = 60.0
 ANSWER_SECONDS = 300.0
+TOKEN_AUDIENCES = ("https://ml.azure.com",)
 STAND_IN_HEADER = "x-phift-sandbox-answered-by"
 
 
@@ -80,14 +81,20 @@ def find_endpoint(sandbox: Sandbox, host: str) -> dict[str, Any]:
     raise ServiceError(404, "NotFound", f"There is no endpoint online at '{host}'.")
 
 
-def check_key(sandbox: Sandbox, request: Request, endpoint_id: str) -> None:
+def check_key(sandbox: Sandbox, request: Request, endpoint: dict[str, Any]) -> None:
     """Let a request with one of the endpoint's keys pass (`Authorization: Bearer`, the bare key, or `api-key`).
+
+    An endpoint whose authMode is not Key takes tokens for https://ml.azure.com, besides or in place of its keys.
 
     Raises:
         ServiceError: 401 unauthorized.
     """
     given = request.headers.get("api-key") or request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-    known = keys(sandbox, endpoint_id).values()
+    mode = endpoint["properties"]["authMode"]
+    if mode != "Key" and given.count(".") == 2:
+        sandbox.identity.authenticate(request, TOKEN_AUDIENCES)
+        return
+    known = keys(sandbox, endpoint["id"]).values() if mode in ("Key", "KeyAndAAD") else ()
     if not any(hmac.compare_digest(given.encode(), key.encode()) for key in known):
         raise ServiceError(
             401,
@@ -232,7 +239,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
 
     def admitted(request: Request) -> dict[str, Any]:
         endpoint = find_endpoint(sandbox, request.scope["host"])
-        check_key(sandbox, request, endpoint["id"])
+        check_key(sandbox, request, endpoint)
         return endpoint
 
     def answerer_of(endpoint: dict[str, Any]) -> Answerer:

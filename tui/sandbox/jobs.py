@@ -147,6 +147,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             since=now,
             created=now,
             phases=[("NotStarted", now)],
+            stand_in=plan.base.stand_in,
             notes=plan.notes,
             base_model=properties["properties"].get("azureml.original_model_id", ""),
         )

@@ -19,6 +19,8 @@ from tui.sandbox.versions import MODELS, asset_routes
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
 
+# The property of a registered model that names the stand-in it was made of.
+STAND_IN = "phift.sandbox.standIn"
 SERVERLESS_TYPE = "Microsoft.MachineLearningServices/workspaces/serverlessEndpoints"
 DEPLOYMENT_TYPE = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments"
 
@@ -56,6 +58,7 @@ def register_tuned(sandbox: Sandbox, run: Run) -> None:
                     "baseModelWeightsVersion": run.base_model.rsplit("/", 1)[-1],
                     "hasDeltaWeights": "true",
                     "maas-finetuning": "true",
+                    STAND_IN: run.stand_in,
                     "phift.sandbox.answeredBy": str(run.started_event.get("model_description", "")),
                 },
             },

@@ -34,6 +34,7 @@ class Run(msgspec.Struct, kw_only=True):
         values: final metrics.
         phases: every phase with the time it began.
         base_model: the asset id of the model that was tuned.
+        stand_in: the stand-in that is trained in its place.
         notes: what the sandbox does otherwise than Azure would, told as warnings.
     """
 
@@ -54,6 +55,7 @@ class Run(msgspec.Struct, kw_only=True):
     values: dict[str, float | None] = {}
     phases: list[tuple[str, float]] = []
     base_model: str = ""
+    stand_in: str = ""
     notes: list[str] = []
 
 

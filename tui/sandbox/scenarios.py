@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tui.sandbox import access, workspaces
+from tui.sandbox import access, base_models, workspaces
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal
 
@@ -20,9 +20,10 @@ _REGISTRATIONS = ("Registered", "NotRegistered", "Registering", "Unregistered")
 def apply(sandbox: Sandbox, scenario: dict[str, Any]) -> None:
     """Change the sandbox's state as a scenario says; what it does not mention stays.
 
-    Tables of a scenario, all optional: ``subscription`` (state, quota_id, spending_limit), ``providers`` (namespace
-    to registration state), ``access`` (role, group, data_role), ``storage`` (account_keys), ``person`` (answers),
-    ``clock`` (skew), and the lists ``project`` (group, location, hub, name) and ``fault`` (a fault's values).
+    Tables of a scenario, all optional: ``subscription`` (state, quota_id, spending_limit), ``providers`` (namespace to
+    registration state), ``access`` (role, group, data_role), ``storage`` (account_keys), ``person`` (answers),
+    ``models`` (stand_in), ``clock`` (skew), and the lists ``project`` (group, location, hub, name) and ``fault`` (a
+    fault's values).
 
     Raises:
         ServiceError: 400 that names the table and the value; nothing has changed then.
@@ -35,6 +36,7 @@ def apply(sandbox: Sandbox, scenario: dict[str, Any]) -> None:
         "access": _access,
         "storage": _storage,
         "person": _person,
+        "models": _models,
         "clock": _clock,
         "fault": _faults,
     }
@@ -111,6 +113,13 @@ def _person(sandbox: Sandbox, values: dict[str, Any]) -> None:
     if values.get("answers") not in _PERSON:
         raise _bad("person.answers", f"must be one of {', '.join(_PERSON)}")
     sandbox.state.settings.set("person", _PERSON[values["answers"]])
+
+
+def _models(sandbox: Sandbox, values: dict[str, Any]) -> None:
+    _only("models", values, "stand_in")
+    if values.get("stand_in") not in base_models.DESCRIPTIONS:
+        raise _bad("models.stand_in", f"must be one of {', '.join(base_models.DESCRIPTIONS)}")
+    sandbox.state.settings.set("stand_in", values["stand_in"])
 
 
 def _clock(sandbox: Sandbox, values: dict[str, Any]) -> None:

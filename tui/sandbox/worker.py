@@ -90,7 +90,8 @@ class Worker:
             if code != 0 and not proven:
                 raise WorkerError(f"The training worker ended with exit code {code}: {self._last_words()}")
         arguments = ["worker", "--socket", str(self._socket), "--idle-seconds", str(IDLE_SECONDS)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AZURE_")}
+        # What points the user's own processes at a cloud or at an MLflow server must not reach a job of this one.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "MLFLOW_"))}
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tui.trainer", *arguments, "--log", str(self._log)],
@@ -141,4 +142,6 @@ class Worker:
         try:
             await self.ask({"op": "stop"})
         except (OSError, WorkerError) as error:
-            log.info("no worker to stop: %s", error)
+            log.info("no worker listens: %s", error)
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()  # it was still loading its libraries
