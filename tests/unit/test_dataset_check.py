@@ -283,6 +283,7 @@ def test_the_helper_process_finds_what_one_process_finds(tmp_path: Path, monkeyp
     alone = check(path, rules=ANY)
     monkeypatch.setattr(desk, "_FIRST_STRETCH", 20_000)
     monkeypatch.setattr(desk, "_STRETCH", 40_000)
+    monkeypatch.setattr(desk, "_WORTH_HELP", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     helped = check(path, rules=ANY)
     assert helped.to_json() == alone.to_json()

@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Literal
 
 from tui.dataset.convert import ConvertError
@@ -28,7 +29,8 @@ __all__ = ["Cancelled", "Finding", "Group", "Report", "Rules", "check"]
 
 _PARTIAL_SECONDS = 0.5
 _FIRST_STRETCH = 2 << 20
-_STRETCH = 16 << 20
+_STRETCH = 8 << 20
+_WORTH_HELP = 24 << 20
 _OUTLIER_ROWS = 20
 _SHOWN_OUTLIERS = 20
 
@@ -112,7 +114,7 @@ class _Run:
         self._partial = partial
         self._cancelled = cancelled
         self._shown = 0.0
-        self._helper: Helper | None = None
+        self._reached = 0
 
     def _stop_if_asked(self) -> None:
         if self._cancelled is not None and self._cancelled():
@@ -178,30 +180,43 @@ class _Run:
     def _stretches(
         self, file: _File, start: int, newline: bytes, stack: ExitStack
     ) -> Iterator[tuple[Stretch, Partial]]:
-        """Judge the file stretch by stretch, every second one in the helper process, and yield them in order."""
-        pieces = _pieces(file, start, newline)
-        for begun, end in pieces:
-            stretch = self._stretch(file, begun, end, newline)
-            if file.size - end < _STRETCH or not self._wants_helper(stack):
-                yield stretch, self._scan(stretch)
-                continue
-            following = next(pieces, None)
-            other = self._stretch(file, *following, newline) if following else None
-            handed = other is not None and self._helper is not None and self._helper.start(other)
-            yield stretch, self._scan(stretch)
-            if other is not None:
-                made = self._helper.result() if handed and self._helper is not None else None
-                if made is None:
-                    self._helper = None
-                    made = self._scan(other)
-                self._block(other.end)
-                yield other, made
+        """Judge the file stretch by stretch, on two cores where it is worth that, and yield them in order."""
+        work = enumerate(self._stretch(file, begun, end, newline) for begun, end in _pieces(file, start, newline))
+        done: dict[int, tuple[Stretch, Partial | None]] = {}
+        lock, stopped = Lock(), Event()
 
-    def _wants_helper(self, stack: ExitStack) -> bool:
-        if self._helper is None and (os.cpu_count() or 1) > 1:
+        def take() -> tuple[int, Stretch] | None:
+            with lock:
+                return None if stopped.is_set() else next(work, None)
+
+        def help_out(helper: Helper) -> None:
+            while (item := take()) is not None:
+                done[item[0]] = (item[1], helper.judge(item[1]))
+
+        helping: Thread | None = None
+        if file.size > _WORTH_HELP and (os.cpu_count() or 1) > 1:
             with suppress(OSError):
-                self._helper = stack.enter_context(Helper())
-        return self._helper is not None
+                helping = Thread(target=help_out, args=[stack.enter_context(Helper())], daemon=True)
+                helping.start()
+        following = 0
+        try:
+            while (item := take()) is not None:
+                done[item[0]] = (item[1], self._scan(item[1]))
+                while following in done:
+                    yield self._judged(*done.pop(following))
+                    following += 1
+        finally:
+            stopped.set()
+        if helping is not None:
+            helping.join()
+        while following in done:
+            yield self._judged(*done.pop(following))
+            following += 1
+
+    def _judged(self, stretch: Stretch, made: Partial | None) -> tuple[Stretch, Partial]:
+        """Return a stretch with what it amounts to, judging here what the helper failed to."""
+        self._block(stretch.end)
+        return stretch, made if made is not None else self._scan(stretch)
 
     def _stretch(self, file: _File, start: int, end: int, newline: bytes) -> Stretch:
         return Stretch(str(file.path), start, end, newline, self.rules, self.counter)
@@ -213,7 +228,8 @@ class _Run:
         self._stop_if_asked()
         if self._progress is not None:
             before = sum(file.size for file in self.files if file.done == file.size)
-            self._progress(before + done, sum(file.size for file in self.files))
+            self._reached = max(self._reached, before + done)
+            self._progress(self._reached, sum(file.size for file in self.files))
 
     def _take(self, file: _File, stretch: Stretch, made: Partial) -> None:
         """Add what a stretch amounts to."""

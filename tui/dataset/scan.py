@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import attrgetter, contains
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -35,6 +37,7 @@ class _PlainRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=Fals
     messages: Annotated[list[_PlainMessage], msgspec.Meta(min_length=1)]
 
 
+_MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
 _decode = msgspec.json.Decoder(_PlainRow).decode
 
 
@@ -45,17 +48,16 @@ def _decode_or_none(line: bytes) -> _PlainRow | None:
         return None
 
 
-def _has_one_of_each_key(line: bytes, messages: int) -> bool:
-    """Whether a line that decoded as a plain row surely has no duplicate key (False: look closer)."""
-    if b"\\" not in line:
-        # Without escapes every quotation mark delimits: one key a row, two keys and two values a message.
-        return line.count(b'"') == 2 + 8 * messages
-    return (
-        line.count(b'"role"') == messages == line.count(b'"content"')
-        and line.count(b'"messages"') == 1
-        and b"\\u006" not in line
-        and b"\\u007" not in line
-    )
+def _has_no_duplicate_key(line: bytes, quotes: int, messages: int) -> bool:
+    """Whether a line that decoded as a plain row surely has no duplicate key (False: look closer).
+
+    A plain row has at least one key of its own and two keys and two values a message, in quotation marks. What is
+    above that number is in duplicates or in the text.
+    """
+    if quotes == 2 + 8 * messages:
+        return True
+    # A second "messages" would bring its own roles; keys written with escapes would begin with \\u00.
+    return line.count(b'"role"') == messages == line.count(b'"content"') and b"\\u00" not in line
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,46 +131,57 @@ class Scanner:
 
     def scan(self, lines: list[bytes]) -> None:
         """Judge a block of lines, the next ones of the file."""
-        rows: Iterable[_PlainRow | None]
+        partial = self.partial
+        begun = partial.lines
         try:
             rows = list(map(_decode, lines))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            rows = map(_decode_or_none, lines)
-        kept: list[tuple[int, Sequence[Message]]] = []
-        partial = self.partial
-        number = partial.lines
-        count = 0
-        for line, row in zip(lines, rows, strict=True):
-            number += 1
-            if row is not None and self._is_plain(line, row.messages):
-                count += 1
-                if self._counter is not None:
-                    kept.append((number, row.messages))
-            elif (messages := self.judge(line, number)) is not None:
-                count += 1
-                if messages:
-                    kept.append((number, messages))
-        partial.lines = number
-        partial.rows += count
+            kept = self._judge_each(lines, map(_decode_or_none, lines))
+        else:
+            conversations = list(map(_MESSAGES, rows))
+            if self._are_plain(lines, conversations):
+                partial.rows += len(rows)
+                kept = list(enumerate(conversations, begun + 1))
+            else:
+                kept = self._judge_each(lines, rows)
+        partial.lines = begun + len(lines)
         if self._counter is not None:
             self._look_into(kept, self._counter)
 
-    def _is_plain(self, line: bytes, messages: list[_PlainMessage]) -> bool:
-        pattern = tuple([message.role for message in messages])
+    def _are_plain(self, lines: list[bytes], conversations: list[list[_PlainMessage]]) -> bool:
+        """Whether nothing is wrong with the structure of any line that decoded as these messages."""
+        for pattern in {tuple(map(_ROLE, messages)) for messages in conversations}:
+            if not self._is_clean(pattern):
+                return False
+        contents = list(map(_CONTENT, chain.from_iterable(conversations)))
+        if any(map(str.isspace, contents)) or any(map(contains, contents, repeat("\0"))):
+            return False
+        quotes = map(bytes.count, lines, repeat(b'"'))
+        return all(map(_has_no_duplicate_key, lines, quotes, map(len, conversations)))
+
+    def _judge_each(self, lines: list[bytes], rows: Iterable[_PlainRow | None]) -> list[tuple[int, Sequence[Message]]]:
+        """Judge lines one by one and return (number, messages) of those with a conversation."""
+        kept: list[tuple[int, Sequence[Message]]] = []
+        for number, (line, row) in enumerate(zip(lines, rows, strict=True), self.partial.lines + 1):
+            if row is not None and self._are_plain([line], [row.messages]):
+                self.partial.rows += 1
+                kept.append((number, row.messages))
+            elif (found := self.judge(line, number)) is not None:
+                self.partial.rows += 1
+                if found:
+                    kept.append((number, found))
+        return kept
+
+    def _is_clean(self, pattern: tuple[str, ...]) -> bool:
+        """Whether roles are in a good order; remembered, since few patterns recur in a file."""
         clean = self._clean.get(pattern)
         if clean is None:
             faults: list[str] = []
-            check_order(messages, lambda code, path, message: faults.append(code))
+            check_order(pattern, lambda code, path, message: faults.append(code))
             if len(self._clean) >= _PATTERNS_KEPT:
                 self._clean.clear()
             clean = self._clean[pattern] = not faults and self._plain_roles
-        if not clean or not _has_one_of_each_key(line, len(messages)):
-            return False
-        for message in messages:
-            content = message.content
-            if content.isspace() or "\0" in content:
-                return False
-        return True
+        return clean
 
     def _look_into(self, rows: list[tuple[int, Sequence[Message]]], counter: Counter) -> None:
         partial = self.partial

@@ -109,7 +109,7 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         if message.get("tool_calls") is not None:
             text += _check_calls(message["tool_calls"], role, index, rules, open_calls, add)
         turns.append(Message(role, text))
-    check_order(turns, add)
+    check_order([turn.role for turn in turns], add)
     _check_learnable(messages, add)
     for name, at in open_calls.items():
         if at != len(messages) - 1:
@@ -313,14 +313,13 @@ def _check_learnable(messages: list[Any], add: Add) -> None:
         add("E143", "messages", "every assistant turn has the weight 0")
 
 
-def check_order(turns: Sequence[Message], add: Add) -> None:
+def check_order(roles: Sequence[str], add: Add) -> None:
     """Judge the order of the roles of one conversation.
 
     Args:
-        turns: Its messages.
+        roles: The role of each message.
         add: Called with (code, JSON path, message) for every fault.
     """
-    roles = [turn.role for turn in turns]
     for index, role in enumerate(roles):
         path = f"messages[{index}]"
         if role in ("system", "developer") and index and any(r not in ("system", "developer") for r in roles[:index]):

@@ -35,7 +35,7 @@ class _Family:
     Attributes:
         per_character: Tokens per character.
         per_byte: Tokens per byte that UTF-8 needs beyond one a character.
-        error: Relative error of a set's total that nine sets in ten stay below; for English and code it was 0.14 at most.
+        error: Relative error of a set's total that nine sets in ten stay below; 0.14 at most for English and code.
         per_message: Tokens that the chat template adds to a message.
         file: Its file in assets/tokenizers.
         words: Regular expression that cuts a text into words before they are made of tokens; "" for phi3.

@@ -44,24 +44,16 @@ class Helper:
                     pipe.close()
         self._process.wait()
 
-    def start(self, stretch: Stretch) -> bool:
-        """Hand over a stretch; False where the helper is gone."""
-        pipe = self._process.stdin
+    def judge(self, stretch: Stretch) -> Partial | None:
+        """Return what a stretch amounts to; None where the helper is gone."""
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
+            return None
         try:
-            if pipe is not None:
-                pickle.dump(stretch, pipe)
-                pipe.flush()
-                return True
-        except OSError:
-            pass
-        return False
-
-    def result(self) -> Partial | None:
-        """Wait for what became of the stretch; None where the helper is gone."""
-        pipe = self._process.stdout
-        try:
-            made = pickle.load(pipe) if pipe is not None else None  # noqa: S301 - our own process wrote it
-        except (OSError, EOFError, pickle.UnpicklingError):
+            pickle.dump(stretch, requests)
+            requests.flush()
+            made = pickle.load(answers)  # noqa: S301 - our own process wrote it
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
             return None
         return made if isinstance(made, Partial) else None
 
