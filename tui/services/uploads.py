@@ -6,16 +6,17 @@ The SDK's own upload is not used: it has no progress, no cancel, no resumption, 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import parse_qs
 
 from tui.services.clients import load_sdk, translated
@@ -79,7 +80,7 @@ def upload(
 ) -> DataAsset:
     """Send a file and register it as a data asset whose version is made from its content.
 
-    The same content is never sent twice: its place in the datastore is its SHA-256. An upload that was cut off goes on
+    The same content is never sent twice: its place in the datastore is its digest. An upload that was cut off goes on
     with the blocks that are missing.
 
     Args:
@@ -97,27 +98,74 @@ def upload(
         PhiftError: Azure refused.
     """
     cancel = cancel or Cancel()
-    digest, size = _digest(path, report, cancel)
-    version = digest[:16]
+    try:
+        with path.open("rb") as file:
+            content = _Content(file, path.name, report, cancel)
+            place = f"phift/{content.digest}.jsonl"
+            target = _Target(azure, workspace, place)
+            reused = target.holds(content)
+            if not reused:
+                _send(target, content, concurrency, report, cancel)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+    version = content.digest[:16]
     asset_path = f"{workspace.id}/data/{name}/versions/{version}"
-    place = f"phift/{digest}.jsonl"
     uri = f"azureml://datastores/{_DATASTORE}/paths/{place}"
-    target = _Target(azure, workspace, place)
-    reused = target.holds(size, digest)
-    if not reused:
-        _send(target, path, size, digest, concurrency, report, cancel)
-        if not target.holds(size, digest):
-            raise PhiftError(
-                f"{path.name} did not arrive whole.", code="UploadIncomplete", next_step="Repeat the upload."
-            )
     if report:
-        report(Progress("Registering the data", size, size, "bytes", name))
+        report(Progress("Registering the data", content.size, content.size, "bytes", name))
     try:
         azure.rest("GET", asset_path, api_version=API, cancel=cancel)
     except NotFound:
         with journal.intent("data", name, workspace.id, asset_path, API, version=version):
             _register(azure, workspace, name, version, uri)
-    return DataAsset(name, version, asset_path, uri, size, reused)
+    return DataAsset(name, version, asset_path, uri, content.size, reused)
+
+
+class _Content:
+    """An open file's blocks, each named by its position and what is in it, and the digest of the whole.
+
+    The digest is the SHA-256 of the blocks' digests, so that the file is hashed once.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, report: Report | None, cancel: Cancel) -> None:
+        self.file = file
+        self.name = name
+        self._state = self._stat()
+        self.size = self._state[0]
+        if not self.size:
+            raise UsageError(f"{name} is empty.", next_step="Choose a file with chat rows.")
+        self.blocks: list[tuple[str, int]] = []
+        whole = hashlib.sha256()
+        done = 0
+        while data := file.read(BLOCK):
+            cancel.check()
+            piece = hashlib.sha256(data)
+            whole.update(piece.digest())
+            self.blocks.append((f"{len(self.blocks):06d}-{piece.hexdigest()[:24]}", len(data)))
+            done += len(data)
+            if report:
+                report(Progress("Reading the file", done, self.size, "bytes", name))
+        self.digest = whole.hexdigest()
+
+    def _stat(self) -> tuple[int, int]:
+        found = os.fstat(self.file.fileno())
+        return found.st_size, found.st_mtime_ns
+
+    def read(self) -> Iterator[tuple[str, bytes]]:
+        """The blocks with their ids.
+
+        Raises:
+            UsageError: the file is no longer the one that was hashed.
+        """
+        self.file.seek(0)
+        for block, length in self.blocks:
+            yield block, self.file.read(length)
+        if self._stat() != self._state:
+            raise UsageError(
+                f"{self.name} changed while it was being sent.",
+                code="FileChanged",
+                next_step="Repeat when nobody writes to it.",
+            )
 
 
 def send_folder(
@@ -157,25 +205,6 @@ def _register(azure: Azure, workspace: Workspace, name: str, version: str, uri: 
 
     with translated():
         azure.ml(workspace).data.create_or_update(Data(name=name, version=version, type="uri_file", path=uri))
-
-
-def _digest(path: Path, report: Report | None, cancel: Cancel) -> tuple[str, int]:
-    try:
-        size = path.stat().st_size
-        if size == 0:
-            raise UsageError(f"{path} is empty.", next_step="Choose a file with chat rows.")
-        hashed = hashlib.sha256()
-        done = 0
-        with path.open("rb") as file:
-            while piece := file.read(BLOCK):
-                cancel.check()
-                hashed.update(piece)
-                done += len(piece)
-                if report:
-                    report(Progress("Reading the file", done, size, "bytes", path.name))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
-    return hashed.hexdigest(), size
 
 
 class _Target:
@@ -246,13 +275,18 @@ class _Target:
                 self._renew()
             return True
 
-    def holds(self, size: int, digest: str) -> bool:
-        """Whether the blob is there, whole: its length and the digest written with its commit."""
+    def holds(self, content: _Content) -> bool:
+        """Whether the blob is there, whole: its length, and the digest that was written with its blocks."""
         try:
             properties = self.call(lambda client: client.get_blob_properties())
         except NotFound:
             return False
-        return properties.size == size and (properties.metadata or {}).get("sha256") == digest
+        return properties.size == content.size and (properties.metadata or {}).get("phift_digest") == content.digest
+
+    def committed(self) -> list[tuple[str, int]]:
+        """Ids and sizes of the blocks that the blob is made of, in their order."""
+        made, _ = self.call(lambda client: client.get_block_list("committed"))
+        return [(str(block.id), int(block.size)) for block in made]
 
     def uncommitted(self) -> dict[str, int]:
         """Ids and sizes of the blocks that are there from an upload that was cut off."""
@@ -267,32 +301,25 @@ class _Target:
         self.call(lambda client: client.upload_blob(content, overwrite=True))
 
     def put(self, block_id: str, data: bytes) -> None:
-        """Send one block; storage compares it with its MD5."""
-        self.call(lambda client: client.stage_block(block_id, data, length=len(data), validate_content=True))
+        """Send one block; TLS guards it on the way."""
+        self.call(lambda client: client.stage_block(block_id, data, length=len(data)))
 
     def commit(self, blocks: list[str], digest: str) -> None:
         """Make the blob of its blocks."""
         from azure.storage.blob import BlobBlock
 
         listed = [BlobBlock(block) for block in blocks]
-        self.call(lambda client: client.commit_block_list(listed, metadata={"sha256": digest}))
+        self.call(lambda client: client.commit_block_list(listed, metadata={"phift_digest": digest}))
 
 
-def _send(
-    target: _Target, path: Path, size: int, digest: str, concurrency: int, report: Report | None, cancel: Cancel
-) -> None:
+def _send(target: _Target, content: _Content, concurrency: int, report: Report | None, cancel: Cancel) -> None:
     there = target.uncommitted()
-    meter = _Meter(path.name, size, report)
-    blocks: list[str] = []
-    hashed = hashlib.sha256()
-    with path.open("rb") as file, ThreadPoolExecutor(concurrency, thread_name_prefix="upload") as pool:
+    meter = _Meter(content.name, content.size, report)
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="upload") as pool:
         under_way: dict[Future[None], int] = {}
         try:
-            while data := file.read(BLOCK):
+            for block, data in content.read():
                 cancel.check()
-                hashed.update(data)
-                block = _block_id(len(blocks), data)
-                blocks.append(block)
                 if there.get(block) == len(data):
                     meter.found(len(data))
                     continue
@@ -304,12 +331,12 @@ def _send(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    if hashed.hexdigest() != digest:
-        raise UsageError(
-            f"{path} changed while it was being sent.", code="FileChanged", next_step="Repeat when nobody writes to it."
-        )
     cancel.check()
-    target.commit(blocks, digest)
+    target.commit([block for block, _ in content.blocks], content.digest)
+    if target.committed() != content.blocks or not target.holds(content):
+        raise PhiftError(
+            f"{content.name} did not arrive whole.", code="UploadIncomplete", next_step="Repeat the upload."
+        )
 
 
 def _collect(under_way: dict[Future[None], int], meter: _Meter, cancel: Cancel) -> None:
@@ -323,12 +350,6 @@ def _collect(under_way: dict[Future[None], int], meter: _Meter, cancel: Cancel) 
         length = under_way.pop(future)
         future.result()
         meter.sent(length)
-
-
-def _block_id(index: int, data: bytes) -> str:
-    """An id that says what is in the block, so that a block of the same id need not be sent again."""
-    content = hashlib.sha256(data).hexdigest()[:24]
-    return f"{index:06d}-{content}"
 
 
 class _Meter:
