@@ -284,4 +284,4 @@ class MonitorScreen(RunPage):
 
     def plain_text(self) -> str:
         """The page, with the log."""
-        return "\n".join([super().plain_text(), *self.query_one(LogView).pane.tail(200)])
+        return "\n".join([super().plain_text(), *self.query_one(LogView).pane.buffer.tail(200)])

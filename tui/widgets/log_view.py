@@ -78,6 +78,8 @@ class LogView(Vertical):
             parts.append(t("held still, End follows"))
             if pane.unseen:
                 parts.append(n("{count} new line below", "{count} new lines below", pane.unseen))
-        if pane.dropped:
-            parts.append(n("{count} older line no longer kept", "{count} older lines no longer kept", pane.dropped))
+        if pane.buffer.dropped:
+            parts.append(
+                n("{count} older line no longer kept", "{count} older lines no longer kept", pane.buffer.dropped)
+            )
         self._title.show(Content(" · ".join([*parts, what] if what else parts)))
