@@ -84,7 +84,7 @@ class DeployScreen(RunPage):
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask for the job, the endpoints and the price."""
-        wanted = self.wizard.facts.job
+        wanted, machine = self.wizard.facts.job, self.wizard.recipe.model.instance_type
         if self._found is None:
             self.query_one(".job-line", LiveLine).show(Content(t("Asking Azure for the tuned model…")))
 
@@ -100,6 +100,8 @@ class DeployScreen(RunPage):
                 for each in endpoints
             )
             hourly = prices.of(job.model, "hosting") if job else None
+            if job and job.engine != "serverless":  # served on a virtual machine of its own
+                hourly = prices.of_instance(machine)
             name = backend.deployments.default_name(job.output_model or job.name) if job else ""
             return Found(job, priced, hourly, name)
 

@@ -173,7 +173,7 @@ class MonitorScreen(RunPage):
         else:
             progress.show_progress(t("step"), step, steps, seconds_left=snapshot.seconds_left)
         self.query_one(".sums", LiveLine).show(Content(self._sums(snapshot)))
-        self.tell_trouble("")
+        self.tell_trouble(snapshot.warnings[-1] if snapshot.warnings else "")
         self.query_one(MetricPanel).show(snapshot.metrics)
         self.query_one(LogView).pane.write(snapshot.log_tail)
         self._show_failure(snapshot.failure)

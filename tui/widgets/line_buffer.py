@@ -52,7 +52,7 @@ class LineBuffer:
         return [self[place] for place in range(max(len(self) - count, 0), len(self))]
 
     def find(self, needle: str, start: int, step: int) -> int | None:
-        """Place of the first line with `needle` (case-folded) from `start` on, down (1) or up (-1); None: there is none."""
+        """Place of the first line with `needle` (case-folded) from `start` on, down (1) or up (-1); None: none."""
         places = range(start, len(self) if step > 0 else -1, step)
         return next((place for place in places if needle in self[place].casefold()), None)
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Size
@@ -30,6 +29,7 @@ class LogPane(ScrollView, can_focus=True):
         scrollbar-color: $border-blurred;
         scrollbar-background: $background;
     }
+    LogPane > .log-pane--match { color: $text-accent; text-style: bold; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"log-pane--match"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -140,7 +140,7 @@ class LogPane(ScrollView, can_focus=True):
         if (strip := self._strips.get(place)) is None:
             line, style = self.buffer[place], self.rich_style
             if self._needle and self._needle in line.casefold():
-                style += self.get_component_rich_style("log-pane--match") + Style(bold=True)
+                style += self.get_component_rich_style("log-pane--match")
             strip = self._strips[place] = Strip([Segment(line, style)], cell_len(line))
         return strip
 
