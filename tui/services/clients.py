@@ -14,21 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from tui.services import log
 from tui.services.answers import error_from, error_in
-from tui.services.errors import PhiftError, SignInRequired, Throttled, Unreachable
+from tui.services.errors import PhiftError, SignInRequired, Unreachable
 from tui.services.progress import Cancel, Progress, Report
 from tui.services.redaction import redact
 from tui.settings import Cloud, Settings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-    from azure.core import PipelineClient
     from azure.core.credentials import TokenCredential
 
     from tui.services.identity import Identity
     from tui.services.projects import Workspace
 
-_PATIENCE = 60.0
-"""Longest wait, in seconds, that a `Retry-After` may impose on one call."""
 _FINISHED = {"succeeded", "failed", "canceled", "cancelled"}
 
 
@@ -86,8 +83,22 @@ class Azure:
         self.sandbox = sandbox
         self.endpoints = ENDPOINTS["public" if sandbox else settings.active_profile().cloud]
         self._clock_offset = timedelta(0)
-        self._signed, self._anonymous = _pipelines(credential, f"{self.endpoints.arm}/.default", settings)
+        from tui.services import pipeline
+
+        log.capture(settings)
+        self.transport = pipeline.Patient(settings)
+        self._signed, self._anonymous = pipeline.build(credential, f"{self.endpoints.arm}/.default", self.transport)
         self._local = threading.local()
+
+    def on_wait(self, report: Report | None) -> None:
+        """Tell `report` of the waits of calls that have no listener of their own."""
+        self.transport.on_wait = report
+
+    @contextmanager
+    def sdk(self, report: Report | None = None, cancel: Cancel | None = None) -> Iterator[None]:
+        """Call the SDK: its exceptions are turned into the error tree, and its waits are told and can be cancelled."""
+        with translated(), self.transport.waiting(report, cancel):
+            yield
 
     def now(self) -> datetime:
         """The time by Azure's clock, from the last answer's `Date`."""
@@ -158,8 +169,8 @@ class Azure:
             query["api-version"] = api_version
         request = HttpRequest(method, url, params=query, headers=dict(headers or {}), json=body)
         client = self._signed if signed else self._anonymous
-        with translated():
-            response = client.send_request(request, phift_report=report, phift_cancel=cancel)
+        with translated(), self.transport.waiting(report, cancel):
+            response = client.send_request(request)
         self._set_clock(response.headers.get("Date", ""))
         content = response.content
         if response.status_code >= 400:
@@ -249,15 +260,6 @@ class Azure:
             with translated():
                 clients[key] = _ml_client(self, workspace)
         return clients[key]
-
-    def token(self, scope: str) -> str:
-        """An access token for a scope such as `https://storage.azure.com/.default`.
-
-        Raises:
-            SignInRequired: the sign-in has ended.
-        """
-        with translated():
-            return str(self.credential.get_token(scope).token)
 
     def _set_clock(self, stamp: str) -> None:
         if stamp:
@@ -358,75 +360,6 @@ def unreachable(error: Exception) -> Unreachable:
     )
 
 
-def _pipelines(
-    credential: TokenCredential, scope: str, settings: Settings
-) -> tuple[PipelineClient[Any, Any], PipelineClient[Any, Any]]:
-    from azure.core import PipelineClient
-    from azure.core.pipeline import policies
-    from azure.core.pipeline.transport import RequestsTransport
-    from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
-
-    from tui import __version__
-
-    class Bounded(policies.RetryPolicy[Any, Any]):
-        """Retries that end, say that they wait, and can be cancelled while they wait."""
-
-        def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
-            report, cancel = options.pop("phift_report", None), options.pop("phift_cancel", None)
-            return {**super().configure_retries(options), "report": report, "cancel": cancel or Cancel(), "waited": 0.0}
-
-        def sleep(self, settings: dict[str, Any], transport: Any, response: Any = None) -> None:
-            asked = self.get_retry_after(response) if response else None
-            seconds = asked or self.get_backoff_time(settings)
-            settings["waited"] += seconds
-            if settings["waited"] > _PATIENCE:
-                raise _too_long(response, seconds)
-            if settings["report"] and seconds:
-                settings["report"](Progress("Waiting for Azure", 0.0, seconds, "s", "Azure asked to slow down"))
-            settings["cancel"].sleep(seconds)
-
-    class Signed(ARMChallengeAuthenticationPolicy):
-        """Signs requests; a token that Azure calls expired before this machine's clock does is replaced, once."""
-
-        def on_challenge(self, request: Any, response: Any) -> bool:
-            if not super().on_challenge(request, response):
-                self.authorize_request(request, *self._scopes, claims=_fresh())
-            return True
-
-    def pipeline(*signing: Any) -> PipelineClient[Any, Any]:
-        return PipelineClient(
-            base_url="",
-            policies=[
-                policies.RequestIdPolicy(),
-                policies.UserAgentPolicy(f"phift-tui/{__version__}"),
-                policies.RedirectPolicy(),
-                Bounded(retry_total=4, retry_status=3, retry_connect=2, retry_read=2, retry_backoff_factor=0.5),
-                *signing,
-            ],
-            transport=RequestsTransport(
-                connection_timeout=settings.connect_timeout, read_timeout=settings.read_timeout
-            ),
-        )
-
-    log.capture(settings)
-    return pipeline(Signed(credential, scope)), pipeline()
-
-
-def _fresh() -> str:
-    """A claims challenge that no cached token meets, as continuous access evaluation words it."""
-    return json.dumps({"access_token": {"nbf": {"essential": True, "value": str(int(time.time()))}}})
-
-
-def _too_long(response: Any, seconds: float) -> Throttled:
-    headers = response.http_response.headers if response else {}
-    return Throttled(
-        f"Azure asks to wait {seconds:.0f} s before the next call.",
-        meaning="Too many calls were made in this subscription; yours and those of others count together.",
-        next_step=f"Repeat the step in {seconds:.0f} s; nothing is lost.",
-        request_id=headers.get("x-ms-request-id", ""),
-    )
-
-
 _sdk = threading.Lock()
 
 
@@ -463,8 +396,7 @@ def _ml_client(azure: Azure, workspace: Workspace | None) -> MLClient:
         enable_telemetry=False,
         cloud=azure.endpoints.sdk_name,
         retry_total=3,
-        connection_timeout=azure.settings.connect_timeout,
-        read_timeout=azure.settings.read_timeout,
+        transport=azure.transport,
     )
     log.capture(azure.settings)
     return client

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from tui.services import chat, costs
 from tui.services.answers import error_in
-from tui.services.clients import load_sdk, translated, wait_until
+from tui.services.clients import load_sdk, wait_until
 from tui.services.errors import (
     Cancelled,
     Conflict,
@@ -461,7 +461,10 @@ def _deploy_online(
     client = azure.ml(workspace)
     path = f"{workspace.id}/onlineEndpoints/{name}"
     tags = {"phift.model": f"{workspace.id}/models/{job.output_model}/versions/{job.output_version or '1'}"}
-    with translated(), journal.intent("endpoint", name, workspace.id, path, API, model=tags["phift.model"]):
+    with (
+        azure.sdk(report, cancel),
+        journal.intent("endpoint", name, workspace.id, path, API, model=tags["phift.model"]),
+    ):
         report(Progress(f"Creating the endpoint {name}"))
         endpoint = ManagedOnlineEndpoint(name=name, auth_mode="key", tags=tags)
         _settle(client.online_endpoints.begin_create_or_update(endpoint), cancel)

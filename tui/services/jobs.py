@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tui.recipe import Engine, Hyperparameters, Recipe
 from tui.services import uploads
 from tui.services.answers import error_in
-from tui.services.clients import Answer, load_sdk, translated
+from tui.services.clients import Answer, load_sdk
 from tui.services.errors import Conflict, NotFound, PhiftError, Throttled, Unreachable, UsageError
 from tui.services.journal import Journal
 from tui.services.progress import Cancel
@@ -212,8 +212,9 @@ def _submit_fine_tuning(
         tags=tags,
         **managed,
     )
-    with translated():
-        azure.ml(workspace).jobs.create_or_update(job)
+    client = azure.ml(workspace)
+    with azure.sdk():
+        client.jobs.create_or_update(job)
 
 
 def _smallest(model: Model) -> str:
@@ -322,8 +323,9 @@ def _submit_script(
         job.resources = JobResourceConfiguration(
             instance_type=recipe.model.instance_type or _smallest(model), instance_count=recipe.model.instance_count
         )
-    with translated():
-        azure.ml(workspace).jobs.create_or_update(job)
+    client = azure.ml(workspace)
+    with azure.sdk():
+        client.jobs.create_or_update(job)
 
 
 def get(azure: Azure, workspace: Workspace, name: str) -> Job:

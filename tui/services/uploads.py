@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import parse_qs
 
-from tui.services.clients import load_sdk, translated
+from tui.services.clients import load_sdk
 from tui.services.errors import NotFound, PhiftError, UsageError
 from tui.services.journal import Journal
 from tui.services.progress import Cancel, Progress, Report
@@ -102,7 +102,7 @@ def upload(
         with path.open("rb") as file:
             content = _Content(file, path.name, report, cancel)
             place = f"phift/{content.digest}.jsonl"
-            target = _Target(azure, workspace, place)
+            target = _Target(azure, workspace, place, cancel)
             reused = target.holds(content)
             if not reused:
                 _send(target, content, concurrency, report, cancel)
@@ -117,7 +117,7 @@ def upload(
         azure.rest("GET", asset_path, api_version=API, cancel=cancel)
     except NotFound:
         with journal.intent("data", name, workspace.id, asset_path, API, version=version):
-            _register(azure, workspace, name, version, uri)
+            _register(azure, workspace, name, version, uri, report, cancel)
     return DataAsset(name, version, asset_path, uri, content.size, reused)
 
 
@@ -184,9 +184,10 @@ def send_folder(
         Address of the place.
     """
     store = datastore(azure, workspace)
+    cancel = cancel or Cancel()
     for name, content in files.items():
-        (cancel or Cancel()).check()
-        target = _Target(azure, workspace, f"{place}/{name}")
+        cancel.check()
+        target = _Target(azure, workspace, f"{place}/{name}", cancel)
         target.put_whole(content)
     return f"{store.account_url}/{store.container}/{place}"
 
@@ -199,12 +200,15 @@ def asset_name(path: Path, chosen: str = "") -> str:
     return (stem or "data")[:200]
 
 
-def _register(azure: Azure, workspace: Workspace, name: str, version: str, uri: str) -> None:
+def _register(
+    azure: Azure, workspace: Workspace, name: str, version: str, uri: str, report: Report | None, cancel: Cancel
+) -> None:
     load_sdk(azure.settings)
     from azure.ai.ml.entities import Data
 
-    with translated():
-        azure.ml(workspace).data.create_or_update(Data(name=name, version=version, type="uri_file", path=uri))
+    client = azure.ml(workspace)
+    with azure.sdk(report, cancel):
+        client.data.create_or_update(Data(name=name, version=version, type="uri_file", path=uri))
 
 
 class _Target:
@@ -213,8 +217,9 @@ class _Target:
     A signature is made with the account's key; where the account forbids keys, the signed-in identity is used instead.
     """
 
-    def __init__(self, azure: Azure, workspace: Workspace, place: str) -> None:
+    def __init__(self, azure: Azure, workspace: Workspace, place: str, cancel: Cancel) -> None:
         self._azure = azure
+        self._cancel = cancel
         self._workspace = workspace
         self._place = place
         self._store = datastore(azure, workspace)
@@ -233,8 +238,7 @@ class _Target:
             self._store.container,
             self._place,
             credential=credential,
-            connection_timeout=self._azure.settings.connect_timeout,
-            read_timeout=self._azure.settings.read_timeout,
+            transport=self._azure.transport,
             retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=1),
         )
 
@@ -255,7 +259,7 @@ class _Target:
         with self._lock:
             if self._ends is not None and self._azure.now() > self._ends - _RENEW_BEFORE:
                 self._renew()
-        with translated():
+        with self._azure.sdk(cancel=self._cancel):
             try:
                 return action(self.client)
             except HttpResponseError as error:
