@@ -113,6 +113,24 @@ def test_an_unknown_subscription_ends_the_examination(azure: Azure, fresh: Recip
     assert [finding.code for finding in findings] == ["subscription.missing"]
 
 
+@pytest.mark.parametrize(
+    ("size", "count", "level"),
+    [
+        ("Standard_NC24ads_A100_v4", 1, "ok"),
+        ("Standard_NC24ads_A100_v4", 2, "problem"),
+        ("Standard_ND96amsr_A100_v4", 1, "problem"),
+        ("Standard_ND96isr_H100_v5", 1, "problem"),
+        ("Standard_NC4as_T4_v3", 1, "unknown"),
+        ("what is this", 1, "unknown"),
+    ],
+)
+def test_machines_need_quota(azure: Azure, fresh: Recipe, size: str, count: int, level: str) -> None:
+    recipe = fresh.with_(model__engine="script", model__instance_type=size, model__instance_count=count)
+    found = {finding.code: finding for finding in access.examine(azure, recipe)}["quota"]
+    assert found.level == level
+    assert bool(found.command) == (level == "problem")
+
+
 def test_a_region_without_the_model_names_those_with_it(azure: Azure, fresh: Recipe) -> None:
     (finding,) = problems(access.examine(azure, fresh.with_(target__location="westeurope"))).values()
     assert finding.code == "model"

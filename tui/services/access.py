@@ -258,6 +258,49 @@ def register_provider(
         )
 
 
+@dataclass(frozen=True)
+class Quota:
+    """Cores of a family of virtual machines in a region."""
+
+    family: str
+    cores: int
+    """Cores of one machine of the size that was asked for."""
+    used: int
+    limit: int
+
+
+def quota(azure: Azure, subscription: str, location: str, size: str) -> Quota | None:
+    """The quota that machines of a size take from; None where Azure's list has no family that can be told.
+
+    Args:
+        azure: the connection.
+        subscription: its id.
+        location: the region.
+        size: such as `Standard_NC24ads_A100_v4`.
+    """
+    found = re.fullmatch(r"(?i)Standard_([A-Z]+)(\d+)([a-z]*)((?:_[A-Z0-9]+)*?)(?:_(v\d+))?", size)
+    if not found:
+        return None
+    series, cores, features, chip, version = (part or "" for part in found.groups())
+    # Families are named by series, features (without those for RDMA and isolation), chip and version, in two orders.
+    names = {
+        _plain(f"standard{series}{marks}{first}{second}family")
+        for marks in (features, features.replace("r", ""), re.sub("[ir]", "", features))
+        for first, second in ((chip, version), (version, chip))
+    }
+    path = f"/subscriptions/{subscription}/providers/{_ML}/locations/{location}/usages"
+    for item in azure.pages(path, api_version=projects.API):
+        name = item.get("name") or {}
+        if _plain(str(name.get("value", ""))) in names:
+            used, limit = int(item.get("currentValue") or 0), int(item.get("limit") or 0)
+            return Quota(str(name.get("localizedValue") or name["value"]), int(cores), used, limit)
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def permissions(azure: Azure, scope: str) -> list[dict[str, Any]]:
     """The effective permissions of the identity at a scope: entries of actions and excluded actions.
 
@@ -306,7 +349,14 @@ def examine(
             on_finding(finding)
 
     doctor = _Doctor(azure, recipe)
-    for examination in (doctor.subscription, doctor.providers, doctor.region, doctor.permissions, doctor.storage):
+    for examination in (
+        doctor.subscription,
+        doctor.providers,
+        doctor.region,
+        doctor.permissions,
+        doctor.quota,
+        doctor.storage,
+    ):
         try:
             for finding in examination():
                 add(finding)
@@ -334,6 +384,7 @@ class _Doctor:
         self.scope = f"/subscriptions/{self.target.subscription}"
         self.group = f"{self.scope}/resourceGroups/{self.target.resource_group}"
         self.hub: projects.Workspace | None = None
+        self.model: catalog.Model | None = None
         self.usable = True
 
     def subscription(self) -> Iterable[Finding]:
@@ -401,7 +452,7 @@ class _Doctor:
         if not self.usable:
             return
         try:
-            model = catalog.require(self.azure, self.recipe)
+            model = self.model = catalog.require(self.azure, self.recipe)
         except ModelUnavailable as error:
             yield Finding("model", "problem", error.message, f"{error.meaning} {error.next_step}".strip(), "submit")
             return
@@ -455,6 +506,38 @@ class _Doctor:
                 )
         if not denied:
             yield Finding("permissions", "ok", "All steps are permitted", f"{looked} actions looked at")
+
+    def quota(self) -> Iterable[Finding]:
+        if not self.usable:
+            return
+        choice = self.recipe.model
+        if choice.engine == "serverless":
+            yield Finding(
+                "quota",
+                "ok",
+                "Serverless fine-tuning takes no quota of virtual machines",
+                "An endpoint answers at most 200,000 tokens and 1,000 requests a minute.",
+            )
+            return
+        if choice.compute or self.model is None:
+            return  # an existing cluster has its machines
+        size = choice.instance_type or next(iter(self.model.instance_types), "")
+        found = quota(self.azure, self.target.subscription, self.target.location, size) if size else None
+        if found is None:
+            yield Finding("quota", "unknown", f"The quota for {size or 'the GPU size'} is not known", step="submit")
+            return
+        needed = found.cores * choice.instance_count
+        level: Level = "ok" if needed <= found.limit - found.used else "problem"
+        yield Finding(
+            "quota",
+            level,
+            f"{choice.instance_count} × {size}: {needed} cores of {found.limit - found.used} that are free",
+            found.family if level == "ok" else f"{found.family}; ask for more in the portal: Machine Learning, Quotas.",
+            "submit",
+            command=""
+            if level == "ok"
+            else f"az ml compute list-usage --location {self.target.location} --output table",
+        )
 
     def storage(self) -> Iterable[Finding]:
         if self.hub is None or not self.hub.storage_id:

@@ -35,6 +35,8 @@ class Item:
     hourly: costs.Price | None
     """Its price an hour; None: not known, or nothing."""
     created: datetime | None
+    accrued: float | None = None
+    """What it has cost since it was created, at that price: an estimate; None: not known."""
     reason_kept: str = ""
     """Why it cannot be removed now; empty: it can."""
     detail: str = ""
@@ -44,6 +46,7 @@ class Item:
         return {
             **{name: getattr(self, name) for name in ("kind", "id", "name", "billable", "reason_kept", "detail")},
             "hourly": self.hourly.amount if self.hourly else None,
+            "accrued": self.accrued,
             "created": self.created.isoformat() if self.created else None,
         }
 
@@ -53,6 +56,8 @@ class Item:
         if self.billable:
             rate = f"{self.hourly.amount:.2f} {self.hourly.currency} an hour" if self.hourly else "price not known"
             parts.append(f"is billed: {rate}")
+            if self.hourly and self.accrued is not None:
+                parts.append(f"about {self.accrued:.2f} {self.hourly.currency} so far")
         if self.detail:
             parts.append(self.detail)
         if self.reason_kept:
@@ -98,7 +103,12 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
     for endpoint in endpoints:
         base = models_of.get(endpoint.model_name, "")
         price = prices.of(base, "hosting") if prices and base else None
-        found.append(Item("endpoint", endpoint.id, endpoint.name, True, price, endpoint.created, detail=endpoint.state))
+        accrued = None
+        if price and price.each is not None and endpoint.created:
+            accrued = price.each * max((azure.now() - endpoint.created).total_seconds(), 0.0) / 3600
+        found.append(
+            Item("endpoint", endpoint.id, endpoint.name, True, price, endpoint.created, accrued, detail=endpoint.state)
+        )
     for job in all_jobs:
         kept = "" if job.terminal else f"it is {job.status}; cancel it first"
         found.append(
@@ -109,8 +119,8 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
                 not job.terminal,
                 None,
                 job.created,
-                kept,
-                job.status,
+                reason_kept=kept,
+                detail=job.status,
             )
         )
     found += _assets(azure, workspace, "models", "model", {endpoint.model_name: endpoint for endpoint in endpoints})
@@ -130,7 +140,9 @@ def _assets(
             label = str(version.get("name") or str(version.get("id", "")).rpartition("/")[2])
             kept = f"it is served by {deployed[name].name}" if name in deployed else ""
             created = parse_time((version.get("systemData") or {}).get("createdAt"))
-            found.append(Item(kind, f"{path}/versions/{label}", f"{name}:{label}", False, None, created, kept))
+            found.append(
+                Item(kind, f"{path}/versions/{label}", f"{name}:{label}", False, None, created, reason_kept=kept)
+            )
     return found
 
 
@@ -145,7 +157,9 @@ def _spaces(azure: Azure, workspace: Workspace) -> list[Item]:
     ]
     kept = f"it has other projects: {', '.join(siblings)}" if siblings else ""
     # Its storage and key vault cost a little each month; Microsoft's list has their price by use, not by the hour.
-    found.append(Item("hub", workspace.hub_id, workspace.hub_id.rpartition("/")[2], False, None, None, kept))
+    found.append(
+        Item("hub", workspace.hub_id, workspace.hub_id.rpartition("/")[2], False, None, None, reason_kept=kept)
+    )
     return found
 
 

@@ -150,9 +150,7 @@ class Watch:
         job = jobs.get(self._azure, self._workspace, self._name)
         details = self._optional(self._details) or {}
         job = jobs.with_times(job, details)
-        if job.status != self._status:
-            self._status, self._since = job.status, datetime.now(UTC)
-            self._events.append(Event(self._azure.now(), job.status))
+        self._note(job)
         tail = ""
         if job.status not in ("NotStarted", "Queued", "Provisioning"):
             tail = self._optional(lambda: self._read_log(details, cancel)) or ""
@@ -170,6 +168,18 @@ class Watch:
             warnings=tuple(str(item.get("message", "")) for item in details.get("warnings") or []),
         )
         return self._last
+
+    def _note(self, job: Job) -> None:
+        """Keep what has happened: what run history dates, and each status as it is first seen."""
+        if not self._events:
+            dated = [("Submitted", job.created), ("Started", job.started)]
+            if job.terminal:
+                dated.append((job.status, job.ended))
+                self._status = job.status
+            self._events = [Event(moment, text) for text, moment in dated if moment]
+        if job.status != self._status:
+            self._status, self._since = job.status, datetime.now(UTC)
+            self._events.append(Event(self._azure.now(), job.status))
 
     def _optional(self, call: Callable[[], _T]) -> _T | None:
         """Run history and its like lag behind the job and may be away while the job goes on."""
