@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,38 @@ def test_a_region_without_the_model_is_refused(world: World) -> None:
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (400, "UserError")
     assert inner_error(error)["innerError"]["code"] == "ModelNotSupportedByMaaS"
+
+
+@pytest.fixture
+def calendar(sandbox: SandboxInfo) -> Iterator[Callable[[str], None]]:
+    """Set the catalogue's date; afterwards it is today again."""
+
+    def set_to(day: str) -> None:
+        daemon.control(sandbox, "PUT", "/calendar", {"as_of": day})
+
+    yield set_to
+    set_to(datetime.now(UTC).date().isoformat())
+
+
+def test_a_model_is_tuned_and_deployed_while_it_lives_and_answers_until_it_is_retired(
+    world: World, calendar: Callable[[str], None]
+) -> None:
+    base = RETIRED.partition("/versions/")[0]
+    endpoint = ServerlessEndpoint(name="old-base", model_id=base)
+    with pytest.raises(HttpResponseError) as caught:
+        world.ml.serverless_endpoints.begin_create_or_update(endpoint).result()
+    assert caught.value.status_code == 400
+    calendar("2025-01-15")
+    assert world.submit("in-january", **given("model", RETIRED)).status_code == 201
+    world.cloud.ok("POST", f"{world.job('in-january')}/cancel")
+    world.ml.serverless_endpoints.begin_create_or_update(endpoint).result()
+    ask = {"model": "any", "messages": QUESTION, "max_tokens": 2}
+    chat = client(world, "old-base").chat.completions
+    assert chat.create(**ask).model == "Phi-3-mini-4k-instruct@sandbox-tiny"
+    calendar("2025-09-01")
+    with pytest.raises(openai.NotFoundError):
+        chat.create(**ask)
+    world.ml.serverless_endpoints.begin_delete("old-base").result()
 
 
 def test_data_with_a_bad_row_fails_the_job_with_the_reason(world: World, tmp_path: Path) -> None:

@@ -155,11 +155,15 @@ class Call:
         except ElementTree.ParseError as error:
             raise invalid from error
 
+    @property
+    def standing(self) -> dict[str, str]:
+        """Headers of every answer."""
+        return {"x-ms-version": self.headers.get("x-ms-version", API_VERSION), "server": SERVER}
+
     def answer(self, status: int, headers: dict[str, str] | None = None, body: str | bytes = b"") -> Response:
         """A response with the service's standing headers."""
         media = "application/xml" if body else None
-        standing = {"x-ms-version": self.headers.get("x-ms-version", API_VERSION), "server": SERVER}
-        return Response(body, status, headers={**standing, **(headers or {})}, media_type=media)
+        return Response(body, status, headers={**self.standing, **(headers or {})}, media_type=media)
 
 
 SERVER = "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"
@@ -516,7 +520,7 @@ async def _get_blob(call: Call) -> Response:
     asked = _range(call, blob.size)
     first, last = asked or (0, blob.size - 1)
     length = last - first + 1
-    headers = {"x-ms-version": API_VERSION, "server": SERVER, **_properties(blob), "content-length": str(length)}
+    headers = {**call.standing, **_properties(blob), "content-length": str(length)}
     if asked:
         headers["content-range"] = f"bytes {first}-{last}/{blob.size}"
         whole = headers.pop("content-md5", None)

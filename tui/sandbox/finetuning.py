@@ -12,6 +12,7 @@ from tui.sandbox import base_models, data
 from tui.sandbox.base_models import Base
 from tui.sandbox.blob_store import Address
 from tui.sandbox.errors import ServiceError
+from tui.sandbox.versions import ASSET_NAME
 from tui.sandbox.wire import section
 from tui.trainer.azure_knobs import from_azure_hyperparameters
 from tui.trainer.config import RECIPES
@@ -68,6 +69,8 @@ def shape(given: dict[str, Any]) -> dict[str, Any]:
     for name, output in section(given, "outputs").items():
         if not isinstance(output, dict) or not output.get("jobOutputType"):
             raise refuse(f"outputs.{name} has to be an object with a jobOutputType.")
+        if output.get("assetName") and not ASSET_NAME.fullmatch(str(output["assetName"])):
+            raise refuse(f"outputs.{name}.assetName '{output['assetName']}' is not a valid model name.")
         outputs[name] = {
             "description": output.get("description"),
             "uri": None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import http.client
 import json
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -260,8 +260,8 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         except (WorkerError, OSError) as error:
             raise ServiceError(503, "ModelNotReady", str(error), headers={"Retry-After": "5"}) from error
         if not body.get("stream"):
-            return await asyncio.to_thread(exchange.whole, serving)
-        response = await asyncio.to_thread(_ask, serving, exchange.body)
+            return await run_in_threadpool(exchange.whole, serving)
+        response = await run_in_threadpool(_ask, serving, exchange.body)
         return StreamingResponse(
             exchange.streamed(response),
             media_type="text/event-stream",

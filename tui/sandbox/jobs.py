@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import re
 import shutil
@@ -139,7 +140,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             # As recorded: a job tells who created it and when, and nothing of changes.
             "systemData": {name: value for name, value in made.items() if name.startswith("created")},
         }
-        plan.fill(folder)
+        await asyncio.to_thread(plan.fill, folder)
         run = Run(
             job=identifier,
             folder=str(folder),
@@ -153,6 +154,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         )
         with state.transaction():
             if state.get(identifier) is not None:
+                shutil.rmtree(folder)
                 raise user_error(f"Job {name} is being created by another request.", "Conflict", 409)
             state.put(identifier, JOB_TYPE, body)
             runs.save(state, run)

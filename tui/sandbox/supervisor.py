@@ -185,6 +185,8 @@ class Supervisor:
             case "Queued":
                 if self._over(run) and self._is_next(run):
                     await self._launch(run)
+            case "CancelRequested" if not run.launched:
+                self._enter(run, "Canceled")
             case "Running" | "CancelRequested":
                 if run.launched and run.pid is None:
                     await self._begin(run)

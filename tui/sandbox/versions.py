@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 WORKSPACE_TYPE = "Microsoft.MachineLearningServices/workspaces"
 # What Azure lets change in an existing version; everything else is fixed when the version is made.
 CHANGEABLE = {"description", "tags", "isArchived", "properties", "stage", "autoDeleteSetting"}
+ASSET_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,254}", re.ASCII)
 VIEWS: dict[str, Callable[[bool], bool]] = {
     "activeonly": lambda archived: not archived,
     "archivedonly": lambda archived: archived,
@@ -125,6 +127,11 @@ def put_version(
     """
     container_id, _, version = version_id.rpartition("/versions/")
     workspace_id = container_id.rsplit("/", 2)[0]
+    for word in (container_id.rsplit("/", 1)[-1], version):
+        if not ASSET_NAME.fullmatch(word):
+            raise ServiceError(
+                400, "UserError", f"'{word}' is not a valid name or version.", inner={"code": "BadArgument"}
+            )
     given = {name: full_uri(value, workspace_id) if name in kind.uris else value for name, value in given.items()}
     now = sandbox.clock.now()
     present = sandbox.state.get(version_id)
