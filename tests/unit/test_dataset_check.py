@@ -108,6 +108,7 @@ ROW_FAULTS: list[tuple[str, object, str]] = [
      "messages[0].content"),
     ("E137", {"prompt": "a", "completion": "b"}, ""),
     ("E137", {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, ""),
+    ("E137", {"input": {"messages": [U]}, "preferred_output": [A]}, ""),
     ("E140", b'\xef\xbb\xbf{"messages": [{"role": "user", "content": "a"}, '
      b'{"role": "assistant", "content": "b"}]}', ""),
     ("E142", b'{"messages": []}{"messages": []}', ""),

@@ -209,6 +209,12 @@ def _row(record: Any, shape: Shape, system: str) -> dict[str, Any] | str:
         return "is not an object"
     if shape.records == "chat":
         return record if isinstance(record.get("messages"), list) else "has no messages"
+    if shape.records == "preference":
+        asked, preferred = record.get("input"), record.get("preferred_output")
+        before = asked.get("messages") if isinstance(asked, dict) else None
+        if not isinstance(before, list) or not isinstance(preferred, list):
+            return "has no input.messages or no preferred_output"
+        return {"messages": [*before, *preferred]}
     messages: list[dict[str, Any]] = []
     own = record.get(shape.columns.get("system", ""))
     if isinstance(own, str) and own.strip():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 
 _LOOKED_AT = 300
+_FEWEST_WORDS = 2
 _STOPWORDS = {
     "en": "the and of to is in that it for you with are this what how can my not have from your",
     "de": "der die und das ist nicht ich sie mit ein eine zu auf für von den wie kann wir auch",
@@ -35,7 +35,6 @@ _OF_SCRIPT = {
     "Georgian": "ka",
     "Armenian": "hy",
 }
-_WORDS = re.compile(r"[^\W\d_]+")
 _IDEOGRAPHS = {"CJK": "Han"}
 
 
@@ -67,9 +66,10 @@ def language_of(text: str, script: str) -> str:
         return "zh"
     if script != "Latin":
         return "unknown"
-    votes: Counter[str] = Counter()
-    for word in _WORDS.findall(text[:_LOOKED_AT].lower()):
-        for name in _LANGUAGES.get(word, ()):
-            votes[name] += 1
-    (first, best), (_, second) = (*votes.most_common(2), ("unknown", 0), ("unknown", 0))[:2]
-    return first if best >= 2 and best > second else "unknown"
+    votes: dict[str, int] = {}
+    for word in _LANGUAGES.keys() & text[:_LOOKED_AT].lower().split():
+        for name in _LANGUAGES[word]:
+            votes[name] = votes.get(name, 0) + 1
+    best = max(votes.values(), default=0)
+    first = [name for name, count in votes.items() if count == best]
+    return first[0] if best >= _FEWEST_WORDS and len(first) == 1 else "unknown"

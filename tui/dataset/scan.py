@@ -239,7 +239,8 @@ class Scanner:
             column = len(line[: error.start].decode()) + 1
             place = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
             self.add("E104", number, "", f"{place}: {error.reason}", column)
-            text = line.decode(errors="replace")
+            # Not U+FFFD, which would be reported as if it stood in the file.
+            text = line.decode(errors="replace").replace("\ufffd", "?")
         if not text.strip(" \t\r"):
             self.add("W202", number, "", "the line is blank")
             return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Container = Literal["jsonl", "json", "csv", "parquet", "binary"]
-Records = Literal["chat", "turns", "pair", "unknown"]
+Records = Literal["chat", "turns", "pair", "preference", "unknown"]
 
 _HEAD = 1 << 20
 _WHOLE_DOCUMENT = 64 << 20
@@ -65,7 +65,7 @@ PAIRS = (
 """Names of the two fields that hold a question and its answer, in the order in which they are looked for."""
 EXTRAS = {"instruction": ("input", "context"), "question": ("context",), "prompt": ("context",)}
 """Fields that are put below the question, where they are not empty."""
-LISTS = ("conversations", "conversation", "messages", "dialog", "dialogue", "chat")
+LISTS = ("conversations", "conversation", "messages", "dialog", "dialogue", "chat", "chosen")
 """Names of the field that holds the turns of a conversation."""
 SYSTEM = ("system", "system_prompt", "system_message")
 """Names of the field that holds a system message."""
@@ -79,9 +79,10 @@ class Shape:
         container: How records are kept in the file.
         encoding: Its text encoding.
         title: What to call it.
-        records: `chat`, `turns` (ShareGPT and the like), `pair` (question and answer) or `unknown`.
+        records: `chat`, `turns` (ShareGPT and the like), `pair` (question and answer), `preference` (a conversation with
+            a preferred and another answer) or `unknown`.
         columns: Names of the fields in use: `turns`, or `question` and `answer`, and `system`, `extra` where there are
-            such.
+            such; none for `chat` and `preference`.
         delimiter: What separates the columns of a CSV file.
     """
 
@@ -210,6 +211,7 @@ def shape_of(path: Path) -> Shape:
     columns = dict(pairs)
     names = {
         "chat": "chat",
+        "preference": "preference pairs",
         "turns": f"conversations under {columns.get('turns')!r}",
         "pair": f"{columns.get('question')!r} and {columns.get('answer')!r}",
     }[kind]
@@ -248,6 +250,9 @@ def _fields(record: dict[str, Any]) -> tuple[Records, dict[str, str]]:
                 return "chat", {}
             if not turns or any(isinstance(turn, dict) and ({"role", "from"} & turn.keys()) for turn in turns):
                 return "turns", {**columns, "turns": names[name]}
+    asked = record.get("input")
+    if isinstance(asked, dict) and "messages" in asked and "preferred_output" in record:
+        return "preference", {}
     for question, answer in PAIRS:
         if question in names and answer in names:
             for extra in EXTRAS.get(question, ()):

@@ -73,6 +73,8 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         if known == "pair":
             question, answer = columns["question"], columns["answer"]
             add("E137", "", f"a row of {shown(question, 24)} and {shown(answer, 24)}; it can be converted")
+        elif known == "preference":
+            add("E137", "", "a preference pair; its preferred answer can be converted")
         elif known == "turns":
             add("E137", "", f"a conversation under {shown(columns['turns'], 24)}; it can be converted")
         else:
