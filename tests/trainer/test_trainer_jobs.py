@@ -86,6 +86,14 @@ def test_a_cancelled_job_resumes_to_the_same_bytes_as_one_that_was_not(make_job:
     assert weights(other.output) != weights(whole.output)
 
 
+def test_a_job_cancelled_before_it_began_has_no_checkpoint(make_job: MakeJob) -> None:
+    job = make_job().start()
+    job.signal(signal.SIGTERM)
+    last = job.last()
+    assert (last["type"], last["checkpoint"]) == ("cancelled", None)
+    assert not job.metrics("train_loss")
+
+
 def test_a_killed_lora_job_resumes_to_the_same_bytes(make_job: MakeJob) -> None:
     choices: dict[str, Any] = {
         "epochs": 8, "save_steps": 4, "eval_steps": 4, "method": "lora", "lora_rank": 4, "lora_dropout": 0.1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from support_chats import support_chats
 
 from tui.trainer import bases, data, memory, scoring
+from tui.trainer.__main__ import main
 
 
 def test_losses_at_the_labelled_columns_are_the_models_own() -> None:
@@ -70,6 +73,15 @@ def test_macro_f1_is_the_mean_of_the_classes_f1(pairs: list[tuple[int, int]]) ->
         f1.append(2 * precision * recall / (precision + recall) if hits else 0.0)
     metrics = scoring.class_metrics(scoring.confusion_matrix(truth, predicted, 4))
     assert metrics["macro_f1"] == pytest.approx(np.mean(f1))
+
+
+def test_the_documents_table_is_the_computed_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory"]) == 0
+    table = capsys.readouterr().out
+    assert table in (Path(memory.__file__).parents[2] / "docs" / "training.md").read_text()
+    # The parameter counts that Microsoft publishes.
+    counts = [shape.parameters for shape in memory.PUBLISHED.values()]
+    assert counts == [3_821_079_552, 3_836_021_760, 13_960_238_080, 14_659_507_200]
 
 
 def test_the_memory_formula_counts_the_parameters_of_a_real_model() -> None:

@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     worker.add_argument("--socket", type=Path, required=True)
     worker.add_argument("--idle-seconds", type=float, default=None, help="end after so long without work")
     worker.add_argument("--log", type=Path, default=None)
+    commands.add_parser("memory", help="print how much GPU memory the published models take, computed")
     fetch = commands.add_parser("fetch-small", help="download the stand-in 'small' (93 MB) and lay it out as Phi-3")
     fetch.add_argument("--json", action="store_true", help="progress as one JSON object a line")
     chosen = vars(parser.parse_args(arguments))
@@ -44,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         from .worker import serve
 
         return serve(chosen["socket"], idle_seconds=chosen["idle_seconds"], log=chosen["log"])
+    if command == "memory":
+        from .memory import table
+
+        print(table(), end="")  # noqa: T201 - its output
+        return 0
     return _fetch_small(as_json=chosen["json"])
 
 

@@ -55,6 +55,15 @@ def shape_of(config: Any) -> Shape:
     )
 
 
+PUBLISHED = {
+    "Phi-3-mini, Phi-3.5-mini": Shape(3072, 8192, 32, 32, 32, 32064),
+    "Phi-4-mini": Shape(3072, 8192, 32, 24, 8, 200064, tied=True),
+    "Phi-3-medium": Shape(5120, 17920, 40, 40, 10, 32064),
+    "Phi-4": Shape(5120, 17920, 40, 40, 10, 100352),
+}
+"""From the config.json that Microsoft published with each model."""
+
+
 @dataclass(frozen=True)
 class Need:
     """Bytes of one device."""
@@ -83,10 +92,11 @@ def need(
     """Memory of one device for one step.
 
     The assumptions: AdamW (two float32 moments a trained parameter); trained parameters and their gradients in float32;
-    a frozen base in bfloat16 on a GPU and float32 on a CPU; on a GPU bfloat16 activations with checkpointing (the input
-    of each layer, and one layer's inside); on a CPU float32 activations of all layers; attention without its matrix
-    (sdpa); logits in float32, twice, at all positions. FSDP divides all but activations by `shards`. The allocator's
-    waste, the CUDA context (about 0.5-1 GiB) and communication buffers are not in it.
+    a frozen base in bfloat16 on a GPU and float32 on a CPU; on a GPU mixed precision (a bfloat16 copy of the trained
+    parameters, under FSDP of two units at a time) and bfloat16 activations with checkpointing (the input of each layer,
+    and one layer's inside); on a CPU float32 activations of all layers; attention without its matrix (sdpa); logits in
+    float32, twice, at all positions. FSDP divides weights, gradients and optimizer by `shards`. What the allocator
+    wastes, the CUDA context (0.5 to 1 GiB) and communication buffers are not in it.
     """
     trained = shape.parameters if method == "full" else shape.lora_parameters(rank)
     frozen = 0 if method == "full" else shape.parameters
@@ -96,12 +106,38 @@ def need(
     kept = width * positions * shape.hidden * shape.layers
     activations = inside + kept if device == "gpu" else inside * shape.layers
     activations += 2 * 4 * positions * shape.vocabulary
+    copies = 0.0
+    if device == "gpu":
+        unit = max(shape.linear_parameters // shape.layers, shape.vocabulary * shape.hidden)
+        copies = 2.0 * (trained if shards == 1 else min(trained, 2 * unit))
     return Need(
-        weights=(4 * trained + width * frozen) / shards,
+        weights=(4 * trained + width * frozen) / shards + copies,
         gradients=4 * trained / shards,
         optimizer=8 * trained / shards,
         activations=activations,
     )
+
+
+def table() -> str:
+    """The Markdown table of docs/training.md: GiB of each GPU for one row of 2,048 tokens."""
+    ways: list[tuple[str, Literal["full", "lora"], int]] = [
+        ("LoRA, 1 GPU", "lora", 1),
+        ("LoRA, FSDP over 4", "lora", 4),
+        ("full, 1 GPU", "full", 1),
+        ("full, FSDP over 4", "full", 4),
+        ("full, FSDP over 8", "full", 8),
+    ]
+    lines = [
+        "| model | parameters | " + " | ".join(title for title, _, _ in ways) + " |",
+        "|---|---:|" + "---:|" * len(ways),
+    ]
+    for name, shape in PUBLISHED.items():
+        cells = [
+            f"{need(shape, method=method, rows=1, tokens=2048, device='gpu', shards=shards).total / GIB:.0f}"
+            for _, method, shards in ways
+        ]
+        lines.append(f"| {name} | {shape.parameters / 1e9:.2f} B | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def available() -> int | None:

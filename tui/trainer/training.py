@@ -45,6 +45,7 @@ OPTIMIZERS = {"adamw": "adamw_torch_fused", "adafactor": "adafactor", "sgd": "sg
 
 PROGRESS_SECONDS = 0.5
 INCOMPLETE = ".incomplete"
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Cancelled:
@@ -54,9 +55,10 @@ class Cancelled:
         self.asked = False
 
     def install(self) -> None:
-        """Take the two signals from now on."""
+        """Take the two signals from now on; a worker blocks them until here, so that none of them is lost."""
         signal.signal(signal.SIGTERM, self._take)
         signal.signal(signal.SIGINT, self._take)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

@@ -188,6 +188,7 @@ class _Worker:
             def child() -> int:
                 from .serving import run
 
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
                 os.close(alive)
                 return run(listener, token, watched)
 
@@ -202,8 +203,11 @@ class _Worker:
         """Run `work` in a child that is the leader of its own session and shares nothing open with this process."""
         sys.stdout.flush()
         sys.stderr.flush()
+        ending = (signal.SIGTERM, signal.SIGINT)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # the work lets them in when it has its own handlers
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
             return pid
         code = 1
         try:
