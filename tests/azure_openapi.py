@@ -15,6 +15,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "azure-specs"
 PROVIDER = "Microsoft.MachineLearningServices"
 VERSIONS = ("2024-01-01-preview", "2024-10-01", "2024-10-01-preview")
+_FEW = 12  # a run of a part of the tests leaves most operations out, which is nothing to list
 _METHODS = ("get", "put", "post", "patch", "delete", "head")
 
 # Where answers differ from the specification on purpose: operation and place as patterns, and why.
@@ -25,7 +26,7 @@ REASONS = (
         "Azure's recorded answers leave secrets out",
     ),
     (r"Jobs_.*", r".*\.outputs\.\*\.assetVersion: is unknown.*", "Azure's recorded answers have it"),
-    (r"DataVersions_.*", r".*\.(autoDeleteSetting|stage|intellectualProperty): .*", "Azure's recorded answers have it"),
+    (r"(Data|Model)Versions_.*", r".*\.(autoDeleteSetting|stage|intellectualProperty): .*", "Azure's recorded answers have it"),
     (r"CodeVersions_.*", r".*\.properties\.\*: is int, not string", "azure-ai-ml sends a number here"),
     (r"CodeVersions_CreateOrGetStartPendingUpload", r"request: is missing", "azure-ai-ml sends no body here"),
     (
@@ -312,7 +313,7 @@ class Report:
             f"{self.exchanges} exchanges of {len(names)} operations held against Azure's OpenAPI: "
             f"{len(self.differences)} differences",
             f"operations of the flow exercised: {len(FLOW) - len(missing)} of {len(FLOW)}"
-            + (f"; not: {', '.join(missing)}" if missing else ""),
+            + (f"; not: {', '.join(missing)}" if 0 < len(missing) <= _FEW else ""),
         ]
         if self.unknown:
             shown.append("not in the specification: " + ", ".join(sorted(self.unknown)))
@@ -345,7 +346,7 @@ def report(folder: Path, files: list[Path]) -> Report:
     for file in files:
         for line in file.read_text("utf-8").splitlines():
             exchange = json.loads(line)
-            if f"/providers/{PROVIDER}".lower() not in exchange["path"].lower():
+            if f"/providers/{PROVIDER}/".lower() not in exchange["path"].lower():
                 continue
             result.exchanges += 1
             operation, differences = specifications.check(exchange)

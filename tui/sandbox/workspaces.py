@@ -481,7 +481,7 @@ class _Workspaces:
             if not properties.get(field):
                 raise ServiceError(400, "ValidationError", f"The connection needs the property '{field}'.")
         # What signs a client in leaves this plane by listsecrets only, and the sandbox has nothing to sign in to.
-        properties["credentials"] = None
+        properties.pop("credentials", None)
         principal = principal_of(request)
         body = {
             "id": path,
