@@ -9,7 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.reactive import Reactive
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.messages import t
@@ -27,6 +29,9 @@ class Dialog(ModalScreen[ResultT | None]):
 
     AUTO_FOCUS = "#dialog-body *"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", show=False)]
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As in `Page`."""
 
     @property
     def program(self) -> PhiftApp:

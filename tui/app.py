@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.segment import Segments
 from rich.traceback import Traceback
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
+from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import ModalScreen, Screen
 from textual.signal import Signal
+from textual.widgets import Input, TextArea
 
 from assets import ROOT
 from tui import actions, messages, preferences, terminal, themes
@@ -120,6 +122,15 @@ class PhiftApp(App[None]):
         """Textual's filters, and the nets under untrusted text."""
         return [*super().get_line_filters(), *self._nets]
 
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver, but for Linux and macOS one that forgives bytes that are not UTF-8."""
+        found = super().get_driver_class()
+        if found.__name__ != "LinuxDriver":
+            return found
+        from tui.driver import PatientDriver
+
+        return PatientDriver
+
     # --- start and end -----------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
@@ -130,6 +141,11 @@ class PhiftApp(App[None]):
             with contextlib.suppress(RuntimeError, ValueError):
                 loop.add_signal_handler(number, self._signalled, number)
         self.call_after_refresh(self._offer)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """A blinking cursor would send bytes for as long as a field has the focus."""
+        if isinstance(event.widget, Input | TextArea):
+            event.widget.cursor_blink = False
 
     def _offer(self) -> None:
         found, recipe = drafts.listing(self.settings), self.wizard.recipe

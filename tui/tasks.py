@@ -112,6 +112,7 @@ class Tasks:
         self.cancel(group)
         task = Task(group, title, done, failed, quiet)
         self._by_group[group] = task
+        self._post(TaskMoved(task, ended=False))
         threading.Thread(target=self._run, args=(task, work), name=f"task-{group}", daemon=True).start()
         return task
 

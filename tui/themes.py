@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
-# SSH does not forward COLORTERM, so most terminals get 256 colours: the dark surfaces are near-grey, each on a step of the
-# grey ramp of its own, or they would all become black.
+# SSH does not forward COLORTERM, so most terminals get 256 colours: the dark surfaces are near-grey, each on a step of
+# the grey ramp of its own, or they would all become black.
 DARK = Theme(
     name="phift-dark",
     primary="#7aa2d6",

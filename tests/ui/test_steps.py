@@ -87,7 +87,11 @@ async def test_a_secret_is_handed_on_and_kept_nowhere_else(tmp_path: Path, wired
     _, (used, _, secret) = next(call for call in wired.calls if call[0] == "connect")
     assert secret == "s3cr3t-value"
     assert used.active_profile().client_id == "client"
-    assert not any(b"s3cr3t-value" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not _files_with(tmp_path, b"s3cr3t-value")
+
+
+def _files_with(folder: Path, text: bytes) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and text in path.read_bytes()]
 
 
 # --- access ----------------------------------------------------------------------------------------------------------

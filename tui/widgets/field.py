@@ -117,6 +117,7 @@ class Field(Vertical):
         if default and not options:
             parts.append(t("default {value}", value=default))
         self._hint = " · ".join(part for part in parts if part) if hint is None else hint
+        self._told = ""
         self.error = ""
         """Why what is typed is not taken; empty: it is."""
 
@@ -186,6 +187,9 @@ class Field(Vertical):
         """Show the error (or another one) in the help's place; the help again where there is none."""
         if error is not None:
             self.error = error
+        if self.error == self._told:
+            return
+        self._told = self.error
         note = self.query_one(".field-note", Static)
         self.set_class(bool(self.error), "-wrong")
         if self.error:
