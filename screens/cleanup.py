@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _REMOVE = "cleanup.remove"
 _LOOK = "cleanup.look"
-_KINDS = {"endpoint": "endpoint", "model": "model", "job": "job", "data": "data", "project": "project", "hub": "hub"}
+_KINDS = {"endpoint": "endpoint", "job": "job", "model": "model", "data": "data", "project": "project", "hub": "hub"}
+_LISTED = 4  # more than this many removals are said as a number
 _ORDER = tuple(_KINDS)  # as Azure asks for it: what depends on something goes before it
 
 
@@ -112,6 +113,9 @@ class CleanupScreen(RunPage):
         if len(known) == len(billing) and len({price.currency for price in known}) == 1:
             total = sum(price.amount for price in known)
             said += t(": {amount:.2f} {currency} an hour", amount=total, currency=known[0].currency)
+            spent = [item.accrued for item in billing if item.accrued is not None]
+            if spent:
+                said += t(", about {amount:.2f} so far", amount=sum(spent))
         else:
             said += t("; the price of some is unknown")
         return Content.styled(said, "bold $text-warning")
@@ -179,10 +183,14 @@ class CleanupScreen(RunPage):
         )
 
     def _removed(self, outcomes: list[Outcome]) -> None:
-        shown = []
-        for outcome in outcomes:
-            glyph, colour = ("✓", "$text-success") if outcome.removed else ("!", "$text-error")
-            shown.append(Content.assemble((f"{glyph} ", colour), line(outcome.line(), limit=300)))
+        done = [outcome for outcome in outcomes if outcome.removed]
+        left = [outcome for outcome in outcomes if not outcome.removed]
+        shown = [Content.assemble(("! ", "$text-error"), line(outcome.line(), limit=300)) for outcome in left]
+        if len(done) > _LISTED:
+            said = n("{count} thing removed", "{count} things removed", len(done))
+            shown.append(Content.styled(f"✓ {said}", "$text-success"))
+        else:
+            shown += [Content.assemble(("✓ ", "$text-success"), line(outcome.line(), limit=300)) for outcome in done]
         self.query_one(".outcomes", Static).update(Content("\n").join(shown))
         gone = {outcome.item.name for outcome in outcomes if outcome.removed and outcome.item.kind == "endpoint"}
         endpoint = self.wizard.facts.endpoint
@@ -194,6 +202,7 @@ class CleanupScreen(RunPage):
             self._items = {}
             self._list.show([])
             self.blocked(t("The project is gone."))
-            self.query_one(".billing", LiveLine).show(Content(""))
+            for name in (".billing", ".about"):
+                self.query_one(name, LiveLine).show(Content(""))
             return
         self.action_refresh()

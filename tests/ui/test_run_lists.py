@@ -213,9 +213,10 @@ async def test_deleting_an_endpoint_asks_and_forgets_it(tmp_path: Path, monkeypa
 
 ITEMS = [
     Item("hub", "h", "phift-hub", False, None, None),
-    Item("endpoint", "e", "support-agent", True, PRICE, NOW, detail="Online"),
+    Item("endpoint", "e", "support-agent", True, PRICE, NOW, accrued=0.13, detail="Online"),
     Item("project", "p", "support-agent", False, None, None),
-    Item("model", "m", f"tuned {HOSTILE}", False, None, NOW, "it is served by support-agent"),
+    Item("data", "d", "support-train:1", False, None, NOW),
+    Item("model", "m", f"tuned {HOSTILE}", False, None, NOW, reason_kept="it is served by support-agent"),
 ]
 
 
@@ -239,9 +240,9 @@ async def test_what_bills_is_marked_and_removed_once_its_number_is_typed(
     removed = inventory(monkeypatch, list(ITEMS))
     app = program(tmp_path, "cleanup", endpoint=endpoint())
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "1 thing bills while it stands: 0.80 USD an hour" in shown(app))
+        await until(pilot, lambda: "1 thing bills while it stands: 0.80 USD an hour, about 0.13 so far" in shown(app))
         text = shown(app)
-        places = [text.index(kind) for kind in ("[x]  endpoint", "[ ]  model", "[ ]  project", "[ ]  hub")]
+        places = [text.index(kind) for kind in ("[x]  endpoint", "[ ]  model", "[ ]  data", "[ ]  project", "[ ]  hub")]
         assert places == sorted(places), "in the order of deletion"
         await pilot.press("enter")
         await until(pilot, lambda: "Remove 1 thing from Azure?" in shown(app))
@@ -268,7 +269,8 @@ async def test_removing_the_project_asks_for_its_name_and_forgets_it(
         app.screen.query_one(Input).value = "support-agent"
         await pilot.press("enter")
         await until(pilot, lambda: "The project is gone." in shown(app))
-        assert removed == [["endpoint", "model", "project", "hub"]]
+        assert removed == [["endpoint", "model", "data", "project", "hub"]]
+        assert "✓ 5 things removed" in shown(app)
         assert (app.wizard.facts.workspace, app.wizard.facts.job) == (None, "")
 
 
