@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +225,30 @@ def test_a_name_that_is_taken_is_refused(complete: Course, azure: Azure, place: 
     other = "azureml://registries/azureml/models/Phi-4-mini-instruct"
     with pytest.raises(Conflict, match="colours"):
         deployments.deploy(azure, place, other, "colours", journal=journal)
+
+
+def test_a_model_of_ones_own_compute_is_served_on_a_machine(
+    complete: Course, azure: Azure, place: Workspace, journal: Journal, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert complete.outcome
+    assert complete.outcome.job
+    job = replace(complete.outcome.job, engine="managed")
+    with pytest.raises(UsageError):
+        deployments.deploy(azure, place, job, "machine", journal=journal)
+    endpoint = deployments.deploy(
+        azure, place, job, "machine", instance_type="Standard_NC24ads_A100_v4", journal=journal
+    )
+    assert (endpoint.kind, endpoint.model_name, endpoint.instance_type) == (
+        "online",
+        "colours",
+        "Standard_NC24ads_A100_v4",
+    )
+    key = deployments.keys(azure, place, "machine").primary
+    assert chat.complete(endpoint.uri, key, [{"role": "user", "content": "Hi"}], max_tokens=2).usage
+    deployments.delete(azure, place, "machine")
+    deployments.delete(azure, place, "machine")
+    assert "machine" not in [one.name for one in deployments.listing(azure, place)]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_running_the_recipe_again_sends_no_row_twice(

@@ -35,8 +35,9 @@ PRICES = Prices(
         price("Phi-4-Mini-Fine-tuned Hosting", 0.8, "1 Hour"),
         price("Phi-4-multimodal-FT Training", 9.0),
         price(
-            "NC24ads A100 v4", 3.67, "1 Hour", service="Virtual Machines", sku="NC24ads A100 v4", product="NC Series"
+            "NC24ads A100 v4 Spot", 0.5, "1 Hour", service="Virtual Machines", instance_type="Standard_NC24ads_A100_v4"
         ),
+        price("NC24ads A100 v4", 3.67, "1 Hour", service="Virtual Machines", instance_type="Standard_NC24ads_A100_v4"),
     ),
     "eastus2",
     "retail api",

@@ -96,19 +96,9 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
         workspace: the project.
     """
     endpoints = deployments.listing(azure, workspace)
-    prices = costs.prices(azure, workspace.location, azure.settings) if endpoints else None
     all_jobs = jobs.listing(azure, workspace)
-    models_of = {job.output_model: job.model for job in all_jobs if job.output_model}
-    found = []
-    for endpoint in endpoints:
-        base = models_of.get(endpoint.model_name, "")
-        price = prices.of(base, "hosting") if prices and base else None
-        accrued = None
-        if price and price.each is not None and endpoint.created:
-            accrued = price.each * max((azure.now() - endpoint.created).total_seconds(), 0.0) / 3600
-        found.append(
-            Item("endpoint", endpoint.id, endpoint.name, True, price, endpoint.created, accrued, detail=endpoint.state)
-        )
+    base_of = {job.output_model: job.model for job in all_jobs if job.output_model}
+    found = [_endpoint(azure, endpoint, base_of.get(endpoint.model_name, "")) for endpoint in endpoints]
     for job in all_jobs:
         kept = "" if job.terminal else f"it is {job.status}; cancel it first"
         found.append(
@@ -127,6 +117,18 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
     found += _assets(azure, workspace, "data", "data", {})
     found += _spaces(azure, workspace)
     return sorted(found, key=lambda item: (not item.billable, _ORDER.index(item.kind), item.name.casefold()))
+
+
+def _endpoint(azure: Azure, endpoint: deployments.Endpoint, base: str) -> Item:
+    prices = costs.prices(azure, endpoint.location, azure.settings, instance_type=endpoint.instance_type)
+    if endpoint.kind == "online":
+        price = prices.of_instance(endpoint.instance_type)
+    else:
+        price = prices.of(base, "hosting") if base else None
+    accrued = None
+    if price and price.each is not None and endpoint.created:
+        accrued = price.each * max((azure.now() - endpoint.created).total_seconds(), 0.0) / 3600
+    return Item("endpoint", endpoint.id, endpoint.name, True, price, endpoint.created, accrued, detail=endpoint.state)
 
 
 def _assets(

@@ -56,6 +56,8 @@ class Price:
     product: str = ""
     service: str = ""
     sku: str = ""
+    instance_type: str = ""
+    """Virtual machine size, of such a price."""
 
     @property
     def each(self) -> float | None:
@@ -85,15 +87,14 @@ class Prices:
         return max(matches, key=lambda price: bool(_WORDS["training"].search(_words(price))), default=None)
 
     def of_instance(self, instance_type: str) -> Price | None:
-        """The hourly pay-as-you-go price of a virtual machine size, Linux; None where the list has none."""
-        name = instance_type.removeprefix("Standard_").replace("_", " ").casefold()
+        """The hourly pay-as-you-go price of a virtual machine size on Linux; None where the list has none."""
         return next(
             (
                 price
                 for price in self.items
                 if price.service == "Virtual Machines"
-                and price.sku.casefold() == name
-                and "windows" not in price.product.casefold()
+                and price.instance_type.casefold() == instance_type.casefold()
+                and not re.search(r"(?i)windows|spot|low priority", f"{price.product} {price.meter} {price.sku}")
             ),
             None,
         )
@@ -188,18 +189,28 @@ def _about(price: Price, model: str) -> bool:
     return all(word in names for word in wanted) and not (variants & set(names)) - set(wanted)
 
 
-def prices(azure: Azure | None, region: str, settings: Settings) -> Prices:
+def prices(azure: Azure | None, region: str, settings: Settings, *, instance_type: str = "") -> Prices:
     """The price list of a region: from Microsoft where it is a day old or more, else the one read last.
 
     With no connection (`azure` None, or no answer) the last one read, or the one shipped with the program.
+
+    Args:
+        azure: the connection.
+        region: such as `eastus2`.
+        settings: where the lists are kept.
+        instance_type: virtual machine size whose price is wanted too.
     """
-    sandbox = azure is not None and azure.sandbox
-    file = settings.state / f"prices-{'sandbox' if sandbox else 'azure'}-{_safe(region)}.json"
+    cloud = "sandbox" if azure is not None and azure.sandbox else "azure"
+    file = settings.state / f"prices-{'-'.join(filter(None, (cloud, _safe(region), _safe(instance_type))))}.json"
     known = _read(file, region)
     if azure is None or (known and datetime.now(UTC).date() - known.date < _STALE):
         return known or _shipped(region)
     try:
-        items = [*_fetch(azure, f"contains(productName, 'Phi') and armRegionName eq '{region}'")]
+        here = f"armRegionName eq {_quoted(region)}"
+        items = _fetch(azure, f"contains(productName, 'Phi') and {here}")
+        if instance_type:
+            machine = f"serviceName eq 'Virtual Machines' and armSkuName eq {_quoted(instance_type)}"
+            items += _fetch(azure, f"{machine} and {here}")
     except PhiftError:
         # The list is public and may be blocked by a proxy that lets Azure through: an older list with its date is of
         # more use than none.
@@ -211,6 +222,11 @@ def prices(azure: Azure | None, region: str, settings: Settings) -> Prices:
 
 def _safe(region: str) -> str:
     return re.sub(r"[^a-z0-9]", "", region.lower())
+
+
+def _quoted(text: str) -> str:
+    """A string of an OData filter."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _fetch(azure: Azure, condition: str) -> list[dict[str, Any]]:
@@ -255,6 +271,7 @@ def _prices(
             product=str(item.get("productName", "")),
             service=str(item.get("serviceName", "")),
             sku=str(item.get("skuName", "")),
+            instance_type=str(item.get("armSkuName", "")),
         )
         for item in items
         if item.get("type", "Consumption") == "Consumption" and item.get("retailPrice") is not None

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import SecretStr
 
 from tui.services import chat, costs
-from tui.services.answers import error_in
-from tui.services.clients import load_sdk, wait_until
+from tui.services.clients import wait_until
 from tui.services.errors import (
     Cancelled,
     Conflict,
@@ -62,6 +61,8 @@ class Endpoint:
     """Price of an hour of hosting; None: not known."""
     id: str = ""
     """Resource id."""
+    instance_type: str = ""
+    """Virtual machine size of an online endpoint that this program made; empty: serverless, or not known."""
 
     def to_json(self) -> dict[str, Any]:
         """The endpoint for programs; without its keys."""
@@ -434,6 +435,7 @@ def _online(body: dict[str, Any]) -> Endpoint:
         created=parse_time((body.get("systemData") or {}).get("createdAt")),
         location=str(body.get("location", "")),
         id=str(body.get("id", "")),
+        instance_type=str((body.get("tags") or {}).get("phift.instance") or ""),
     )
 
 
@@ -447,7 +449,7 @@ def _deploy_online(
     report: Report,
     cancel: Cancel | None,
 ) -> Endpoint:
-    """Serve a model on a virtual machine of its own, by the SDK's managed online endpoint and deployment."""
+    """Serve a model on a virtual machine of its own; the SDK's poller prints dots, so it is not used."""
     model_id(workspace, job)  # refuses a job without a model
     if not instance_type:
         raise UsageError(
@@ -455,35 +457,30 @@ def _deploy_online(
             code="InstanceTypeMissing",
             next_step="Choose its size, for instance Standard_NC24ads_A100_v4.",
         )
-    load_sdk(azure.settings)
-    from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint
-
-    client = azure.ml(workspace)
     path = f"{workspace.id}/onlineEndpoints/{name}"
-    tags = {"phift.model": f"{workspace.id}/models/{job.output_model}/versions/{job.output_version or '1'}"}
-    with (
-        azure.sdk(report, cancel),
-        journal.intent("endpoint", name, workspace.id, path, API, model=tags["phift.model"]),
-    ):
-        report(Progress(f"Creating the endpoint {name}"))
-        endpoint = ManagedOnlineEndpoint(name=name, auth_mode="key", tags=tags)
-        _settle(client.online_endpoints.begin_create_or_update(endpoint), cancel)
-        report(Progress("Creating its deployment", detail=instance_type))
-        deployment = ManagedOnlineDeployment(
-            name="tuned", endpoint_name=name, model=tags["phift.model"], instance_type=instance_type, instance_count=1
-        )
-        _settle(client.online_deployments.begin_create_or_update(deployment), cancel)
-        endpoint.traffic = {"tuned": 100}
-        _settle(client.online_endpoints.begin_create_or_update(endpoint), cancel)
+    tuned = f"{workspace.id}/models/{job.output_model}/versions/{job.output_version or '1'}"
+    tags = {"phift.model": tuned, "phift.instance": instance_type}
+    endpoint: dict[str, Any] = {
+        "location": workspace.location,
+        "identity": {"type": "SystemAssigned"},
+        "tags": tags,
+        "properties": {"authMode": "Key"},
+    }
+    deployment = {
+        "location": workspace.location,
+        "sku": {"name": "Default", "capacity": 1},
+        "tags": {},
+        "properties": {"endpointComputeType": "Managed", "model": tuned, "instanceType": instance_type},
+    }
+
+    def put(place: str, body: dict[str, Any], stage: str) -> None:
+        report(Progress(stage))
+        answer = azure.send("PUT", place, api_version=API, body=body, report=report, cancel=cancel)
+        azure.poll(answer, resource=place, api_version=API, stage=stage, report=report, cancel=cancel)
+
+    with journal.intent("endpoint", name, workspace.id, path, API, model=tuned):
+        put(path, endpoint, f"Creating the endpoint {name}")
+        put(f"{path}/deployments/tuned", deployment, f"Creating its deployment on {instance_type}")
+        endpoint["properties"] = {"authMode": "Key", "traffic": {"tuned": 100}}
+        put(path, endpoint, "Sending all traffic to it")
     return wait_ready(azure, workspace, name, report=report, cancel=cancel)
-
-
-def _settle(poller: Any, cancel: Cancel | None) -> None:
-    """Wait for an operation of the SDK, looking for a cancellation meanwhile."""
-    cancel = cancel or Cancel()
-    while not poller.done():
-        poller.wait(1.0)
-        cancel.check()
-    if str(poller.status()).lower() in ("failed", "canceled"):
-        raise error_in({}, "The endpoint could not be created.")
-    poller.result()

@@ -251,6 +251,8 @@ class Flow:
             subscription = projects.subscription_of(azure, self._recipe.target)
             self._recipe = self._recipe.with_(target__subscription=subscription)
             model = catalog.require(azure, self._recipe)
+            if self._recipe.model.engine != "serverless":
+                self._recipe = self._recipe.with_(model__instance_type=jobs.instance_type(self._recipe, model))
             findings = access.examine(azure, self._recipe, cancel=self._cancel)
             done.fields["findings"] = [finding.to_json() for finding in findings if finding.level != "ok"]
             problems = [finding for finding in findings if finding.level == "problem"]
@@ -283,7 +285,9 @@ class Flow:
 
     def _estimate(self, azure: Azure, model: Model, prepared: Prepared) -> Estimate:
         with self._step("estimate") as done:
-            prices = costs.prices(azure, self._recipe.target.location, self._settings)
+            prices = costs.prices(
+                azure, self._recipe.target.location, self._settings, instance_type=self._recipe.model.instance_type
+            )
             found = costs.estimate(self._recipe, model, prepared.stats, prices, sandbox=azure.sandbox)
             done.fields |= found.to_json()
             done.text += found.lines()

@@ -193,11 +193,10 @@ def _submit_fine_tuning(
 
     managed: dict[str, Any] = {}
     if recipe.model.engine == "managed":
-        instances = [recipe.model.instance_type or _smallest(model)]
         if recipe.model.compute:
             managed["compute"] = f"{workspace.id}/computes/{recipe.model.compute}"
         else:
-            managed["resources"] = JobResources(instance_types=instances)
+            managed["resources"] = JobResources(instance_types=[instance_type(recipe, model)])
             managed["queue_settings"] = QueueSettings(job_tier="Standard")
     job = CustomModelFineTuningJob(
         name=name,
@@ -217,7 +216,14 @@ def _submit_fine_tuning(
         client.jobs.create_or_update(job)
 
 
-def _smallest(model: Model) -> str:
+def instance_type(recipe: Recipe, model: Model) -> str:
+    """The GPU size of `managed` and `script`: the recipe's, or the smallest that the catalogue names.
+
+    Raises:
+        UsageError: neither names one.
+    """
+    if recipe.model.instance_type:
+        return recipe.model.instance_type
     if not model.instance_types:
         raise UsageError(
             f"The catalogue names no GPU size for {model.name}.", next_step="Choose an instance type in the recipe."
@@ -321,7 +327,7 @@ def _submit_script(
     )
     if not recipe.model.compute:
         job.resources = JobResourceConfiguration(
-            instance_type=recipe.model.instance_type or _smallest(model), instance_count=recipe.model.instance_count
+            instance_type=instance_type(recipe, model), instance_count=recipe.model.instance_count
         )
     client = azure.ml(workspace)
     with azure.sdk():
