@@ -1,0 +1,132 @@
+"""The real program in a real pseudo-terminal, read through a terminal emulator."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable
+
+import pyte
+import pytest
+
+PATIENCE = 60.0
+"""Seconds after which a condition that does not come true fails the test; nothing waits that long when all is well."""
+
+
+class Terminal:
+    """A program in a pseudo-terminal: what it wrote (`raw`), what a person sees (`text`), keys, size, signals."""
+
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        columns: int = 80,
+        rows: int = 24,
+        *,
+        program: tuple[str, ...] = ("-m", "tui"),
+    ) -> None:
+        self.raw = b""
+        self.exit_code: int | None = None
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.chdir(environment["HOME"])
+            os.execve(sys.executable, [sys.executable, *program, *arguments], environment)
+        self.resize(columns, rows)
+
+    @property
+    def text(self) -> str:
+        """What is on the screen, a line a row."""
+        return "\n".join(self._screen.display)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size."""
+        self._screen.resize(rows, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def send(self, keys: bytes) -> None:
+        """Type."""
+        os.write(self._master, keys)
+
+    def read(self, seconds: float) -> int:
+        """Read what comes within `seconds`; returns the number of bytes."""
+        count, end = 0, time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self.exit_code is None:
+            ready, _, _ = select.select([self._master], [], [], min(left, 0.1))
+            if not ready:
+                self._ended()
+                continue
+            try:
+                chunk = os.read(self._master, 65536)
+            except OSError:
+                chunk = b""
+            if not chunk:
+                self._ended(wait=True)
+                break
+            count += len(chunk)
+            self.raw += chunk
+            self._stream.feed(chunk)
+        return count
+
+    def wait_for(self, condition: str | Callable[[str], bool]) -> str:
+        """Read until the screen shows a text, or makes a condition true; returns the screen."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if condition in self.text if isinstance(condition, str) else condition(self.text):
+                return self.text
+            if self.exit_code is not None:
+                break
+            self.read(0.1)
+        pytest.fail(f"never came: {condition!r} (exit code {self.exit_code})\n{self.text}")
+
+    def quiet(self) -> None:
+        """Read until nothing has come for half a second."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if self.read(0.5) == 0:
+                return
+        pytest.fail("the program never stops drawing")
+
+    def wait(self) -> int:
+        """Read until the program has ended; returns its exit code (128 + n for a signal)."""
+        end = time.monotonic() + PATIENCE
+        while self.exit_code is None and time.monotonic() < end:
+            self.read(0.1)
+        if self.exit_code is None:
+            pytest.fail(f"the program does not end\n{self.text}")
+        return self.exit_code
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        os.kill(self.pid, number)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection does."""
+        os.close(self._master)
+        self._master = -1
+        self._ended(wait=True)
+
+    def close(self) -> None:
+        """End the program whatever it does."""
+        if self.exit_code is None:
+            self.signal(signal.SIGKILL)
+            self._ended(wait=True)
+        if self._master >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._master)
+
+    def _ended(self, *, wait: bool = False) -> None:
+        if self.exit_code is None:
+            pid, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+                self.exit_code = code if code >= 0 else 128 - code
