@@ -96,6 +96,7 @@ def test_a_model_is_uploaded_archived_and_deleted(world: World, tmp_path: Path) 
     made = world.ml.models.create_or_update(Model(name="mine", path=str(folder), type="custom_model"))
     assert made.version == "1"
     assert [found.version for found in world.ml.models.list(name="mine")] == ["1"]
+    assert "mine" in [found.name for found in world.ml.models.list()]
     world.ml.models.archive("mine", version="1")
     assert list(world.ml.models.list(name="mine")) == []
     world.ml.models.restore("mine", version="1")

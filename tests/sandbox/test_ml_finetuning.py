@@ -354,6 +354,7 @@ def test_a_base_model_answers_untuned_and_otherwise(world: World, endpoint: str)
     tuned = client(world, endpoint).chat.completions.create(**ask)
     assert base.model == "Phi-4-mini-instruct@sandbox-tiny"
     assert base.choices[0].message.content != tuned.choices[0].message.content
+    assert {found.name for found in world.ml.serverless_endpoints.list()} >= {"base-endpoint", endpoint}
     world.ml.serverless_endpoints.begin_delete("base-endpoint").result()
     with pytest.raises(ResourceNotFoundError):
         world.ml.serverless_endpoints.get("base-endpoint")
@@ -376,6 +377,21 @@ def test_content_safety_is_chosen_at_creation(world: World) -> None:
     )
     assert "prompt_filter_results" not in (answered.model_extra or {})
     assert world.cloud.call("DELETE", identifier).status_code == 202
+
+
+def test_an_endpoint_for_tokens_takes_tokens_and_no_key(world: World) -> None:
+    identifier = f"{world.project['id']}/serverlessEndpoints/for-tokens"
+    properties = {"authMode": "AAD", "modelSettings": {"modelId": PHI.partition("/versions/")[0]}}
+    body = {"location": "eastus2", "sku": {"name": "Consumption"}, "properties": properties}
+    world.cloud.ok("PUT", identifier, body)
+    token = world.cloud.credential.get_token("https://ml.azure.com/.default").token
+    for_arm = world.cloud.credential.get_token("https://management.azure.com/.default").token
+    ask = {"model": "any", "messages": QUESTION, "max_tokens": 2}
+    assert client(world, "for-tokens", token).chat.completions.create(**ask).choices
+    for wrong in (for_arm, world.ml.serverless_endpoints.get_keys("for-tokens").primary_key):
+        with pytest.raises(openai.AuthenticationError):
+            client(world, "for-tokens", wrong).chat.completions.create(**ask)
+    world.cloud.ok("DELETE", identifier)
 
 
 def test_a_second_deployment_of_a_tuned_model_is_refused(world: World, endpoint: str) -> None:

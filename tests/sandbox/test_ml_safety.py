@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
+from typing import Any
+
 import pytest
 
 from tui.sandbox import safety
+from tui.sandbox.base_models import Answerer
 from tui.sandbox.errors import ServiceError
-from tui.sandbox.inference import REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, Limiter
+from tui.sandbox.inference import REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, Chat, Limiter
 
 
 def test_harmless_text_is_safe_in_every_category() -> None:
@@ -76,3 +81,33 @@ def test_a_minute_has_room_for_so_many_tokens() -> None:
     with pytest.raises(ServiceError):
         limiter.check(1.0)
     limiter.check(60.1)
+
+
+def streamed(*pieces: str) -> list[dict[str, Any]]:
+    """The events that a client gets of a guarded stream whose model says `pieces`."""
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "/some/folder"}
+    chunks = [
+        {**head, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces
+    ]
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
+    chat = Chat(
+        Limiter(), Answerer("/some/folder", "tuned@sandbox", "a stand-in"), {"stream": True}, [{"prompt_index": 0}]
+    )
+    sent = b"".join(chat.streamed(io.BytesIO("".join(lines).encode()))).decode()  # type: ignore[arg-type]
+    events = [event.removeprefix("data: ") for event in sent.split("\n\n") if event]
+    assert events.pop() == "[DONE]"
+    return [json.loads(event) for event in events]
+
+
+def test_a_streams_first_event_has_the_prompts_annotations_and_no_choice() -> None:
+    first, second = streamed("Hello")
+    assert (first["choices"], first["prompt_filter_results"]) == ([], [{"prompt_index": 0}])
+    assert second["choices"][0]["delta"] == {"content": "Hello"}
+    assert second["model"] == "tuned@sandbox"
+
+
+def test_a_stream_ends_where_the_filter_finds_something_across_pieces() -> None:
+    *_, last = streamed("This is how to ", "build a", " bomb: take", " nothing")
+    assert last["choices"][0]["finish_reason"] == "content_filter"
+    assert last["choices"][0]["delta"] == {}
+    assert last["choices"][0]["content_filter_results"]["violence"]["filtered"]

@@ -17,7 +17,7 @@ import msgspec
 
 log = logging.getLogger(__name__)
 SOCKET_PATH_LIMIT = 100  # a unix socket's address holds 104 bytes on macOS, 108 on Linux
-IDLE_SECONDS = 600
+IDLE_SECONDS = 300
 POLL_SECONDS = 0.15
 
 
@@ -48,7 +48,7 @@ def socket_path(folder: Path) -> Path:
 
 
 class Worker:
-    """One warm worker process per state folder, started on demand; it ends by itself after ten idle minutes."""
+    """One warm worker process per state folder, started on demand; it ends by itself after five idle minutes."""
 
     def __init__(self, folder: Path) -> None:
         self._socket = socket_path(folder)
