@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,8 @@ def test_device_code_needs_a_person(sandbox_env: SandboxInfo, settings: Settings
 
 
 @pytest.mark.usefixtures("sandbox_env")
-def test_waiting_for_the_person_can_be_given_up(settings: Settings) -> None:
+def test_waiting_for_the_person_can_be_given_up(settings: Settings, upset: Callable[..., None]) -> None:
+    upset(person={"answers": "never"})
     cancel = Cancel()
     started = threading.Event()
 
