@@ -69,11 +69,6 @@ class RunPage(Page):
             raise RuntimeError("the project is not known")
         return workspace
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether `azure` and `workspace` are known."""
-        return self.wizard.facts.azure is not None and self.wizard.facts.workspace is not None
-
     def entered(self) -> None:
         """Find the project where it is not known yet."""
         azure, workspace = self.wizard.facts.azure, self.wizard.facts.workspace
