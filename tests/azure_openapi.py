@@ -26,7 +26,11 @@ REASONS = (
         "Azure's recorded answers leave secrets out",
     ),
     (r"Jobs_.*", r".*\.outputs\.\*\.assetVersion: is unknown.*", "Azure's recorded answers have it"),
-    (r"(Data|Model)Versions_.*", r".*\.(autoDeleteSetting|stage|intellectualProperty): .*", "Azure's recorded answers have it"),
+    (
+        r"(Data|Model)Versions_.*",
+        r".*\.(autoDeleteSetting|stage|intellectualProperty): .*",
+        "Azure's recorded answers have it",
+    ),
     (r"CodeVersions_.*", r".*\.properties\.\*: is int, not string", "azure-ai-ml sends a number here"),
     (r"CodeVersions_CreateOrGetStartPendingUpload", r"request: is missing", "azure-ai-ml sends no body here"),
     (
