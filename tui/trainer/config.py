@@ -75,7 +75,7 @@ class TrainingConfig:
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt"] = "cosine"
     warmup_ratio: float = 0.05
     optimizer: Literal["adamw", "adafactor", "sgd", "muon"] = "adamw"
-    weight_decay: float = 0.0
+    weight_decay: float = 0.1
     max_grad_norm: float = 1.0
     """Gradients longer than this are scaled down to it; 0 switches clipping off."""
     loss: Literal["cross_entropy", "label_smoothing", "focal"] = "cross_entropy"

@@ -184,7 +184,8 @@ class _Job:
         if not base.adapter:
             self._check_memory(base)
         # A frozen base may be held in half precision; weights that are trained need all of their bits.
-        dtype = torch.bfloat16 if lora and self.device != "cpu" else torch.float32
+        halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        dtype = halves.get(self._precision(), torch.float32) if lora and self.device != "cpu" else torch.float32
         model = bases.load_model(base, tokenizer, dtype=dtype, labels=labels)
         if lora:
             from peft import LoraConfig, TaskType, get_peft_model
@@ -609,7 +610,12 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
         epoch = round(state.epoch or 0.0, 4)
         self._log.emit("metrics", step=state.global_step, epoch=epoch, values=values)
         if self._track is not None and state.is_world_process_zero:
-            self._track(values, state.global_step)
+            try:
+                self._track(values, state.global_step)
+            except Exception as error:
+                # Whatever the client raises, hours of training are worth more than its graph.
+                self._log.warn(f"metrics no longer go to MLflow: {' '.join(str(error).split())[:200]}")
+                self._track = None
         self._log.say(
             f"step {state.global_step}/{state.max_steps} epoch {epoch:g} "
             + " ".join(f"{name} {value:.4g}" for name, value in values.items())
