@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo run test check format bench clients screenshots snapshots clean
+.PHONY: demo run test check format bench clients screenshots messages snapshots clean
 
 demo: $(READY)
 	$(BIN)/phift-tui run assets/recipes/demo.toml --sandbox --yes --evaluate --deploy $(ARGS)
@@ -32,6 +32,9 @@ clients: $(READY)
 
 screenshots: $(READY)
 	$(BIN)/python scripts/screenshots.py
+
+messages: $(READY)
+	$(BIN)/python scripts/messages.py
 
 snapshots: $(READY)
 	$(BIN)/pytest tests/ui --snapshot-update
