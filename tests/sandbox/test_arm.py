@@ -194,6 +194,14 @@ def test_a_missing_permission_is_named(
     assert _oid(wire) in message
 
 
+def test_without_a_role_there_is_no_subscription_to_see(wire: Wire, upset: Upset, group: str) -> None:
+    upset({"access": {"role": "Reader", "group": group}})
+    assert len(wire.arm("GET", "/subscriptions").json["value"]) == 1
+    upset({"access": {}})
+    assert wire.arm("GET", "/subscriptions").json["value"] == []
+    assert wire.arm("GET", "…").status == 403
+
+
 def test_a_role_at_a_group_counts_there_only(wire: Wire, upset: Upset, group: str) -> None:
     upset({"access": {"role": "Contributor", "group": group}})
     tagged = wire.arm("PUT", f"…/resourceGroups/{group}", {"location": "eastus2", "tags": {"k": "v"}}, GROUPS)

@@ -113,6 +113,15 @@ def test_secrets_are_private_and_sockets_are_loopback(folder: Path) -> None:
     assert addresses == {"0100007F"}
 
 
+def test_emptying_ends_what_lives_in_the_groups(folder: Path) -> None:
+    info = daemon.start(folder, pace=0)
+    project = {"group": "rg", "location": "eastus2", "hub": "hub-1", "name": "project-1"}
+    daemon.control(info, "PUT", "/scenario", {"project": [project]})
+    daemon.control(info, "DELETE", "/resources")
+    assert Wire(info).arm("GET", "…/resourceGroups").json["value"] == []
+    assert Wire(info).arm("GET", "…/providers/Microsoft.Storage/storageAccounts").json["value"] == []
+
+
 def test_reset_removes_its_own_state_only(folder: Path, tmp_path: Path) -> None:
     info = daemon.start(folder, pace=0)
     daemon.reset(folder)

@@ -22,7 +22,6 @@ def main() -> None:
     # Forked before anything heavy is imported; the starter, which is the parent, ends and is reaped at once.
     if os.fork():
         os._exit(0)
-    os.umask(0o077)
 
     from tui.sandbox import serve
     from tui.sandbox.daemon import SandboxInfo

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from tui.sandbox import access
 from tui.sandbox.errors import ServiceError
+from tui.sandbox.identity import principal_of
 from tui.sandbox.operations import finisher, retry_after
 from tui.sandbox.paths import GROUP, name_of
 from tui.sandbox.tracked import require_group
@@ -95,7 +96,11 @@ class _Arm:
         return answer([cloud] if old else cloud)
 
     async def subscriptions(self, request: Request) -> Response:
-        value = self._sandbox.state.of_type(access.SUBSCRIPTION)
+        # A subscription is seen by whoever has a role anywhere in it.
+        oid = principal_of(request).oid
+        roles = self._sandbox.state.of_type(access.ASSIGNMENT)
+        assigned = any(role["properties"]["principalId"] == oid for role in roles)
+        value = self._sandbox.state.of_type(access.SUBSCRIPTION) if assigned else []
         return answer({"value": value, "count": {"type": "Total", "value": len(value)}})
 
     async def subscription(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tui.sandbox import scenarios
+from tui.sandbox.access import RESOURCE_GROUP
 from tui.sandbox.clock import calendar_for
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import answer_device
@@ -30,6 +31,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         Route("/calendar", service.calendar, methods=["PUT"]),
         Route("/device", service.device, methods=["POST"]),
         Route("/certificates", service.certificate, methods=["POST"]),
+        Route("/resources", service.empty, methods=["DELETE"]),
         Route("/scenario", service.scenario, methods=["PUT"]),
         Route("/faults", service.faults, methods=["GET"]),
         Route("/faults", service.arm, methods=["POST"]),
@@ -85,6 +87,11 @@ class _Control:
         settings = self._sandbox.state.settings
         public = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         settings.set("certificates", [*settings.get("certificates", []), public])
+        return answer({})
+
+    async def empty(self, request: Request) -> Response:
+        for group in self._sandbox.state.of_type(RESOURCE_GROUP):
+            self._sandbox.delete(group["id"])
         return answer({})
 
     async def scenario(self, request: Request) -> Response:

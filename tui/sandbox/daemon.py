@@ -124,13 +124,19 @@ def stop(state_dir: Path) -> bool:
 
 
 def reset(state_dir: Path) -> None:
-    """Stop the sandbox and remove its state, certificates and identities included.
+    """End the trainings of a running sandbox, stop it, and remove its state, certificates and identities included.
 
     Raises:
         SandboxError: The folder holds something else than a sandbox's state.
     """
     state_dir = state_dir.expanduser().resolve()
-    stop(state_dir)
+    running = status(state_dir)
+    if running is not None:
+        # Deleting the resources ends the trainings, which outlive a server that only stops. A server that does not
+        # answer any more must not keep its state from being removed.
+        with contextlib.suppress(SandboxError):
+            control(running, "DELETE", "/resources")
+        stop(state_dir)
     if not state_dir.exists():
         return
     if any(state_dir.iterdir()) and not (state_dir / _RUNNING).exists():
@@ -195,12 +201,18 @@ def control(info: SandboxInfo, method: str, path: str, body: dict[str, Any] | No
 
 
 def write_info(info: SandboxInfo) -> None:
-    """Publish a running sandbox in its state folder (mode 0600, whole or not at all)."""
-    path = Path(info.state) / _INFO
-    part = path.with_suffix(".part")
+    """Publish a running sandbox in its state folder."""
+    write_private(Path(info.state) / _INFO, json.dumps(info.to_json()).encode())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file with mode 0600, whole or not at all."""
+    part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-        json.dump(info.to_json(), file)
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
 
 

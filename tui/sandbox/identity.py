@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from tui.sandbox.daemon import write_private
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.wire import answer
 
@@ -487,8 +488,7 @@ def _signing_key(path: Path) -> rsa.RSAPrivateKey:
             return key
     key = rsa.generate_private_key(65537, 2048)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(pem)
+    write_private(path, pem)
     return key
 
 

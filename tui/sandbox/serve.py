@@ -27,6 +27,7 @@ def run(folder: Path, *, as_of: date | None, pace: float, port: int, ready: Call
     Raises:
         SandboxError: Another process serves this folder, or the port is taken.
     """
+    os.umask(0o077)
     running = hold_running(folder)
     try:
         asyncio.run(_serve(folder, as_of, pace, port, ready))

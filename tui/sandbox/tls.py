@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
 
+from tui.sandbox.daemon import write_private
 from tui.sandbox.hosts import HOSTS
 
 _LEAF_DAYS = 397  # the longest life that clients with Apple's and Chromium's rules accept
@@ -26,8 +26,8 @@ def prepare(folder: Path) -> tuple[Path, ssl.SSLContext]:
         authority = trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
     else:
         authority = trustme.CA(organization_name="phift-tui sandbox", organization_unit_name="loopback only")
-        _write_private(key, authority.private_key_pem.bytes())
-        _write_private(certificate, authority.cert_pem.bytes())
+        write_private(key, authority.private_key_pem.bytes())
+        write_private(certificate, authority.cert_pem.bytes())
     names = [name for host in HOSTS for name in host.names]
     leaf = authority.issue_cert(*names, not_after=datetime.now(UTC) + timedelta(days=_LEAF_DAYS))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -35,13 +35,3 @@ def prepare(folder: Path) -> tuple[Path, ssl.SSLContext]:
     leaf.configure_cert(context)
     context.set_alpn_protocols(["http/1.1"])
     return certificate, context
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    part = path.with_suffix(path.suffix + ".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
