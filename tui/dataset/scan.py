@@ -48,16 +48,13 @@ def _decode_or_none(line: bytes) -> _PlainRow | None:
         return None
 
 
-def _has_no_duplicate_key(line: bytes, quotes: int, messages: int) -> bool:
+def _has_no_duplicate_key(line: bytes, quotes: int, fewest: int, messages: int) -> bool:
     """Whether a line that decoded as a plain row surely has no duplicate key (False: look closer).
 
-    A plain row has at least one key of its own and two keys and two values a message, in quotation marks. What is
-    above that number is in duplicates or in the text.
+    Quotation marks above the fewest possible are in duplicate keys or in the text. A second "messages" would bring
+    roles of its own, and keys that are written with escapes would begin with \\u00.
     """
-    if quotes == 2 + 8 * messages:
-        return True
-    # A second "messages" would bring its own roles; keys written with escapes would begin with \\u00.
-    return line.count(b'"role"') == messages == line.count(b'"content"') and b"\\u00" not in line
+    return quotes == fewest or (line.count(b'"role"') == messages == line.count(b'"content"') and b"\\u00" not in line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +130,7 @@ class Scanner:
         """Judge a block of lines, the next ones of the file."""
         partial = self.partial
         begun = partial.lines
+        kept: Iterable[tuple[int, Sequence[Message]]]
         try:
             rows = list(map(_decode, lines))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -141,12 +139,12 @@ class Scanner:
             conversations = list(map(_MESSAGES, rows))
             if self._are_plain(lines, conversations):
                 partial.rows += len(rows)
-                kept = list(enumerate(conversations, begun + 1))
+                kept = enumerate(conversations, begun + 1)
             else:
                 kept = self._judge_each(lines, rows)
         partial.lines = begun + len(lines)
         if self._counter is not None:
-            self._look_into(kept, self._counter)
+            self._look_into(list(kept), self._counter)
 
     def _are_plain(self, lines: list[bytes], conversations: list[list[_PlainMessage]]) -> bool:
         """Whether nothing is wrong with the structure of any line that decoded as these messages."""
@@ -156,8 +154,10 @@ class Scanner:
         contents = list(map(_CONTENT, chain.from_iterable(conversations)))
         if any(map(str.isspace, contents)) or any(map(contains, contents, repeat("\0"))):
             return False
-        quotes = map(bytes.count, lines, repeat(b'"'))
-        return all(map(_has_no_duplicate_key, lines, quotes, map(len, conversations)))
+        # A plain row has in quotation marks one key of its own, and two keys and two values a message.
+        quotes = list(map(bytes.count, lines, repeat(b'"')))
+        fewest = [2 + 8 * len(messages) for messages in conversations]
+        return quotes == fewest or all(map(_has_no_duplicate_key, lines, quotes, fewest, map(len, conversations)))
 
     def _judge_each(self, lines: list[bytes], rows: Iterable[_PlainRow | None]) -> list[tuple[int, Sequence[Message]]]:
         """Judge lines one by one and return (number, messages) of those with a conversation."""

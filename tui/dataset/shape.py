@@ -79,8 +79,8 @@ class Shape:
         container: How records are kept in the file.
         encoding: Its text encoding.
         title: What to call it.
-        records: `chat`, `turns` (ShareGPT and the like), `pair` (question and answer), `preference` (a conversation with
-            a preferred and another answer) or `unknown`.
+        records: `chat`, `turns` (ShareGPT and the like), `pair` (question and answer), `preference` (a conversation
+            with a preferred and another answer) or `unknown`.
         columns: Names of the fields in use: `turns`, or `question` and `answer`, and `system`, `extra` where there are
             such; none for `chat` and `preference`.
         delimiter: What separates the columns of a CSV file.
