@@ -13,7 +13,8 @@ from mlkit import PHI, World, chats, make_world, pointed_at, until
 
 from tui.sandbox.daemon import SandboxInfo
 
-pytestmark = pytest.mark.usefixtures("sandbox_env")
+# One worker trains all of these: each process that trains has to load the training libraries first.
+pytestmark = [pytest.mark.usefixtures("sandbox_env"), pytest.mark.xdist_group("training")]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from mlkit import PHI, World, make_world, pointed_at
 import tui.trainer
 from tui.sandbox.daemon import SandboxInfo
 
-pytestmark = pytest.mark.usefixtures("sandbox_env")
+# One worker trains all of these: each process that trains has to load the training libraries first.
+pytestmark = [pytest.mark.usefixtures("sandbox_env"), pytest.mark.xdist_group("training")]
 
 ENVIRONMENT = "azureml://registries/azureml/environments/acft-hf-nlp-gpu/versions/90"
 TRAIN = (

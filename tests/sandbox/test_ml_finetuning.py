@@ -23,7 +23,8 @@ from mlkit import PHI, Cloud, World, chats, client, make_world, pointed_at, unti
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
 
-pytestmark = pytest.mark.usefixtures("sandbox_env")
+# One worker trains all of these: each process that trains has to load the training libraries first.
+pytestmark = [pytest.mark.usefixtures("sandbox_env"), pytest.mark.xdist_group("training")]
 
 RETIRED = "azureml://registries/azureml/models/Phi-3-mini-4k-instruct"
 QUESTION = [{"role": "user", "content": "What does the lamp number 3 cost?"}]
@@ -383,7 +384,8 @@ def test_an_endpoint_for_tokens_takes_tokens_and_no_key(world: World) -> None:
     identifier = f"{world.project['id']}/serverlessEndpoints/for-tokens"
     properties = {"authMode": "AAD", "modelSettings": {"modelId": PHI.partition("/versions/")[0]}}
     body = {"location": "eastus2", "sku": {"name": "Consumption"}, "properties": properties}
-    world.cloud.ok("PUT", identifier, body)
+    assert world.cloud.call("PUT", identifier, body, "2024-10-01").status_code == 400
+    world.cloud.ok("PUT", identifier, body, "2025-12-01")
     token = world.cloud.credential.get_token("https://ml.azure.com/.default").token
     for_arm = world.cloud.credential.get_token("https://management.azure.com/.default").token
     ask = {"model": "any", "messages": QUESTION, "max_tokens": 2}

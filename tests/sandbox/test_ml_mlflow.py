@@ -13,7 +13,8 @@ from mlkit import World, make_world, pointed_at
 
 from tui.sandbox.daemon import SandboxInfo
 
-pytestmark = pytest.mark.usefixtures("sandbox_env")
+# One worker trains all of these: each process that trains has to load the training libraries first.
+pytestmark = [pytest.mark.usefixtures("sandbox_env"), pytest.mark.xdist_group("training")]
 
 # Its own environment, which `scripts/test-clients` makes: azureml-mlflow wants an older azure-storage-blob than ours.
 PYTHON = Path(os.environ.get("PHIFT_MLFLOW_PYTHON", Path(__file__).parents[2] / ".venv/clients/bin/python"))

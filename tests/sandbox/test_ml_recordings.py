@@ -18,6 +18,7 @@ from tui.sandbox.daemon import SandboxInfo
 
 RECORDINGS = Path(os.environ.get("PHIFT_RECORDINGS", Path(__file__).parents[3] / "shared" / "recordings"))
 pytestmark = [
+    pytest.mark.xdist_group("training"),
     pytest.mark.usefixtures("sandbox_env"),
     pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"no recordings of Azure's answers in {RECORDINGS}"),
 ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,50}[A-Za-z0-9])?")
 CREATE_SECONDS, DELETE_SECONDS, KEYS_SECONDS = 3.0, 1.0, 0.5
 AUTH_MODES = {mode.lower(): mode for mode in ("Key", "AAD", "KeyAndAAD")}
+TOKENS_SINCE = "2025-12-01"  # older api-versions know the mode Key only
 SAFETY = {status.lower(): status for status in ("Enabled", "Disabled")}
 KEY_NAMES = ("Primary", "Secondary")
 
@@ -112,6 +113,8 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         if not isinstance(model_id, str) or not model_id:
             raise refuse("The modelSettings.modelId field is required.", "BadArgument")
         auth_mode = AUTH_MODES.get(str(given.get("authMode") or "Key").lower())
+        if auth_mode != "Key" and request.query_params["api-version"] < TOKENS_SINCE:
+            auth_mode = None
         safety = SAFETY.get(str(section(given, "contentSafety").get("contentSafetyStatus") or "Enabled").lower())
         if auth_mode is None or safety is None:
             raise refuse("authMode or contentSafety.contentSafetyStatus is not valid.", "BadArgument")
