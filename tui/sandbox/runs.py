@@ -103,10 +103,9 @@ class Events:
     _offset: int = 0
     metrics: dict[str, list[MetricPoint]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    progress: dict[str, Any] = field(default_factory=dict)
 
     def read(self) -> list[dict[str, Any]]:
-        """Events written since the last call; metrics, warnings and progress are kept up to date on the way."""
+        """Events written since the last call; metrics and warnings are kept up to date on the way."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
@@ -133,8 +132,6 @@ class Events:
                 self.metrics.setdefault(name, []).append(MetricPoint(event["step"], moment, value))
         elif event["type"] == "warning":
             self.warnings.append(event["message"])
-        elif event["type"] == "progress":
-            self.progress = event
 
 
 def events_of(run: Run) -> Events:
