@@ -84,6 +84,7 @@ class Job:
             "validation_file": str(self.folder / "validation.jsonl"),
             "output_dir": str(self.output),
             "epochs": 2,
+            "batch_size": 8,
             "threads": 1,
             **choices,
         }

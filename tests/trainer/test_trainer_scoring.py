@@ -61,7 +61,7 @@ def test_class_metrics() -> None:
     assert metrics["macro_f1"] == pytest.approx((0.8 + 0.5 + 2 / 3) / 3)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
 def test_macro_f1_is_the_mean_of_the_classes_f1(pairs: list[tuple[int, int]]) -> None:
     truth, predicted = zip(*pairs, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -20,6 +21,9 @@ class ConfigError(ValueError):
         self.field = field
 
 
+Schedule = Literal["linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt"]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a choice left open becomes for one kind of base model."""
@@ -28,14 +32,15 @@ class Recipe:
     learning_rate: dict[str, float]
     epochs: float
     batch_size: int
+    schedule: Schedule
 
 
 RECIPES = {
     # Measured on two CPU cores with the 200-row support sample; see docs/training.md.
-    "tiny": Recipe("full", {"full": 3e-3, "lora": 5e-3}, 12, 8),
-    "small": Recipe("lora", {"full": 1e-4, "lora": 1e-3}, 1, 4),
+    "tiny": Recipe("full", {"full": 3e-3, "lora": 5e-3}, 8, 4, "cosine"),
+    "small": Recipe("lora", {"full": 1e-4, "lora": 1e-3}, 1, 4, "constant_with_warmup"),
     # Customary starting points for models of billions of parameters; not measured by this project.
-    "other": Recipe("lora", {"full": 1e-5, "lora": 2e-4}, 3, 4),
+    "other": Recipe("lora", {"full": 1e-5, "lora": 2e-4}, 3, 4, "cosine"),
 }
 
 
@@ -72,7 +77,7 @@ class TrainingConfig:
     """Rows a device takes at once; the global batch is this times accumulation times devices."""
     gradient_accumulation_steps: int = 1
     learning_rate: float | None = None
-    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt"] = "cosine"
+    schedule: Schedule | None = None
     warmup_ratio: float = 0.05
     optimizer: Literal["adamw", "adafactor", "sgd", "muon"] = "adamw"
     weight_decay: float = 0.1
@@ -116,7 +121,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), _HINTS()[field.name])
+            _check_type(field.name, getattr(self, field.name), _hints()[field.name])
         for name in ("model", "train_file", "output_dir"):
             if not getattr(self, name):
                 raise ConfigError(name, "is empty")
@@ -185,7 +190,7 @@ class TrainingConfig:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     def resolved(self) -> TrainingConfig:
-        """The same job with method, learning rate, epochs and batch size filled in from the base model's recipe."""
+        """The same job with the choices that the base model's recipe has an answer for filled in."""
         recipe = RECIPES.get(self.model, RECIPES["other"])
         method = self.method or recipe.method
         return dataclasses.replace(
@@ -194,10 +199,12 @@ class TrainingConfig:
             learning_rate=recipe.learning_rate[method] if self.learning_rate is None else self.learning_rate,
             epochs=recipe.epochs if self.epochs is None else self.epochs,
             batch_size=recipe.batch_size if self.batch_size is None else self.batch_size,
+            schedule=self.schedule or recipe.schedule,
         )
 
 
-def _HINTS() -> dict[str, Any]:  # noqa: N802 - read as a constant; a function because the class does not exist yet
+@functools.cache
+def _hints() -> dict[str, Any]:
     return typing.get_type_hints(TrainingConfig)
 
 
