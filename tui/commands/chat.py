@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 
 from tui.commands import common, output
 from tui.text import clean
@@ -12,13 +13,13 @@ from tui.text import clean
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("chat", parents=[shared], help="talk to a deployed endpoint")
-    parser.add_argument("endpoint", help="name of the endpoint")
+    parser.add_argument("endpoint", type=common.name, help="name of the endpoint")
     parser.add_argument(
         "--message", metavar="TEXT", help="ask this and end; without it: one question a line from stdin"
     )
     parser.add_argument("--system", metavar="TEXT", default="", help="system message")
-    parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--temperature", type=common.number(0, 2), default=0.0, help="0 to 2 (default: 0)")
+    parser.add_argument("--max-tokens", type=common.whole(1, 4096), default=256, help="longest answer (default: 256)")
     common.add_place(parser)
     parser.set_defaults(run=run)
 
@@ -29,16 +30,18 @@ def run(args: argparse.Namespace) -> int:
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
-    endpoint = deployments.get(azure, place, args.endpoint)
+    with common.hint("See them all with `phift-tui deployments list`."):
+        endpoint = deployments.get(azure, place, args.endpoint)
     key, _ = deployments.keys(azure, place, args.endpoint)
     history: list[chat.Message] = [{"role": "system", "content": args.system}] if args.system else []
-    with common.cancel_on_signal() as cancel:
-        questions = [args.message] if args.message is not None else sys.stdin
-        for question in questions:
-            if not question.strip():
-                continue
-            history.append({"role": "user", "content": question.strip()})
-            answer = chat.Collected()
+    if args.message is None and sys.stdin.isatty():
+        output.say("One question a line; ctrl+d ends.")
+    for question in [args.message] if args.message is not None else _lines():
+        if not question.strip():
+            continue
+        history.append({"role": "user", "content": question.strip()})
+        answer = chat.Collected()
+        with common.cancel_on_signal() as cancel:
             for delta in chat.stream(
                 endpoint.uri,
                 key,
@@ -50,9 +53,15 @@ def run(args: argparse.Namespace) -> int:
                 answer.add(delta)
                 if not common.wants_json(args):
                     print(clean(delta.text), end="", flush=True)
-            if common.wants_json(args):
-                output.data(answer.to_json())
-            else:
-                print(flush=True)
-            history.append({"role": "assistant", "content": answer.text})
+        if common.wants_json(args):
+            output.data(answer.to_json())
+        else:
+            print(flush=True)
+        history.append({"role": "assistant", "content": answer.text})
     return 0
+
+
+def _lines() -> Iterator[str]:
+    """What is typed or piped in; bytes that are no text are replaced."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "replace")

@@ -26,28 +26,42 @@ def run(args: argparse.Namespace) -> int:
     from tui.dataset import check, fix
     from tui.recipe import ModelChoice
     from tui.services import catalog, datasets
-    from tui.services.errors import UsageError
+    from tui.services.errors import Cancelled, UsageError
+    from tui.services.progress import Progress
 
     settings = common.settings_of(args)
     model = catalog.named(catalog.cached(settings), args.model or ModelChoice().name)
     rules = catalog.rules(model, args.engine)
-    for path in (args.file, args.validation):
-        if path is not None:
-            datasets.readable(path)
+    given = [path for path in (args.file, args.validation) if path is not None]
+    for path in given:
+        datasets.readable(path)
+    if args.fix and args.fix.resolve() in [path.resolve() for path in given]:
+        raise UsageError(f"--fix would overwrite {args.fix}.", next_step="Name another file after --fix.")
+    report = output.ProgressLine(after=2.0)
     with common.cancel_on_signal() as cancel:
+
+        def mended(rows: int) -> None:
+            cancel.check()
+            report(Progress("Mending", detail=f"{rows:,} rows"))
+
         if args.fix:
-            if args.fix.resolve() == args.file.resolve():
-                raise UsageError("--fix would overwrite the file itself", next_step="name another file after --fix")
-            outcome = fix.apply(args.file, args.fix, rules=rules)
+            outcome = fix.apply(args.file, args.fix, rules=rules, progress=mended)
             for code, rows in outcome.applied.items():
                 output.say(f"  mended {rows:,} × {fix.TITLES[code]}")
             output.say(f"Wrote {outcome.rows_written:,} rows to {args.fix}; {args.file} is unchanged.")
-        target = args.fix or args.file
-        report = check.check(target, validation=args.validation, rules=rules, cancelled=lambda: cancel.is_set)
-        cancel.check()
+        try:
+            found = check.check(
+                args.fix or args.file,
+                validation=args.validation,
+                rules=rules,
+                progress=lambda done, total: report(Progress("Checking", done, total, "bytes")),
+                cancelled=lambda: cancel.is_set,
+            )
+        except check.Cancelled:
+            raise Cancelled("The check was stopped.") from None
     if common.wants_json(args):
-        output.data(report.to_json())
+        output.data(found.to_json())
     else:
-        for line in report.lines():
+        for line in found.lines():
             output.result(line)
-    return 0 if report.ok else EXIT_REFUSED
+    return 0 if found.ok else EXIT_REFUSED

@@ -29,18 +29,22 @@ def run(args: argparse.Namespace) -> int:
         output.data([item.to_json() for item in chosen])
         return 0
     if not chosen:
-        output.say("Nothing here bills by the hour.")
+        output.say("Nothing is billed by the hour." if not args.all else "Nothing is left to remove.")
         return 0
-    for item in chosen:
-        output.say(item.line())
+    if not common.wants_json(args):
+        for item in chosen:
+            output.result(item.line())
+    if azure.sandbox:
+        output.say("This is the sandbox: nothing is really billed.")
     if args.dry_run:
         return 0
     if not common.confirm(f"Remove these {len(chosen)}? This cannot be undone.", args):
         return 7
     with common.cancel_on_signal() as cancel:
         outcomes = cleanup.remove(azure, chosen, report=output.ProgressLine(), cancel=cancel)
-    for outcome in outcomes:
-        output.say(outcome.line())
     if common.wants_json(args):
         output.data([outcome.to_json() for outcome in outcomes])
+    else:
+        for outcome in outcomes:
+            output.result(outcome.line())
     return 0 if all(outcome.removed for outcome in outcomes) else 5

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,13 +58,49 @@ def connect(args: argparse.Namespace) -> Azure:
     return identity.connect(settings_of(args), sandbox=getattr(args, "sandbox", False), prompt=show_code)
 
 
+def name(text: str) -> str:
+    """An argument that names a job, a model, an endpoint or a project."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a name: letters, digits, hyphens, underscores and dots")
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """An argument that is a whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        if text.isdecimal() and low <= int(text) <= high:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+
+    return parse
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """An argument that is a number from `low` to `high`."""
+
+    def parse(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = math.nan
+        if not low <= found <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+        return found
+
+    return parse
+
+
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Options that say which project a command is about."""
     parser.add_argument(
-        "--recipe", type=Path, metavar="FILE", help="recipe whose project is meant (default: last draft)"
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help="recipe whose project is meant (default: the last run's project, else the last draft's)",
     )
     parser.add_argument("--resource-group", metavar="NAME", help="resource group")
-    parser.add_argument("--project", metavar="NAME", help="project")
+    parser.add_argument("--project", type=name, metavar="NAME", help="project")
     parser.add_argument("--subscription", metavar="ID", help="subscription")
 
 
@@ -93,9 +131,44 @@ def workspace(azure: Azure, args: argparse.Namespace) -> Workspace:
     """
     from tui.services import projects
 
+    if not (args.recipe or args.resource_group or args.project) and (last := _last_project(azure, args)):
+        output.say(f"Project {last.name} in {last.resource_group}, of the last run")
+        return last
     target = recipe_of(args).target
     subscription = projects.subscription_of(azure, target)
-    return projects.get(azure, subscription, target.resource_group, target.project)
+    with hint("Name the project: --resource-group NAME --project NAME, or --recipe FILE."):
+        return projects.get(azure, subscription, target.resource_group, target.project)
+
+
+def _last_project(azure: Azure, args: argparse.Namespace) -> Workspace | None:
+    """The project of the newest run in the journal; None where this Azure does not have it."""
+    from tui.services import projects
+    from tui.services.errors import AccessError, NotFound
+    from tui.services.journal import Journal
+
+    recent = Journal(azure.settings.journal).recent()
+    path = next((entry.workspace for entry in recent if entry.kind == "run"), "")
+    if not path:
+        return None
+    _, _, subscription, _, group, *_, project = path.split("/")
+    if args.subscription and args.subscription != subscription:
+        return None
+    try:
+        return projects.get(azure, subscription, group, project)
+    except (NotFound, AccessError):
+        return None
+
+
+@contextmanager
+def hint(next_step: str) -> Iterator[None]:
+    """Give what is not found a next step."""
+    from tui.services.errors import NotFound
+
+    try:
+        yield
+    except NotFound as error:
+        error.next_step = error.next_step or next_step
+        raise
 
 
 def confirm(question: str, args: argparse.Namespace) -> bool:

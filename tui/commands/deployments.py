@@ -6,31 +6,44 @@ import argparse
 
 from tui.commands import common, output
 
+_LIST = "See them all with `phift-tui deployments list`."
+
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("deployments", help="list, create, delete deployments; show keys")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    listing = verbs.add_parser("list", parents=[shared], help="all endpoints of the project, and what they cost")
+    listing = verbs.add_parser("list", parents=[shared], help="all endpoints of the project")
     listing.set_defaults(run=_list)
     create = verbs.add_parser("create", parents=[shared], help="deploy the model of a completed job")
-    create.add_argument("job", help="name of the completed job")
-    create.add_argument("--name", default="", help="name of the endpoint (default: from the model)")
+    create.add_argument("job", type=common.name, help="name of the completed job")
+    create.add_argument("--name", type=_name, default="", help="name of the endpoint (default: from the model)")
     create.add_argument("--no-content-safety", action="store_true", help="without Azure AI Content Safety")
     create.add_argument("--yes", action="store_true", help="do not ask")
     create.set_defaults(run=_create)
     delete = verbs.add_parser("delete", parents=[shared], help="delete an endpoint; it stops billing")
-    delete.add_argument("name")
+    delete.add_argument("name", type=common.name, help="name of the endpoint")
     delete.add_argument("--yes", action="store_true", help="do not ask")
     delete.set_defaults(run=_delete)
     keys = verbs.add_parser("keys", parents=[shared], help="the keys of an endpoint")
-    keys.add_argument("name")
+    keys.add_argument("name", type=common.name, help="name of the endpoint")
     keys.add_argument(
         "--regenerate", choices=("primary", "secondary"), help="make a new key; the old one stops at once"
     )
     keys.set_defaults(run=_keys)
     for leaf in (listing, create, delete, keys):
         common.add_place(leaf)
+
+
+def _name(text: str) -> str:
+    from tui.recipe import Recipe, RecipeError
+
+    try:
+        return Recipe().with_(deployment__endpoint=text).deployment.endpoint
+    except RecipeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an endpoint's name: 2 to 52 letters, digits and hyphens, a letter first"
+        ) from None
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -44,8 +57,15 @@ def _list(args: argparse.Namespace) -> int:
         output.table(
             ("NAME", "KIND", "STATE", "CONTENT SAFETY", "MODEL", "ADDRESS"),
             [
-                (e.name, e.kind, e.state, {True: "on", False: "off", None: "unknown"}[e.content_safety], e.model, e.uri)
-                for e in found
+                (
+                    endpoint.name,
+                    endpoint.kind,
+                    endpoint.state,
+                    {True: "on", False: "off", None: "unknown"}[endpoint.content_safety],
+                    ":".join(part for part in (endpoint.model_name, endpoint.model_version) if part),
+                    endpoint.uri,
+                )
+                for endpoint in found
             ],
         )
     return 0
@@ -57,8 +77,9 @@ def _create(args: argparse.Namespace) -> int:
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
-    job = jobs.get(azure, place, args.job)
-    name = args.name or deployments.default_name(job.output_model or job.name)
+    with common.hint("See the completed ones with `phift-tui jobs list`."):
+        job = jobs.get(azure, place, args.job)
+    name = args.name or deployments.default_name(job.output_model or job.name, job.output_version)
     if not common.confirm(f"Deploy {job.output_model} as {name}? It bills by the hour until it is deleted.", args):
         return 7
     with common.cancel_on_signal() as cancel:
@@ -85,12 +106,15 @@ def _delete(args: argparse.Namespace) -> int:
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
-    endpoint = deployments.get(azure, place, args.name)
+    with common.hint(_LIST):
+        endpoint = deployments.get(azure, place, args.name)
     if not common.confirm(f"Delete endpoint {endpoint.name}? Programs that call it will fail.", args):
         return 7
     with common.cancel_on_signal() as cancel:
         deployments.delete(azure, place, endpoint.name, report=output.ProgressLine(), cancel=cancel)
-    output.say(f"deleted {endpoint.name}")
+    output.say(f"Deleted {endpoint.name}; it is no longer billed.")
+    if common.wants_json(args):
+        output.data({"deleted": endpoint.name})
     return 0
 
 
@@ -99,9 +123,11 @@ def _keys(args: argparse.Namespace) -> int:
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
-    if args.regenerate:
-        deployments.regenerate(azure, place, args.name, args.regenerate)
-    primary, secondary = deployments.keys(azure, place, args.name)
+    with common.hint(_LIST):
+        if args.regenerate:
+            primary, secondary = deployments.regenerate(azure, place, args.name, args.regenerate)
+        else:
+            primary, secondary = deployments.keys(azure, place, args.name)
     shown = {"primary": primary.get_secret_value(), "secondary": secondary.get_secret_value()}
     if common.wants_json(args):
         output.data(shown)

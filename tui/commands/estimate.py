@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from tui.commands import common, output
@@ -16,9 +17,8 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the estimate; 8 where it is over the budget."""
+    """Print the estimate; 3 where the data is refused, 8 where it is over the budget."""
     from tui import recipe as recipes
-    from tui.dataset import check
     from tui.services import catalog, costs, datasets
     from tui.services.errors import AccessError, Unreachable
 
@@ -29,15 +29,16 @@ def run(args: argparse.Namespace) -> int:
     except (AccessError, Unreachable) as error:
         azure = None
         output.say(f"Not signed in ({error.code}): the last known prices are used.")
-    path = recipe.data_path(args.recipe.resolve().parent)
-    datasets.readable(path)
     model = catalog.named(catalog.cached(settings), recipe.model.name)
-    stats = check.check(path, rules=catalog.rules(model, recipe.model.engine)).stats
-    estimate = costs.estimate(recipe, model, stats, costs.prices(azure, recipe.target.location, settings))
+    with common.cancel_on_signal() as cancel, tempfile.TemporaryDirectory() as folder:
+        prepared = datasets.prepare(recipe, args.recipe.resolve().parent, Path(folder), model, cancel=cancel)
+    prices = costs.prices(azure, recipe.target.location, settings)
+    estimate = costs.estimate(recipe, model, prepared.stats, prices, sandbox=azure is not None and azure.sandbox)
     if common.wants_json(args):
         output.data(estimate.to_json())
     else:
         for line in estimate.lines():
             output.result(line)
-    costs.check_budget(estimate, recipe, settings)
+    if warning := costs.check_budget(estimate, recipe, settings):
+        output.say(warning)
     return 0

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tui.services.runs import Snapshot
 
 
+_LIST = "See them all with `phift-tui jobs list`."
+
+
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("jobs", help="list, show, follow, cancel, resume fine-tuning jobs")
@@ -22,12 +25,12 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
         ("watch", "follow a job until it ends", _watch),
         ("cancel", "cancel a job", _cancel),
         ("metrics", "the metrics of a job", _metrics),
-        ("resume", "submit the job's recipe again, from its last checkpoint where the engine keeps one", _resume),
+        ("resume", "submit the choices of a job that has ended again, under a new name", _resume),
     ):
         leaf = verbs.add_parser(verb, parents=[shared], help=text)
         common.add_place(leaf)
         if verb != "list":
-            leaf.add_argument("name", help="name of the job")
+            leaf.add_argument("name", type=common.name, help="name of the job")
         if verb in {"cancel", "resume"}:
             leaf.add_argument("--yes", action="store_true", help="do not ask")
         leaf.set_defaults(run=action)
@@ -52,12 +55,31 @@ def _show(args: argparse.Namespace) -> int:
     from tui.services import jobs
 
     azure = common.connect(args)
-    job = jobs.get(azure, common.workspace(azure, args), args.name)
+    place = common.workspace(azure, args)
+    with common.hint(_LIST):
+        job = jobs.get(azure, place, args.name)
     if common.wants_json(args):
         output.data(job.to_json())
-    else:
-        for name, value in job.to_json().items():
-            output.result(f"{name:16} {value}")
+        return 0
+    shown = {
+        "Job": job.name,
+        "Status": job.status,
+        "Model": f"{job.model} ({job.engine or 'another engine'})",
+        "Experiment": job.experiment,
+        **(job.hyperparameters or {}),
+        "Training data": _asset(job.training_uri),
+        "Validation data": _asset(job.validation_uri),
+        "Created": _time(job.created),
+        "Started": _time(job.started),
+        "Ended": _time(job.ended),
+        "Tuned model": ":".join(part for part in (job.output_model, job.output_version) if part),
+        "Portal": job.studio_url,
+        "Error": job.error.message if job.error else "",
+    }
+    width = max(map(len, shown))
+    for label, value in shown.items():
+        if value:
+            output.result(f"{label:{width}}  {value}")
     return 0
 
 
@@ -77,7 +99,7 @@ def _watch(args: argparse.Namespace) -> int:
     def lost(error: PhiftError) -> None:
         output.say(f"{error.message} The job goes on; asking again until it answers.")
 
-    with common.cancel_on_signal() as cancel:
+    with common.cancel_on_signal() as cancel, common.hint(_LIST):
         last = runs.follow(azure, place, args.name, on_snapshot=show, on_lost=lost, cancel=cancel)
     if last.failure:
         return output.ending(last.failure).show()
@@ -89,14 +111,17 @@ def _cancel(args: argparse.Namespace) -> int:
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
-    job = jobs.get(azure, place, args.name)
+    with common.hint(_LIST):
+        job = jobs.get(azure, place, args.name)
     if job.terminal:
         output.say(f"{job.name} has ended already: {job.status}")
-        return 0
-    if not common.confirm(f"Cancel {job.name} ({job.status})?", args):
-        return 7
-    jobs.cancel(azure, place, job.name)
-    output.say(f"{job.name}: cancel requested")
+    else:
+        if not common.confirm(f"Cancel {job.name} ({job.status})?", args):
+            return 7
+        job = jobs.cancel(azure, place, job.name)
+        output.say(f"{job.name}: {job.status}")
+    if common.wants_json(args):
+        output.data(job.to_json())
     return 0
 
 
@@ -104,7 +129,9 @@ def _metrics(args: argparse.Namespace) -> int:
     from tui.services import runs
 
     azure = common.connect(args)
-    snapshot = runs.Watch(azure, common.workspace(azure, args), args.name).poll()
+    place = common.workspace(azure, args)
+    with common.hint(_LIST):
+        snapshot = runs.Watch(azure, place, args.name).poll()
     if common.wants_json(args):
         output.data(
             {name: [[point.step, point.value] for point in metric.points] for name, metric in snapshot.metrics.items()}
@@ -126,9 +153,10 @@ def _resume(args: argparse.Namespace) -> int:
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
-    if not common.confirm(f"Submit a new job that goes on from {args.name}? It is billed as a run of its own.", args):
+    if not common.confirm(f"Submit the choices of {args.name} again? The new job is billed as a run of its own.", args):
         return 7
-    job = jobs.resume(azure, place, args.name)
+    with common.hint(_LIST):
+        job = jobs.resume(azure, place, args.name)
     output.say(f"{job.name}: {job.status}. Follow it with: phift-tui jobs watch {job.name}")
     if common.wants_json(args):
         output.data(job.to_json())
@@ -137,3 +165,9 @@ def _resume(args: argparse.Namespace) -> int:
 
 def _time(moment: object) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _asset(uri: str) -> str:
+    """A data asset's `name:version`."""
+    name, _, version = uri.rpartition("/data/")[2].partition("/versions/")
+    return f"{name}:{version}" if version else uri

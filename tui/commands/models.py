@@ -16,7 +16,7 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
     common.add_place(listing)
     listing.set_defaults(run=_list)
     delete = verbs.add_parser("delete", parents=[shared], help="delete a tuned model (its deployments first)")
-    delete.add_argument("name", help="model, or model:version")
+    delete.add_argument("name", type=_model, metavar="NAME[:VERSION]", help="model; all its versions without one")
     delete.add_argument("--yes", action="store_true", help="do not ask")
     common.add_place(delete)
     delete.set_defaults(run=_delete)
@@ -59,10 +59,21 @@ def _delete(args: argparse.Namespace) -> int:
 
     azure = common.connect(args)
     place = common.workspace(azure, args)
-    name, _, version = args.name.partition(":")
-    for model in models.select(azure, place, name, version):
+    name, version = args.name
+    deleted = []
+    with common.hint("See them all with `phift-tui models list --tuned`."):
+        found = models.select(azure, place, name, version)
+    for model in found:
         if not common.confirm(f"Delete model {model.name}, version {model.version}? This cannot be undone.", args):
             return 7
         models.delete(azure, place, model.name, model.version)
-        output.say(f"deleted {model.name}:{model.version}")
+        deleted.append(f"{model.name}:{model.version}")
+        output.say(f"Deleted {deleted[-1]}")
+    if common.wants_json(args):
+        output.data({"deleted": deleted})
     return 0
+
+
+def _model(text: str) -> tuple[str, str]:
+    name, _, version = text.partition(":")
+    return common.name(name), common.name(version) if version else ""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-AGAIN = "Run the same command again: it goes on where it stopped."
+AGAIN = "Run the same command again; what is done already is not done twice."
 
 
 def say(message: str = "") -> None:
@@ -96,13 +96,11 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> Ending:
                 "Run the same command again: it starts the sandbox where it has died, and goes on where it stopped.",
             )
         case PhiftError():
+            next_step = problem.next_step
+            if sandbox:
+                next_step = next_step.replace("`phift-tui ", "`phift-tui --sandbox ")
             return Ending(
-                problem.exit_code,
-                problem.code,
-                problem.message,
-                problem.meaning,
-                problem.next_step,
-                problem.request_id,
+                problem.exit_code, problem.code, problem.message, problem.meaning, next_step, problem.request_id
             )
         case KeyboardInterrupt():
             return Ending(EXIT_INTERRUPTED, "Interrupted", "Interrupted.", next_step=AGAIN)
@@ -111,7 +109,7 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> Ending:
             return Ending(EXIT_USAGE, code, f"{problem}.", next_step="Mend that and run the same command again.")
         case OSError():
             where = f": {problem.filename}" if problem.filename else ""
-            full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             return Ending(
                 EXIT_USAGE,
                 "DiskFull" if full else type(problem).__name__,
@@ -129,10 +127,13 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> Ending:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A plain table to stdout, columns as wide as their widest cell (at most 60 characters)."""
+    """A plain table to stdout, columns as wide as their widest cell (at most 60 characters); without rows, a word."""
     from rich.cells import cell_len, set_cell_size
 
     cells = [[clean_line(cell, limit=60) for cell in row] for row in rows]
+    if not cells:
+        say("None.")
+        return
     widths = [max([cell_len(name), *(cell_len(row[i]) for row in cells)]) for i, name in enumerate(head)]
     for row in [list(head), *cells]:
         line = "  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True))
@@ -142,19 +143,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 class ProgressLine:
     """A `Report` that prints a stage when it changes, and its numbers at most every two seconds."""
 
-    def __init__(self, prefix: str = "") -> None:
-        self._prefix = prefix
+    def __init__(self, *, after: float = 0.0) -> None:
+        """Print nothing within the first `after` seconds."""
         self._stage = ""
         self._printed = 0.0
+        self._from = time.monotonic() + after
 
     def __call__(self, progress: Progress) -> None:
         """Print what is new."""
         now = time.monotonic()
-        if progress.stage == self._stage and now - self._printed < 2:
+        if now < self._from or (progress.stage == self._stage and now - self._printed < 2):
             return
         self._stage, self._printed = progress.stage, now
-        numbers = ""
-        if progress.done is not None:
-            numbers = f" {progress.done:,.0f}" + (f" of {progress.total:,.0f}" if progress.total else "")
-            numbers += f" {progress.unit}" if progress.unit else ""
-        say(f"{self._prefix}{progress.stage}{numbers}{' · ' + progress.detail if progress.detail else ''}")
+        say(progress.line())

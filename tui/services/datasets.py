@@ -52,10 +52,16 @@ def readable(path: Path) -> None:
                 raise UsageError(f"{path} is empty.", code="EmptyFile", next_step="Name a file with chat rows.")
     except FileNotFoundError:
         raise UsageError(
-            f"{path} does not exist.", code="FileNotFound", next_step="Look at the path; it is relative to the recipe."
+            f"{path} does not exist.",
+            code="FileNotFound",
+            next_step="Look at the path; a recipe's begin at its folder.",
         ) from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", code="FileUnreadable") from None
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            code="FileUnreadable",
+            next_step="Mend the file's permissions, or name another.",
+        ) from None
 
 
 def prepare(

@@ -169,7 +169,8 @@ class Journal:
     def reconcile(self, azure: Azure) -> list[Entry]:
         """Ask Azure what became of every open intent, and close those that have an answer.
 
-        Intents of a program that still runs on this machine are left alone.
+        Intents of a program that still runs on this machine are left alone, and those of a subscription that this
+        identity does not see: it may be another account's, or the sandbox's.
 
         Returns:
             The entries that were open, with the outcome they have now; None where Azure could not be asked.
@@ -179,7 +180,10 @@ class Journal:
             # An entry without a resource (a whole run) is closed by who opened it, or who goes on with it.
             if "id" not in entry.detail or self._in_progress(entry.id):
                 continue
-            outcome, learnt = _ask(azure, entry)
+            try:
+                outcome, learnt = _ask(azure, entry)
+            except _Elsewhere:
+                continue
             if outcome:
                 self.finish(entry.id, outcome, learnt)
             settled.append(self._entries("WHERE id = ?", entry.id)[0])
@@ -199,10 +203,16 @@ class Journal:
         return True
 
 
+class _Elsewhere(Exception):
+    """The resource's subscription is not to be seen from here."""
+
+
 def _ask(azure: Azure, entry: Entry) -> tuple[str | None, dict[str, Any]]:
     try:
         body = azure.rest("GET", entry.detail["id"], api_version=entry.detail["api_version"])
-    except NotFound:
+    except NotFound as error:
+        if error.code == "SubscriptionNotFound":
+            raise _Elsewhere from None
         return ABSENT, {}
     except PhiftError as error:
         # Not an answer about the resource: the entry stays open and is asked for again at the next start.
