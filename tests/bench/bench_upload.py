@@ -1,6 +1,6 @@
 """The own block upload beside azure-storage-blob's `upload_blob`, same concurrency, same server, in one run.
 
-    python tests/bench/bench_upload.py [--mib 96] [--rounds 5] [--concurrency 8]
+    python tests/bench/bench_upload.py [--mib 96] [--rounds 5] [--concurrency 8] [--azurite]
 
 Both send the same number of random bytes to the sandbox's blob service. `send` is the transfer alone; `whole` is all
 that `uploads.upload` does: hashing the file, the transfer, the check after arrival and the registration of the asset.
@@ -65,13 +65,46 @@ def own(azure: Azure, project: Workspace, path: Path, concurrency: int, journal:
     return transfer, time.perf_counter() - started
 
 
+def beside(azure: Azure, project: Workspace, path: Path, concurrency: int) -> float:
+    """Seconds of the transfer alone, on a server that is not ours."""
+    with path.open("rb") as file:
+        content = uploads._Content(file, path.name, None, Cancel())
+        target = uploads._Target(azure, project, f"own/{path.name}", Cancel())
+        started = time.perf_counter()
+        uploads._send(target, content, concurrency, None, Cancel())
+    return time.perf_counter() - started
+
+
+def on_azurite(args: argparse.Namespace, folder: Path) -> None:
+    """Measure on Azurite and print."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "services"))
+    from azuritekit import WORKSPACE, azurite
+
+    rows = []
+    with azurite(folder) as account:
+        for number in range(args.rounds + 1):
+            path = folder / f"{number}.jsonl"
+            path.write_bytes(os.urandom(args.mib * 1024 * 1024))
+            theirs = library(account, WORKSPACE, path, args.concurrency)
+            rows.append((theirs, beside(account, WORKSPACE, path, args.concurrency)))
+            path.unlink()
+    rate = [args.mib * 1.048576 / statistics.median(column) for column in zip(*rows[1:], strict=True)]
+    ratio = statistics.median(theirs / ours for theirs, ours in rows[1:])
+    sys.stdout.write(f"Azurite: upload_blob {rate[0]:.1f} MB/s, own {rate[1]:.1f} MB/s, {ratio:.2f} of upload_blob's\n")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--concurrency", type=int, default=uploads.CONCURRENCY)
+    parser.add_argument("--azurite", action="store_true", help="on Azurite (npm), and not on the sandbox")
     args = parser.parse_args()
+    if args.azurite:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            on_azurite(args, Path(folder))
+        return
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         info = daemon.start(place / "sandbox", pace=0.0)
