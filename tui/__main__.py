@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tui import __version__
-from tui.commands import output
+# Nothing else is imported before `main` is entered: from there on, ctrl+c ends with a message and not with a traceback.
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
+    import argparse
+    from pathlib import Path
+
+    from tui import __version__
     from tui.commands.every import COMMANDS
 
     common = argparse.ArgumentParser(add_help=False)
@@ -44,8 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _wizard(args: argparse.Namespace) -> int:
     """Start the wizard, or say why a terminal is needed."""
+    from pathlib import Path
+
     from tui import recipe as recipes
     from tui import settings as configuration
+    from tui.commands import output
 
     settings = configuration.load(profile=getattr(args, "profile", None))
     start = recipes.load(args.recipe) if args.recipe else None
@@ -90,8 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.dup2(nowhere, sys.stderr.fileno())
-        return output.EXIT_INTERRUPTED
+        return 130
     except (Exception, KeyboardInterrupt) as problem:
+        from tui.commands import output
+
         return output.ending(problem, sandbox=sandbox).show()
 
 
