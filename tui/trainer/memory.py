@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
+
+import psutil
 
 GIB = 2**30
 
@@ -140,11 +142,19 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def available() -> int | None:
-    """Bytes of main memory and swap that a new process could have, or None where the system does not say (no Linux)."""
+def available() -> int:
+    """Bytes of main memory and swap that a new process could have."""
+    return int(psutil.virtual_memory().available + psutil.swap_memory().free)
+
+
+def resident() -> int:
+    """Bytes of main memory that this process has, shared pages included."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    kibibytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return (kibibytes["MemAvailable"] + kibibytes["SwapFree"]) * 1024
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        return os.cpu_count() or 1

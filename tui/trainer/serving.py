@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import socket
 import threading
@@ -26,7 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import bases, data, generation, scoring
+from . import bases, data, generation, memory, scoring
 from .failures import TrainingFailed
 
 MODELS_IN_MEMORY = 4
@@ -436,7 +435,7 @@ def run(listener: socket.socket, token: str, watched: int) -> int:
     Returns:
         The exit code.
     """
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(memory.cores())
     service = _Service()
 
     @asynccontextmanager

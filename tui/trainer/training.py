@@ -121,7 +121,7 @@ class _Job:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
-        torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+        torch.set_num_threads(config.threads or memory.cores())
         set_seed(config.seed)
         base = bases.find(config.model)
         self.log.say(f"base model: {base.description}")
@@ -216,7 +216,7 @@ class _Job:
         method = self.config.method or "full"
         least = memory.need(shape, method=method, rows=0, tokens=0, device="cpu", rank=self.config.lora_rank).total
         available = memory.available()
-        if available is not None and least > available:
+        if least > available:
             raise TrainingFailed(
                 "OutOfMemory",
                 f"weights, gradients and optimizer alone need {least / memory.GIB:.0f} GiB, and "

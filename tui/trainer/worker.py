@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .events import TERMINAL, EventLog, last_type, now
+from .memory import resident
 
 LONGEST_REQUEST = 65536
 TICK_SECONDS = 0.5
@@ -139,7 +140,7 @@ class _Worker:
             request = json.loads(line)
             operation = request["op"]
             if operation == "ping":
-                return {"ok": True, "pid": os.getpid(), "ready": True, "rss_mb": _rss_mb()}
+                return {"ok": True, "pid": os.getpid(), "ready": True, "rss_mb": round(resident() / 1e6, 1)}
             if operation == "train":
                 return {"ok": True, "pid": self._train(Path(request["job"]))}
             if operation == "serve":
@@ -285,8 +286,3 @@ def _redirect(path: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-def _rss_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
