@@ -57,8 +57,10 @@ class Prints:
         self.signatures = bytearray()
 
     def add(self, line: int, row: Sequence[Message]) -> int:
-        """Take the fingerprint of a row and return it."""
+        """Take the fingerprint of a row and return it; 0 for one without an answer, which is at fault already."""
         last = next((i for i in range(len(row) - 1, -1, -1) if row[i].role == "assistant"), len(row))
+        if not any(m.content for m in row[last:]):
+            return 0
         prompt = _digest("\x1e".join([f"{m.role}\x1f{m.content}" for m in row[:last]]))
         answer = _digest("\x1e".join([f"{m.role}\x1f{m.content}" for m in row[last:]]))
         if not any(m.role == "user" for m in row[:last]):

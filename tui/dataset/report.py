@@ -86,10 +86,14 @@ class Collector:
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
 
-    def has_room(self, code: str) -> bool:
-        """Whether a further finding of a code would be kept."""
+    def note(self, code: str, line: int, path: str, message: str, column: int | None = None) -> None:
+        """Count a finding of the training file, and make and keep it while its code has room."""
         group = self.groups.get(code)
-        return group is None or len(group.first) < KEPT_PER_CODE
+        if group is None:
+            group = self.groups[code] = Group(code)
+        group.count += 1
+        if len(group.first) < KEPT_PER_CODE:
+            group.first.append(Finding(code, line, path, message, column))
 
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while its code has room."""

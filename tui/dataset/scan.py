@@ -16,7 +16,7 @@ from tui.dataset.describe import Describer
 from tui.dataset.duplicates import Prints
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
 from tui.dataset.lines import LONGEST_LINE, blocks
-from tui.dataset.report import Collector, Finding
+from tui.dataset.report import Collector
 from tui.dataset.rules import Rules
 from tui.dataset.structure import Message, check_order, check_row
 from tui.dataset.tokens import Counter
@@ -214,11 +214,7 @@ class Scanner:
 
     def add(self, code: str, line: int, path: str, message: str, column: int | None = None) -> None:
         """Note a finding."""
-        collector = self.partial.collector
-        if collector.has_room(code):
-            collector.add(Finding(code, line, path, message, column))
-        else:
-            collector.extend(code, 1, ())
+        self.partial.collector.note(code, line, path, message, column)
 
     def judge(self, line: bytes, number: int) -> list[Message] | None:
         """Judge one line thoroughly.
