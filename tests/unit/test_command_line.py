@@ -49,13 +49,22 @@ def test_a_mended_copy_is_accepted_and_the_original_unchanged(
     assert (SAMPLES / "support-broken.jsonl").read_bytes() == original
 
 
-def test_a_fix_never_overwrites_its_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    path = tmp_path / "data.jsonl"
-    path.write_text('{"messages": []}\n')
-    code, _, err = run(capsys, "check", path, "--fix", path)
+@pytest.mark.parametrize("name", ["data.jsonl", "validation.jsonl"])
+def test_a_fix_never_overwrites_its_input(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
+    for path in (tmp_path / "data.jsonl", tmp_path / "validation.jsonl"):
+        path.write_text('{"messages": []}\n')
+    code, _, err = run(
+        capsys,
+        "check",
+        tmp_path / "data.jsonl",
+        "--validation",
+        tmp_path / "validation.jsonl",
+        "--fix",
+        tmp_path / name,
+    )
     assert code == 2
-    assert "name another file" in err
-    assert path.read_text() == '{"messages": []}\n'
+    assert "Name another file" in err
+    assert (tmp_path / name).read_text() == '{"messages": []}\n'
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "folder"])
@@ -124,6 +133,29 @@ def test_over_the_budget_the_estimate_ends_with_8(
     code, _, err = run(capsys, "estimate", DEMO)
     assert code == 8
     assert "0.01" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("jobs", "show", "../other"), "is not a name"),
+        (("deployments", "create", "job", "--name", "1 bad/name"), "a letter first"),
+        (("models", "delete", "model:1/2"), "is not a name"),
+        (("chat", "endpoint", "--temperature", "nan"), "from 0 to 2"),
+        (("chat", "endpoint", "--max-tokens", "0"), "from 1 to 4096"),
+        (("evaluate", "endpoint", "rows.jsonl", "--questions", "-1"), "from 1 to 1000"),
+        (("jobs", "list", "--project", "a?b"), "is not a name"),
+        (("jobs",), "VERB"),
+        (("export", "recipe.toml", "--as", "cobol"), "bicep"),
+    ],
+)
+def test_a_wrong_argument_ends_with_2_before_anything_is_asked(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], part: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert part in " ".join(capsys.readouterr().err.split())
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

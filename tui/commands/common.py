@@ -130,18 +130,22 @@ def workspace(azure: Azure, args: argparse.Namespace) -> Workspace:
         NotFound: there is no such project; the message says how to name another.
     """
     from tui.services import projects
+    from tui.services.errors import NotFound
 
-    if not (args.recipe or args.resource_group or args.project) and (last := _last_project(azure, args)):
-        output.say(f"Project {last.name} in {last.resource_group}, of the last run")
+    if not args.recipe and (last := _last_project(azure, args)):
+        output.say(f"Project {last.name} in {last.resource_group}")
         return last
     target = recipe_of(args).target
     subscription = projects.subscription_of(azure, target)
-    with hint("Name the project: --resource-group NAME --project NAME, or --recipe FILE."):
+    try:
         return projects.get(azure, subscription, target.resource_group, target.project)
+    except NotFound as error:
+        error.next_step = "Name the project: --resource-group NAME --project NAME, or --recipe FILE."
+        raise
 
 
 def _last_project(azure: Azure, args: argparse.Namespace) -> Workspace | None:
-    """The project of the newest run in the journal; None where this Azure does not have it."""
+    """The project of the newest run in the journal, options before it; None where this Azure does not have it."""
     from tui.services import projects
     from tui.services.errors import AccessError, NotFound
     from tui.services.journal import Journal
@@ -151,10 +155,10 @@ def _last_project(azure: Azure, args: argparse.Namespace) -> Workspace | None:
     if not path:
         return None
     _, _, subscription, _, group, *_, project = path.split("/")
-    if args.subscription and args.subscription != subscription:
-        return None
     try:
-        return projects.get(azure, subscription, group, project)
+        return projects.get(
+            azure, args.subscription or subscription, args.resource_group or group, args.project or project
+        )
     except (NotFound, AccessError):
         return None
 
