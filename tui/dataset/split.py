@@ -157,4 +157,6 @@ def _choose(strata: array[int], groups: array[int], share: float, seed: int) -> 
         if owed >= rows and len(held) < len(sizes) - 1 and owed >= sizes[group] * rows / 2:
             held.add(group)
             owed -= sizes[group] * rows
+    if not held and len(order) > 1:
+        held.add(min(order, key=lambda group: abs(sizes[group] - wanted)))
     return held, sum(size for size in sizes.values() if size > 1)
