@@ -45,7 +45,7 @@ def test_it_is_asked_once_a_day(azure: Azure, upset: Upset) -> None:
     first = catalog.models(azure)
     upset("*.api.azureml.ms/*", "503", seconds=0)
     assert catalog.models(azure).models == first.models
-    assert catalog.cached(azure.settings).source == "cache"
+    assert catalog.cached(azure.settings, sandbox=True).source == "cache"
     with pytest.raises(ServiceError):
         catalog.models(azure, refresh=True)
 

@@ -191,7 +191,6 @@ def test_a_keyring_that_waits_is_given_up(settings: Settings, monkeypatch: pytes
     monkeypatch.setattr("keyring.get_keyring", Hanging)
     monkeypatch.setattr("keyring.core.get_keyring", Hanging)
     try:
-        assert not identity.keyring_usable()
         assert identity.store_secret(settings, "default", "s") == "memory"
     finally:
         Hanging.unlocked.set()
@@ -218,8 +217,22 @@ def test_a_keyring_that_works_keeps_the_secret(
 ) -> None:
     monkeypatch.setattr("keyring.get_keyring", Dictionary)
     monkeypatch.setattr("keyring.core.get_keyring", Dictionary)
-    assert identity.keyring_usable()
     assert identity.store_secret(settings, "default", sandbox_env.client_secret) == "keyring"
     assert identity.connect(principal(settings, sandbox_env)).identity.tenant == sandbox_env.tenant
     identity.forget_secret("default")
     assert Dictionary.kept == {}
+
+
+class PlaintextKeyring(Dictionary):
+    """A keyring that would keep secrets in a readable file."""
+
+
+def test_a_keyring_of_plain_text_is_not_used(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyring.get_keyring", PlaintextKeyring)
+    monkeypatch.setattr("keyring.core.get_keyring", PlaintextKeyring)
+    assert identity.store_secret(settings, "default", "s") == "memory"
+    assert PlaintextKeyring.kept == {}
+
+
+def test_the_variables_of_a_sandbox_are_recognised(sandbox_env: SandboxInfo, settings: Settings) -> None:
+    assert identity.connect(settings).sandbox

@@ -73,8 +73,6 @@ class Model:
     summary: str = ""
     context_length: int | None = None
     """Tokens."""
-    max_output: int | None = None
-    """Tokens."""
     license: str = ""
     tasks: tuple[str, ...] = ()
     """Fine-tuning tasks, `chat-completion` among them."""
@@ -422,7 +420,6 @@ def _model(body: Mapping[str, Any]) -> Model:
         display_name=str(entry.get("displayName") or name),
         summary=str(entry.get("summary") or entry.description.partition("\n")[0]),
         context_length=_integer(context),
-        max_output=_integer(entry.get("maxOutputTokens")),
         license=str(entry.get("license") or ""),
         tasks=tasks,
         engines=_engines(tasks, options, computes, regions),

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -262,7 +262,7 @@ class Azure:
         return clients[key]
 
     def _set_clock(self, stamp: str) -> None:
-        if stamp:
+        with suppress(ValueError, TypeError):  # a proxy's answer may have no date, or none that can be read
             self._clock_offset = parsedate_to_datetime(stamp) - datetime.now(UTC)
 
 

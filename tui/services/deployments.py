@@ -23,7 +23,6 @@ from tui.services.errors import (
     PhiftError,
     ServiceError,
     SignInRequired,
-    Throttled,
     UsageError,
 )
 from tui.services.jobs import Job, parse_time
@@ -280,7 +279,9 @@ def wait_ready(
         nonlocal last
         try:
             chat.complete(endpoint.uri, secret, [{"role": "user", "content": "Hello"}], max_tokens=1, cancel=cancel)
-        except (NotFound, SignInRequired, ServiceError, Throttled) as error:
+        except ModelUnavailable:
+            raise
+        except (SignInRequired, ServiceError) as error:
             if error.code == "content_filter":
                 return True
             last = error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.services.errors import AccessError, Cancelled, PhiftError, SignInRequired, UsageError
@@ -138,7 +140,13 @@ def connect(
         credential = _credential(settings, profile, prompt, secret)
         token = _in_thread(lambda: _token(credential, f"{ENDPOINTS[profile.cloud].arm}/.default"), cancel or Cancel())
     identity = _identity(token, "sandbox" if sandbox else profile.method)
-    return Azure(credential, identity, settings, sandbox=sandbox)
+    return Azure(credential, identity, settings, sandbox=sandbox or _environment_is_a_sandboxs())
+
+
+def _environment_is_a_sandboxs() -> bool:
+    """Whether the variables of `phift-tui sandbox env` are set, so that what is shown is labelled as the sandbox's."""
+    certificate = os.environ.get("REQUESTS_CA_BUNDLE", "")
+    return bool(certificate) and any((folder / "sandbox.json").exists() for folder in Path(certificate).parents[:2])
 
 
 def store_secret(settings: Settings, profile: str, secret: str) -> Literal["keyring", "memory"]:
@@ -151,6 +159,9 @@ def store_secret(settings: Settings, profile: str, secret: str) -> Literal["keyr
     def store() -> None:
         import keyring
 
+        first = getattr(keyring.get_keyring(), "backends", [keyring.get_keyring()])[0]
+        if re.search(r"(?i)plaintext|\.file|null|fail", f"{type(first).__module__}.{type(first).__name__}"):
+            raise LookupError("this keyring keeps nothing, or keeps it in a file")
         keyring.set_password(_KEYRING, profile, secret)
         if keyring.get_password(_KEYRING, profile) != secret:
             raise LookupError("the keyring does not give back what was stored")
@@ -172,19 +183,6 @@ def forget_secret(profile: str) -> None:
 
     _memory.pop(profile, None)
     _answers(remove)
-
-
-def keyring_usable() -> bool:
-    """Whether a keyring answers within two seconds and is not a plaintext file."""
-    found: list[str] = []
-
-    def probe() -> None:
-        import keyring
-
-        keyring.get_password(_KEYRING, "probe")
-        found.append(keyring.get_keyring().__module__)
-
-    return _answers(probe) and "fail" not in found[0] and "file" not in found[0].lower() and "null" not in found[0]
 
 
 def _answers(call: Callable[[], None]) -> bool:

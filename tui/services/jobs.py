@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 API = "2024-10-01-preview"
 """Fine-tuning jobs exist in preview versions only; the SDK sends this one."""
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
-ATTENTION = frozenset({"NotResponding", "Paused"})
-"""States that can move on again, but want a look."""
 ENVIRONMENT = "azureml://registries/azureml/environments/acft-hf-nlp-gpu/labels/latest"
 """Microsoft's fine-tuning image for Hugging Face models; the trainer's own requirements are added to it."""
 _TOOL = "phift-tui"

@@ -49,7 +49,6 @@ class Workspace:
     """Provisioning state."""
     storage_id: str = ""
     """Resource id of its storage account."""
-    friendly_name: str = ""
 
 
 def hubs(azure: Azure, subscription: str, *, cancel: Cancel | None = None) -> list[Workspace]:
@@ -125,7 +124,6 @@ def _workspace(body: dict[str, Any]) -> Workspace:
         hub_id=str(properties.get("hubResourceId") or ""),
         state=str(properties.get("provisioningState") or ""),
         storage_id=str(properties.get("storageAccount") or ""),
-        friendly_name=str(properties.get("friendlyName") or ""),
     )
 
 
