@@ -56,7 +56,7 @@ class DataScreen(Step):
     """The fifth step."""
 
     PLACE = "data"
-    INTRO = "Chats in JSON lines, checked on this machine; nothing is uploaded before the submit."
+    INTRO = "Chats in JSON lines: checked on this machine, uploaded only at the submit."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("data"))
 
     def __init__(self) -> None:

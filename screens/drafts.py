@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from textual import on
@@ -15,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from screens.dialog import Dialog, Key
 from tui import text
-from tui.messages import n, t
+from tui.messages import ago, t
 from tui.recipe import Recipe, RecipeError
 from tui.services import drafts
 from tui.services.errors import PhiftError
@@ -23,18 +22,6 @@ from tui.wizard import free_name
 
 NEW, GIVEN = "new recipe", "given recipe"
 """Options that are no draft; a draft's option is its name after a slash."""
-
-
-def ago(moment: datetime) -> str:
-    """How long ago, in words."""
-    minutes = int((datetime.now(UTC) - moment).total_seconds() / 60)
-    if minutes < 1:
-        return t("just now")
-    if minutes < 120:
-        return n("{count} minute ago", "{count} minutes ago", minutes)
-    if minutes < 48 * 60:
-        return n("{count} hour ago", "{count} hours ago", minutes // 60)
-    return n("{count} day ago", "{count} days ago", minutes // (24 * 60))
 
 
 class Drafts(Dialog[None]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -15,12 +14,13 @@ from textual.widgets.option_list import Option
 from screens.lookups import CATALOGUE, load_catalogue
 from screens.page import Step
 from tui import actions, text
-from tui.messages import n, t
+from tui.messages import ago, t
 from tui.widgets.field import Field
 
 if TYPE_CHECKING:
     from tui.services.catalog import Catalogue, Model
 
+WORDS = {"available": "available", "deprecated": "deprecated", "retired": "retired", "unknown": "unknown"}
 GLYPHS = {"available": "✓", "deprecated": "!", "retired": "✗", "unknown": "?"}
 STYLES = {
     "available": "$text-success",
@@ -96,22 +96,19 @@ class ModelScreen(Step):
         context = t("{size}k context", size=round(model.context_length / 1024)) if model.context_length else ""
         return Content.assemble(
             (f"{mark} {text.clean_line(model.name, limit=32):<32} ", "bold" if mark == "●" else ""),
-            (f"{GLYPHS[status]} {t(status):<11}", STYLES[status]),
+            (f"{GLYPHS[status]} {t(WORDS[status]):<11}", STYLES[status]),
             (f"{context:>13}", "$text-quiet"),
             ("  " + t("preview") if model.preview else "", "$text-accent"),
         )
 
     def _age(self, catalogue: Catalogue) -> Content:
-        hours = (datetime.now(UTC) - catalogue.fetched).total_seconds() / 3600
-        age = n("{count} hour old", "{count} hours old", int(hours)) if hours < 48 else n(
-            "{count} day old", "{count} days old", int(hours / 24)
-        )  # fmt: skip
+        age = ago(catalogue.fetched)
         source = {
-            "registry": t("Catalogue read from Azure just now"),
-            "cache": t("Catalogue as last read from Azure, {age}", age=age),
-            "snapshot": t("Catalogue as shipped with the program, {age}", age=age),
+            "registry": t("Catalogue read from Azure {age}.", age=age),
+            "cache": t("Catalogue as last read from Azure, {age}.", age=age),
+            "snapshot": t("Catalogue as shipped with the program, {age}.", age=age),
         }[catalogue.source]
-        return Content.styled(source + "  " + t("F5 reads it anew."), "$text-quiet")
+        return Content.styled(source + " " + t("F5 reads it anew."), "$text-quiet")
 
     def _highlighted(self) -> Model | None:
         models, index = self._models(), self.query_one("#models", OptionList).highlighted

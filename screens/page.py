@@ -13,12 +13,13 @@ from textual.content import Content
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
 from tui import actions, text
 from tui.messages import t
 from tui.services.errors import PhiftError
 from tui.tasks import Task, Work
+from tui.widgets.choice import Choice
 from tui.widgets.field import Field
 from tui.widgets.keybar import KeyBar
 from tui.widgets.rail import Rail
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tui.app import PhiftApp
 
 T = TypeVar("T")
-COLUMN_WIDTH = 120
+COLUMN_WIDTH = 140
 """Columns from which the summary has a column of its own."""
 
 
@@ -56,6 +57,7 @@ class Page(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._goes_on = False
+        self._field_left = False
 
     # --- what a subclass gives ---------------------------------------------------------------------------------------
 
@@ -68,6 +70,10 @@ class Page(Screen[None]):
 
     def state_changed(self) -> None:
         """The recipe or a fact changed: show it. Called once after `content` too."""
+
+    def forward_title(self) -> str:
+        """What Enter does here now, in a word or two for the key bar."""
+        return t("Continue")
 
     def before_forward(self) -> None:
         """Enter was pressed: start what has to be done before the page can be left, if it is not running yet."""
@@ -90,8 +96,17 @@ class Page(Screen[None]):
 
     def plain_text(self) -> str:
         """The page as plain text."""
-        parts = [str(part.render()) for part in self.query("#body Static, #body Choice") if part.display]
-        return "\n".join(part for part in parts if part.strip())
+        lines: list[str] = []
+        for widget in self.query("#body *"):
+            if not all(node.display for node in widget.ancestors_with_self if isinstance(node, Widget)):
+                continue
+            if isinstance(widget, Field):
+                lines.append(widget.plain_text())
+            elif isinstance(widget, OptionList):
+                lines += [str(option.prompt) for option in widget.options]
+            elif isinstance(widget, Static | Choice) and not any(isinstance(each, Field) for each in widget.ancestors):
+                lines.append(str(widget.render()))
+        return "\n".join(line for line in lines if line.strip())
 
     # --- what every page does ----------------------------------------------------------------------------------------
 
@@ -155,22 +170,34 @@ class Page(Screen[None]):
         self._sync_keys()
 
     def _sync_keys(self) -> None:
-        shown = []
-        for action in actions.for_place(self.PLACE):
+        order = {actions.PAGE: 0, self.PLACE: 1, actions.STEP: 2, actions.EVERYWHERE: 3}
+        entries = []
+        for action in sorted(actions.for_place(self.PLACE), key=lambda each: order[each.scope]):
             enabled = self.check_action(action.action, ())
             if action.footer and enabled is not False:
-                shown.append((action, bool(enabled)))
-        order = {actions.PAGE: 0, self.PLACE: 1, actions.STEP: 2, actions.EVERYWHERE: 3}
-        self.query_one(KeyBar).show(sorted(shown, key=lambda pair: order[pair[0].scope]))
+                title = self.forward_title() if action.id == "forward" else t(action.title)
+                entries.append((actions.key_name(action.key.split(",")[0]), title, bool(enabled)))
+        self.query_one(KeyBar).show(entries)
 
     def on_resize(self, event: events.Resize) -> None:
         """The summary changes its shape with the width."""
         self.query_one(Summary).sync(self.wizard, column=event.size.width >= COLUMN_WIDTH)
 
     def on_screen_resume(self) -> None:
-        """Back on screen."""
+        """Back on screen; where the user had left the field, a dialog that closes does not put them back into it."""
         self._goes_on = False
+        if self._field_left:
+            self.call_after_refresh(self._leave_field)
         self.entered()
+
+    def on_descendant_focus(self) -> None:
+        """A field has the focus again (unless it was taken back since this message was sent)."""
+        if self.focused is not None:
+            self._field_left = False
+
+    def _leave_field(self) -> None:
+        self.set_focus(None)
+        self._field_left = True
 
     def on_screen_suspend(self) -> None:
         """Off screen: a wait for going forward ends."""
@@ -254,7 +281,7 @@ class Page(Screen[None]):
         if self._goes_on:
             self._goes_on = False
         else:
-            self.set_focus(None)
+            self._leave_field()
         self.notice("")
 
     def action_scroll_body(self, pages: int) -> None:

@@ -10,14 +10,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Input, SelectionList, Static
-from textual.widgets.selection_list import Selection
+from textual.widgets import Input, OptionList, Static
 
 from screens.dialog import Dialog, Key
 from tui import backend, text
 from tui.messages import n, t
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
+from tui.widgets.check_list import CheckList
+from tui.widgets.columns import Column
+from tui.widgets.row_list import Row
 
 if TYPE_CHECKING:
     from tui.dataset.fix import FixResult, Remedy
@@ -46,7 +48,8 @@ class Remedies(Dialog[Path]):
     def content(self) -> ComposeResult:
         """The remedies, the highlighted one's example, the new file."""
         yield Static(t("Looking at the file …"), id="remedies-note", markup=False)
-        yield SelectionList[str](id="remedies-list")
+        yield CheckList((Column(t("Code"), 5), Column(t("What is done"), 0), Column(t("Rows"), 7, right=True)), "",
+                        classes="remedies")  # fmt: skip
         yield Static("", id="remedies-example", markup=False)
         yield Static(t("Written to (the original is not touched):"), classes="quiet", markup=False)
         out = self._path.with_name(f"{self._path.stem}-mended.jsonl")
@@ -82,20 +85,23 @@ class Remedies(Dialog[Path]):
         if not self.is_attached:
             return
         self._remedies = remedies
-        listing: SelectionList[str] = self.query_one("#remedies-list", SelectionList)
-        for remedy in remedies:
-            line = Content.assemble(
-                (f"{remedy.code} ", "bold"),
-                text.clean_line(t(remedy.title), limit=70),
-                ("  " + n("{count} row", "{count} rows", remedy.rows), "$text-quiet"),
-            )
-            listing.add_option(Selection(line, remedy.code, remedy.code.startswith("E") or len(remedies) == 1))
+        listing = self.query_one(CheckList)
+        listing.show(
+            [
+                Row(
+                    remedy.code,
+                    (text.line(remedy.code, "bold"), text.line(t(remedy.title)), text.line(f"{remedy.rows:,}")),
+                )
+                for remedy in remedies
+            ]
+        )
+        listing.choose([each.code for each in remedies if each.code.startswith("E") or len(remedies) == 1])
         self._note(t("Nothing here can be mended by itself.") if not remedies else t("What is to be put right:"))
-        listing.focus()
+        listing.options.focus()
 
-    @on(SelectionList.SelectionHighlighted)
-    def _example(self, event: SelectionList.SelectionHighlighted[str]) -> None:
-        remedy = self._remedies[event.selection_index]
+    @on(OptionList.OptionHighlighted)
+    def _example(self, event: OptionList.OptionHighlighted) -> None:
+        remedy = self._remedies[event.option_index]
         after = text.clean_line(remedy.example_after, limit=150) or t("(the row is left out)")
         self.query_one("#remedies-example", Static).update(
             Content.assemble(
@@ -113,7 +119,7 @@ class Remedies(Dialog[Path]):
 
     def action_write(self) -> None:
         """Write the mended copy, then close with its path."""
-        chosen = list(self.query_one("#remedies-list", SelectionList).selected)
+        chosen = self.query_one(CheckList).chosen
         out = Path(self.query_one("#remedies-out", Input).value.strip()).expanduser()
         if not chosen:
             self._note(t("Nothing is chosen; Space chooses."))

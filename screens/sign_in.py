@@ -71,21 +71,22 @@ class SignInScreen(Step):
         """The way to sign in, its fields, and the state of the connection."""
         if not self.program.sandbox:
             profile = self.program.settings.active_profile()
-            with Horizontal(classes="field-row"):
-                yield Static(t("Way"), classes="field-label", markup=False)
-                options = [(name, t(label), t(line)) for name, label, line in METHODS]
-                yield Choice(options, profile.method, rows=True, id="method")
-            for name, label in (
-                ("tenant", t("Tenant id")),
-                ("client_id", t("Application id")),
-                ("certificate", t("Certificate file")),
-            ):
-                with Horizontal(classes="field-row", id=f"row-{name}"):
-                    yield Static(label, classes="field-label", markup=False)
-                    yield Input(getattr(profile, name), id=name, select_on_focus=False)
-            with Horizontal(classes="field-row", id="row-secret"):
-                yield Static(t("Secret"), classes="field-label", markup=False)
-                yield SecretInput(t("kept in the keyring, or in memory"), id="secret")
+            with Vertical(id="ways"):
+                with Horizontal(classes="field-row"):
+                    yield Static(t("Way"), classes="field-label", markup=False)
+                    options = [(name, t(label), t(line)) for name, label, line in METHODS]
+                    yield Choice(options, profile.method, rows=True, id="method")
+                for name, label in (
+                    ("tenant", t("Tenant id")),
+                    ("client_id", t("Application id")),
+                    ("certificate", t("Certificate file")),
+                ):
+                    with Horizontal(classes="field-row", id=f"row-{name}"):
+                        yield Static(label, classes="field-label", markup=False)
+                        yield Input(getattr(profile, name), id=name, select_on_focus=False)
+                with Horizontal(classes="field-row", id="row-secret"):
+                    yield Static(t("Secret"), classes="field-label", markup=False)
+                    yield SecretInput(t("kept in the keyring, or in memory"), id="secret")
         with Vertical(id="connection"):
             yield Static("", id="connection-text", markup=False)
 
@@ -166,6 +167,8 @@ class SignInScreen(Step):
         self._show()
 
     def _show(self) -> None:
+        for ways in self.query("#ways"):
+            ways.display = self._code is None  # the code has to be in sight, on a small terminal too
         self.query_one("#connection-text", Static).update(self._connection())
 
     def _connection(self) -> Content:
@@ -199,6 +202,10 @@ class SignInScreen(Step):
         if self.program.tasks.of(TASK):
             return Content.styled(t("Waiting for a token …"), "$text-quiet")
         return Content.styled(t("Enter signs in."), "$text-quiet")
+
+    def forward_title(self) -> str:
+        """Enter signs in where nobody is."""
+        return t("Continue") if self.wizard.facts.azure else t("Sign in")
 
     def before_forward(self) -> None:
         """Enter signs in where nobody is."""

@@ -67,7 +67,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("stop", "x", "Stop check", "Stop the check that is running.", "data", "stop", footer=True),
     Action("pick_validation", "f6", "Pick file", "Choose the validation file.", "validation", "pick", footer=True,
            priority=True),
-    Action("submit", "s", "Submit", "Submit the run; asks once more, with the price.", "review", "submit", footer=True),
+    Action("submit", "s", "Submit", "Submit the run; asks once more, with the price.", "review", "submit"),
     Action("copy_tab", "c", "Copy", "What the tab shows as plain text, to copy or write to a file.", "review", "plain",
            footer=True),
     Action("help", "f1", "Help", "What this page is for, and its keys.", EVERYWHERE, "app.help",

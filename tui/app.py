@@ -43,7 +43,7 @@ from tui.wizard import PLACES, Wizard, free_name
 if TYPE_CHECKING:
     from textual.command import Provider
 
-_WIDTHS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (120, "-wide")]
+_WIDTHS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (140, "-wide")]
 _HEIGHTS = [(0, "-flat"), (18, "-short"), (34, "-tall")]
 _SAVE_AFTER = 0.2  # seconds without a change; with the write itself a draft is on disk within half a second
 

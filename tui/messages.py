@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+from datetime import UTC, datetime
 
 from assets import ROOT
 
@@ -25,3 +26,15 @@ def t(text: str, /, **values: object) -> str:
 def n(one: str, many: str, count: int, /, **values: object) -> str:
     """The text for `count` things, which is also the value of `{count}`; the language decides which form."""
     return _catalogue.ngettext(one, many, count).format(count=f"{count:,}", **values)
+
+
+def ago(moment: datetime) -> str:
+    """How long ago a moment was, in words."""
+    minutes = int((datetime.now(UTC) - moment).total_seconds() / 60)
+    if minutes < 1:
+        return t("just now")
+    if minutes < 120:
+        return n("{count} minute ago", "{count} minutes ago", minutes)
+    if minutes < 48 * 60:
+        return n("{count} hour ago", "{count} hours ago", minutes // 60)
+    return n("{count} day ago", "{count} days ago", minutes // (24 * 60))

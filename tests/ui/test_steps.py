@@ -236,7 +236,7 @@ async def test_the_last_known_catalogue_is_shown_with_its_age_while_azure_does_n
     app = wizard(tmp_path, "model")
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "No answer." in shown(app))
-        assert "days old" in shown(app)
+        assert "days ago" in shown(app)
         assert "Phi-4-mini-instruct" in shown(app)
 
 

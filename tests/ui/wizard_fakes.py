@@ -106,7 +106,7 @@ class Wired:
         def call(*arguments: Any, **_: Any) -> Any:
             self.calls.append((name, arguments))
             if name in self.gates:
-                self.gates[name].wait(10)
+                self.gates[name].wait(120)
             if name in self.fails:
                 raise self.fails[name]
             return make(*arguments)

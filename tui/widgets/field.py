@@ -104,6 +104,9 @@ class Field(Vertical):
         self.path = path
         self.label = label
         self._info = info_of(path)
+        # What is said beside a number is longer than the number.
+        kinds = get_args(self._info.annotation) or (self._info.annotation,)
+        self.set_class(int in kinds or float in kinds, "-number")
         self._help = help_line or t(self._info.description or "")
         if not options and get_origin(self._info.annotation) is Literal:
             options = tuple((value, value, "") for value in get_args(self._info.annotation))
@@ -133,6 +136,13 @@ class Field(Vertical):
                 if self._hint:
                     yield Static(self._hint, classes="field-hint", markup=False)
         yield Static(self._help, classes="field-note", markup=False)
+
+    def plain_text(self) -> str:
+        """Label, value, hint, and the help or the error, on one line."""
+        editor = self.editor
+        about = self.error or self._help
+        hint = f" ({self._hint})" if self._hint and not self._options else ""
+        return f"{self.label}: {editor.value}{hint}. {about}"
 
     @property
     def editor(self) -> Input | Choice:

@@ -9,34 +9,34 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.actions import Action, key_name
-from tui.messages import t
-
 Entry = tuple[str, str, bool]
+"""Key and what it does, as shown, and whether it can be done now."""
 
 
 class KeyBar(Widget):
-    """Shows as many keys as fit, in the order given."""
+    """Shows as many keys as fit, in the order given; the last, which is the way out, has its room before all others."""
 
     entries: reactive[tuple[Entry, ...]] = reactive((), init=False)
 
     def __init__(self) -> None:
         super().__init__(id="keybar")
 
-    def show(self, actions: Sequence[tuple[Action, bool]]) -> None:
-        """Show these actions, each with whether it can be done now."""
-        self.entries = tuple((key_name(each.key.split(",")[0]), t(each.title), enabled) for each, enabled in actions)
+    def show(self, entries: Sequence[Entry]) -> None:
+        """Show these keys."""
+        self.entries = tuple(entries)
 
     def render(self) -> RenderResult:
         """The line."""
-        parts: list[Content] = []
-        left = self.size.width - 1
-        for key, title, enabled in self.entries:
-            entry = Content.assemble(
+        drawn = [
+            Content.assemble(
                 (f" {key}", "bold $text-accent" if enabled else "dim"), (f" {title} ", "" if enabled else "dim")
             )
-            if entry.cell_length > left:
-                continue
-            left -= entry.cell_length
-            parts.append(entry)
-        return Content("").join(parts)
+            for key, title, enabled in self.entries
+        ]
+        left = self.size.width - 1 - sum(entry.cell_length for entry in drawn[-1:])
+        parts: list[Content] = []
+        for entry in drawn[:-1]:
+            if entry.cell_length <= left:
+                left -= entry.cell_length
+                parts.append(entry)
+        return Content("").join([*parts, *drawn[-1:]])

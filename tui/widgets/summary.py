@@ -38,7 +38,7 @@ def choices(wizard: Wizard) -> Iterator[tuple[str, str, str]]:
     """The choices in the order of the steps: label, value, and the value for the one line (empty: left out there)."""
     recipe, facts = wizard.recipe, wizard.facts
     target = recipe.target
-    yield t("Project"), f"{target.project} ({target.location})", target.project
+    yield t("Project"), f"{target.project} ({target.location})", ""
     yield t("Model"), recipe.model.name, recipe.model.name
     yield t("Engine"), recipe.model.engine, recipe.model.engine
     file = Path(recipe.data.train).name

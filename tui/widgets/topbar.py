@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -11,7 +14,19 @@ from tui import text
 from tui.messages import t
 from tui.wizard import Wizard
 
+if TYPE_CHECKING:
+    from tui.services.identity import Identity
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 BADGE = "SANDBOX — not Azure; a 1.4 M-parameter stand-in trains here"
+
+
+def short_name(identity: Identity) -> str:
+    """Who is signed in and by which method; of an application that has no name, the beginning of its id."""
+    name = identity.name
+    if _ID.fullmatch(name):
+        name = t("application {id}…", id=name[:8])
+    return f"{name} ({identity.method})"
 
 
 class TopBar(Horizontal):
@@ -32,11 +47,7 @@ class TopBar(Horizontal):
     def sync(self, wizard: Wizard) -> None:
         """Show the draft's name and the identity in use; draws only what changed."""
         azure = wizard.facts.azure
-        if azure is None:
-            who = t("not signed in")
-        else:
-            method = azure.identity.method
-            who = f"{azure.identity.name} ({method})" if method else azure.identity.name
+        who = short_name(azure.identity) if azure else t("not signed in")
         shown = (wizard.recipe.name, who)
         if shown == self._shown:
             return
