@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui.dataset.check import check
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
 
 VALID = [
@@ -41,6 +43,24 @@ def test_what_is_not_json_is_refused_with_its_place(text: str) -> None:
         parse(text)
     assert 0 <= fault.value.position <= len(text)
     assert fault.value.message.isprintable()
+
+
+@pytest.mark.parametrize("text", VALID, ids=lambda text: ascii(text[:24]))
+def test_the_check_calls_json_what_is_json(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(text, encoding="utf-8", newline="")
+    report = check(path, depth="structure")
+    assert not report.ok  # it is JSON, and no row
+    assert not {"E101", "E142"} & {group.code for group in report.errors}
+
+
+@pytest.mark.parametrize("text", [text for text in INVALID if text[:1] != "\ufeff"], ids=lambda text: ascii(text[:24]))
+def test_the_check_refuses_what_is_not(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(text, encoding="utf-8", newline="")
+    found = {group.code for group in check(path, depth="structure").errors}
+    # Nothing at all and several values on a line have codes of their own.
+    assert found & ({"E101", "E142"} if text.strip() else {"E133"})
 
 
 def strictly(text: str) -> object:

@@ -154,7 +154,7 @@ def _is_document(text: str) -> bool:
         first = parse(text.split("\n", 1)[0]).value
     except JsonFault:
         found = documents(text, _ROWS_LOOKED_AT)
-        return bool(found) and isinstance(found[0], dict | list)
+        return "\n" in text and bool(found) and isinstance(found[0], dict | list)
     # One line with a list of objects is an array; a list of anything else is a faulty row.
     return "\n" not in text and isinstance(first, list) and bool(first) and all(isinstance(i, dict) for i in first)
 

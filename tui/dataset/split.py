@@ -111,8 +111,8 @@ def split(
     if rows < 2:
         raise SplitError(f"{path.name} has {rows} row{'s' if rows != 1 else ''}; a split needs at least two")
     held, together = _choose(strata, prompts, share, seed)
-    if not held or len(held) == len(set(prompts)):
-        # One prompt holds nearly all rows: only equal rows can be kept together.
+    if not held:
+        # One prompt holds all rows: only equal rows can be kept together.
         held, together = _choose(strata, wholes, share, seed)
         prompts = wholes
     if not held:
