@@ -10,12 +10,23 @@ import warnings
 from collections.abc import Callable
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+from azure.identity import CredentialUnavailableError
 from pydantic import SecretStr
 
 from tui.sandbox.daemon import SandboxInfo
 from tui.services import access, chat, log
-from tui.services.clients import Azure, load_sdk, unreachable
-from tui.services.errors import Cancelled, NotFound, PermissionDenied, ServiceError, Throttled, Unreachable
+from tui.services.clients import Azure, load_sdk, translated, unreachable
+from tui.services.errors import (
+    Cancelled,
+    NotFound,
+    PermissionDenied,
+    PhiftError,
+    ServiceError,
+    SignInRequired,
+    Throttled,
+    Unreachable,
+)
 from tui.services.progress import Cancel, Progress
 from tui.settings import Settings
 
@@ -91,6 +102,25 @@ def test_reasons_of_silence_are_told_apart() -> None:
         for text in ("certificate verify failed", "Read timed out", "Name or service not known", "refused")
     }
     assert codes == {"UntrustedCertificate", "Unreachable"}
+
+
+def raised_by(error: Exception, cause: Exception | None = None) -> PhiftError:
+    with pytest.raises(PhiftError) as raised, translated():
+        raise error from cause
+    return raised.value
+
+
+def test_the_sdks_exceptions_are_told_apart() -> None:
+    from azure.ai.ml.exceptions import ErrorTarget, ValidationException
+
+    unsent = ServiceRequestError("connection refused")
+    assert type(raised_by(unsent)) is Unreachable
+    assert type(raised_by(ClientAuthenticationError("Authentication failed"), unsent)) is Unreachable
+    assert type(raised_by(ClientAuthenticationError("AADSTS50034: no such user"))) is SignInRequired
+    assert "az login" in raised_by(CredentialUnavailableError("Azure CLI not found on path")).next_step
+    wrong = raised_by(ValidationException("bad name", "bad name", target=ErrorTarget.JOB))
+    assert (type(wrong), wrong.code) == (ServiceError, "ValidationException")
+    assert type(raised_by(Throttled("later"))) is Throttled
 
 
 def test_a_wrong_endpoint_key_is_not_repeated(azure: Azure) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.services import log
 from tui.services.answers import error_from, error_in
-from tui.services.errors import PhiftError, SignInRequired, Unreachable
+from tui.services.errors import PhiftError, ServiceError, SignInRequired, Unreachable
 from tui.services.progress import Cancel, Progress, Report
 from tui.services.redaction import redact
 from tui.settings import Cloud, Settings
@@ -307,8 +307,10 @@ def translated() -> Iterator[None]:
         if response is None or isinstance(error, core.IncompleteReadError):
             raise unreachable(error) from None
         raise error_from(response.status_code, response.headers, _body(response), str(response.reason)) from None
-    except (core.AzureError, OSError) as error:
+    except (core.ServiceRequestError, core.ServiceResponseError, OSError) as error:
         raise unreachable(error) from None
+    except core.AzureError as error:  # what azure-ai-ml itself finds wrong, before anything is sent
+        raise ServiceError(redact(str(error)), code=type(error).__name__) from None
 
 
 def _body(response: Any) -> str:
@@ -321,6 +323,13 @@ def _body(response: Any) -> str:
 
 def sign_in_error(error: Exception) -> PhiftError:
     """A refusal to sign in, in words; Entra's own code (`AADSTS…`) where it gave one."""
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ServiceRequestError | ServiceResponseError):
+            return unreachable(cause)
+        cause = cause.__cause__ or cause.__context__
     text = redact(str(error)).strip()
     code = next((word.strip(":,.()") for word in text.split() if word.startswith("AADSTS")), None)
     first = text.partition("\n")[0].partition(" Trace ID:")[0]
@@ -328,7 +337,9 @@ def sign_in_error(error: Exception) -> PhiftError:
         first or "Azure did not accept the sign-in.",
         code=code,
         meaning="Nothing can be asked of Azure until the sign-in works.",
-        next_step="Sign in again, or choose another way to sign in.",
+        next_step="Run `az login` in a shell, or choose another way to sign in."
+        if "Azure CLI" in text or "az login" in text
+        else "Sign in again, or choose another way to sign in.",
         raw=text[:4000],
     )
 
@@ -348,7 +359,7 @@ def unreachable(error: Exception) -> Unreachable:
         message = "Azure did not answer in time."
     elif "Name or service not known" in text or "resolve" in text.lower():
         message = "The name of the Azure server could not be resolved."
-    elif "ProxyError" in text or "Tunnel connection failed" in text:
+    elif "ProxyError" in text or "Tunnel connection failed" in text or "connect to proxy" in text:
         message = "The proxy did not let the request through."
     else:
         message = "Azure could not be reached."

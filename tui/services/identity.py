@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tui.services import log
 from tui.services.errors import AccessError, Cancelled, PhiftError, SignInRequired, UsageError
 from tui.services.progress import Cancel
 from tui.settings import Profile, Settings, SignInMethod
@@ -130,6 +131,7 @@ def connect(
     """
     from tui.services.clients import ENDPOINTS, Azure, translated
 
+    log.capture(settings)
     profile = settings.active_profile()
     if sandbox:
         use_sandbox(settings)
@@ -138,7 +140,8 @@ def connect(
         _leave_sandbox()
     with translated():
         credential = _credential(settings, profile, prompt, secret)
-        token = _in_thread(lambda: _token(credential, f"{ENDPOINTS[profile.cloud].arm}/.default"), cancel or Cancel())
+        scope = f"{ENDPOINTS[profile.cloud].arm}/.default"
+        token = _in_thread(lambda: credential.get_token(scope).token, cancel or Cancel())
     identity = _identity(token, "sandbox" if sandbox else profile.method)
     return Azure(credential, identity, settings, sandbox=sandbox or _environment_is_a_sandboxs())
 
@@ -285,17 +288,6 @@ def _require(profile: Profile, *fields: str) -> None:
                 code="ProfileIncomplete",
                 next_step=f"Add {name} to the profile in the settings file.",
             )
-
-
-def _token(credential: TokenCredential, scope: str) -> str:
-    from azure.identity import CredentialUnavailableError
-
-    from tui.services.clients import sign_in_error
-
-    try:
-        return credential.get_token(scope).token
-    except CredentialUnavailableError as error:
-        raise sign_in_error(error) from None
 
 
 def _in_thread(call: Callable[[], str], cancel: Cancel) -> str:
