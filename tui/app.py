@@ -127,9 +127,9 @@ class PhiftApp(App[None]):
         found = super().get_driver_class()
         if found.__name__ != "LinuxDriver":
             return found
-        from tui.driver import PatientDriver
+        from tui.driver import LastingDriver
 
-        return PatientDriver
+        return LastingDriver
 
     # --- start and end -----------------------------------------------------------------------------------------------
 

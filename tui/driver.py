@@ -1,22 +1,80 @@
-"""Textual's driver for Linux and macOS, with one change: a byte on standard input that is not UTF-8 ends nothing."""
+"""Textual's driver for Linux and macOS, made to outlive bad bytes on its input and the loss of its terminal."""
 
 from __future__ import annotations
 
-import codecs
-from functools import partial
+import os
+import signal
+from collections.abc import Callable
+from encodings.utf_8 import IncrementalDecoder
+from typing import IO, Any
 
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
+_PAUSE = 0.2
+"""Seconds between two looks at an input that has ended."""
 
-class PatientDriver(LinuxDriver):
-    """Reads such bytes, which a reattached tmux or a broken link may send, as U+FFFD."""
+
+class LastingDriver(LinuxDriver):
+    """Reads bytes that are not UTF-8 as U+FFFD; where the terminal is gone, tells the program as the system would.
+
+    A lost terminal ends Textual's writer thread, after which the event loop waits for ever to hand it more, and lets
+    its input thread spin on the end of the input; the system's own SIGHUP may come too late, or not at all.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self._file is not None:
+            self._file = _LastingFile(self._file)  # type: ignore[assignment]  # Textual writes, flushes and asks fileno
 
     def run_input_thread(self) -> None:
         """Read with a decoder that replaces; Textual's own decoder is strict, and its error would end the program."""
-        vars(linux_driver)["getincrementaldecoder"] = _replacing
+        vars(linux_driver)["getincrementaldecoder"] = lambda encoding: lambda: _Decoder(self)
         super().run_input_thread()
 
 
-def _replacing(encoding: str) -> partial[codecs.IncrementalDecoder]:
-    return partial(codecs.getincrementaldecoder(encoding), errors="replace")
+class _Decoder(IncrementalDecoder):
+    """Replaces what is not UTF-8; no bytes at all mean that the terminal is gone."""
+
+    def __init__(self, driver: LinuxDriver) -> None:
+        super().__init__("replace")
+        self._driver = driver
+
+    def decode(self, given: Any, final: bool = False) -> str:
+        """The text in the bytes."""
+        if not given and not final and not self._driver.exit_event.wait(_PAUSE):
+            hang_up()
+        return super().decode(given, final)
+
+
+class _LastingFile:
+    """The terminal's output; once writing fails, what is written is dropped."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._lost = False
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        return self._try(lambda: self._file.write(text))
+
+    def flush(self) -> None:
+        """Flush, or not."""
+        self._try(self._file.flush)
+
+    def _try(self, call: Callable[[], int | None]) -> int:
+        if not self._lost:
+            try:
+                return call() or 0
+            except OSError:
+                self._lost = True
+                hang_up()
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def hang_up() -> None:
+    """Tell this process that its terminal is gone; the application saves the draft and ends."""
+    os.kill(os.getpid(), signal.SIGHUP)
