@@ -20,6 +20,7 @@ from tui.services.errors import (
     ServiceError,
     SignInRequired,
     Throttled,
+    Unreachable,
 )
 from tui.services.redaction import MASK, redact
 
@@ -51,10 +52,16 @@ def body(code: str, message: str = "Something happened", **more: Any) -> str:
             "SkuNotAvailable",
             5,
         ),
-        (400, body("content_filter", "The prompt was filtered", param="prompt"), ServiceError, "content_filter", 5),
+        (
+            400,
+            body("content_filter", "The prompt was filtered", innererror={"code": "ResponsibleAIPolicyViolation"}),
+            ServiceError,
+            "content_filter",
+            5,
+        ),
         (429, body("TooManyRequests"), Throttled, "TooManyRequests", 5),
-        (503, "", ServiceError, "Http503", 5),
-        (502, "<html>bad gateway</html>", ServiceError, "Http502", 5),
+        (503, "", Unreachable, "Http503", 5),
+        (502, "<html>bad gateway</html>", Unreachable, "Http502", 5),
         (
             403,
             "<Error><Code>KeyBasedAuthenticationNotPermitted</Code><Message>No keys\nTime</Message></Error>",

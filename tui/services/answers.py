@@ -140,7 +140,7 @@ def error_from(status: int, headers: Mapping[str, str], body: str, reason: str =
     request_id = (
         headers.get("x-ms-request-id") or headers.get("x-ms-correlation-request-id") or headers.get("request-id") or ""
     )
-    known = next((_KNOWN[code.lower()] for code in reversed(codes) if code.lower() in _KNOWN), None)
+    code, known = _telling(codes, f"Http{status}")
     known = known or _BY_STATUS.get(status, _Known(ServiceError, "", ""))
     if status >= 500 and known.kind is ServiceError and not known.meaning:
         # Whether the request took effect is as little known as when no answer came.
@@ -148,7 +148,7 @@ def error_from(status: int, headers: Mapping[str, str], body: str, reason: str =
     text = redact(message or f"Azure answered {status} {reason}".strip()).strip()
     return known.kind(
         text if text.endswith((".", "!", "?")) else f"{text}.",
-        code=codes[-1] if codes else f"Http{status}",
+        code=code,
         meaning=known.meaning,
         next_step=known.next_step,
         request_id=request_id,
@@ -159,11 +159,11 @@ def error_from(status: int, headers: Mapping[str, str], body: str, reason: str =
 def error_in(document: Any, fallback: str) -> PhiftError:
     """The error inside a successful answer: a failed operation, a failed run."""
     codes, message = _read(json.dumps(document)) if document else ([], "")
-    known = next((_KNOWN[code.lower()] for code in reversed(codes) if code.lower() in _KNOWN), None)
+    code, known = _telling(codes, "")
     known = known or _Known(ServiceError, "", "")
     return known.kind(
         redact(message or fallback),
-        code=codes[-1] if codes else None,
+        code=code or None,
         meaning=known.meaning,
         next_step=known.next_step,
         raw=redact(json.dumps(document, indent=1)[:_RAW_LIMIT]),
@@ -177,6 +177,14 @@ def _additional(error: dict[str, Any], kind: str) -> Any:
         if isinstance(entry, dict) and entry.get("type") == kind and isinstance(entry.get("info"), dict):
             return entry["info"].get("value")
     return None
+
+
+def _telling(codes: list[str], otherwise: str) -> tuple[str, _Known | None]:
+    """The innermost code that something is known of, else the innermost."""
+    for code in reversed(codes):
+        if code.lower() in _KNOWN:
+            return code, _KNOWN[code.lower()]
+    return (codes[-1] if codes else otherwise), None
 
 
 def _read(body: str) -> tuple[list[str], str]:
