@@ -83,6 +83,7 @@ def test_the_package_trains_alone_under_the_name_it_has_on_a_cluster(tmp_path: P
     write_jsonl(tmp_path / "train.jsonl", train)
     (tmp_path / "mounted").mkdir()
     options = ["--model", "tiny", "--train-file", "train.jsonl", "--output-dir", "mounted", "--epochs", "1"]
+    options += ["--batch-size", "8"]
     program = "import runpy, sys; runpy.run_module('trainer', run_name='__main__', alter_sys=True)"
     check = "import atexit; atexit.register(lambda: print('tui' in {m.split('.')[0] for m in sys.modules}))"
     result = subprocess.run(
