@@ -118,14 +118,14 @@ def cli(environment: dict[str, str]) -> Callable[..., Ended]:
             where = ["--sandbox", "--resource-group", place.target.resource_group, "--project", place.target.project]
         done = subprocess.run(
             [sys.executable, "-m", "tui", *map(str, arguments), *where],
-            input=stdin,
+            input=stdin.encode("utf-8", "surrogateescape"),
             capture_output=True,
-            text=True,
             env={**environment, **env},
             check=False,
         )
-        assert "Traceback" not in done.stdout + done.stderr
-        return Ended(done.returncode, done.stdout, done.stderr)
+        ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert "Traceback" not in ended.out + ended.err
+        return ended
 
     return run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -42,6 +43,12 @@ def error(message: str, next_step: str) -> None:
     say(f"phift-tui: {clean_line(message, limit=2000)}")
     if next_step:
         say(f"  Next: {next_step}")
+
+
+def worded(message: str) -> str:
+    """A message about a wrong value, with words in place of a regular expression."""
+    words = "only letters, digits and hyphens, a letter or digit first, within the length that Azure takes"
+    return re.sub(r"String should match pattern '.*'", words, message)
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,9 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> Ending:
             return Ending(EXIT_INTERRUPTED, "Interrupted", "Interrupted.", next_step=AGAIN)
         case RecipeError() | SettingsError():
             code = "Recipe" if isinstance(problem, RecipeError) else "Settings"
-            return Ending(EXIT_USAGE, code, f"{problem}.", next_step="Mend that and run the same command again.")
+            return Ending(
+                EXIT_USAGE, code, worded(f"{problem}."), next_step="Mend that and run the same command again."
+            )
         case OSError():
             where = f": {problem.filename}" if problem.filename else ""
             full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

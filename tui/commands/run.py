@@ -29,8 +29,9 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
 class _Teller:
     """Tells a person on stderr, or a program on stdout one object a line, whose last is that of the step `run`."""
 
-    def __init__(self, *, json: bool, sandbox: bool) -> None:
+    def __init__(self, *, json: bool, sandbox: bool, asks: bool) -> None:
         self._json = json
+        self._asks = asks
         self._sandbox = sandbox
         self._endpoint = ""
 
@@ -41,7 +42,7 @@ class _Teller:
         if self._json:
             if (event.step, event.status) != ("run", "failed"):
                 self._write(event.step, event.status, event.fields)
-        elif event.status != "failed":
+        elif event.status != "failed" and not (self._asks and (event.step, event.status) == ("estimate", "done")):
             for line in event.lines():
                 output.say(line)
 
@@ -64,7 +65,7 @@ class _Teller:
 
 def run(args: argparse.Namespace) -> int:
     """Run the flow; 0 when every step is done, else the exit code of the error that stopped it."""
-    teller = _Teller(json=common.wants_json(args), sandbox=getattr(args, "sandbox", False))
+    teller = _Teller(json=common.wants_json(args), sandbox=getattr(args, "sandbox", False), asks=not args.yes)
     try:
         _flow(args, teller)
     except BrokenPipeError:

@@ -294,7 +294,7 @@ class Flow:
             warning = costs.check_budget(found, self._recipe, self._settings)
             if warning:
                 done.fields["warning"] = warning
-                done.text.append(warning)
+                self._on_event(Event("estimate", "progress", {"warning": warning}, (warning,)))
             if not self._approve(found):
                 raise Cancelled("Not approved.", meaning="Nothing was created or uploaded.")
             return found
