@@ -158,10 +158,10 @@ def _spaces(azure: Azure, workspace: Workspace) -> list[Item]:
         if project.id.casefold() != workspace.id.casefold()
     ]
     kept = f"it has other projects: {', '.join(siblings)}" if siblings else ""
-    # Its storage and key vault cost a little each month; Microsoft's list has their price by use, not by the hour.
-    found.append(
-        Item("hub", workspace.hub_id, workspace.hub_id.rpartition("/")[2], False, None, None, reason_kept=kept)
-    )
+    # The data in the storage account costs a little each month; Microsoft's list has its price by use, not by the hour.
+    stays = "its storage account and key vault stay in the resource group"
+    name = workspace.hub_id.rpartition("/")[2]
+    found.append(Item("hub", workspace.hub_id, name, False, None, None, reason_kept=kept, detail=stays))
     return found
 
 
