@@ -1,0 +1,174 @@
+"""The shell of every full screen: top bar, rail, body, summary, status line and key bar, in step with the state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.reactive import Reactive
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui import actions, text
+from tui.messages import t
+from tui.widgets.field import Field
+from tui.widgets.keybar import KeyBar
+from tui.widgets.rail import Rail
+from tui.widgets.status_line import StatusLine
+from tui.widgets.summary import Summary
+from tui.widgets.topbar import TopBar
+from tui.wizard import BY_NAME, Wizard
+
+if TYPE_CHECKING:
+    from tui.app import PhiftApp
+
+COLUMN_WIDTH = 140
+"""Columns from which the summary has a column of its own."""
+
+
+class Shell(Screen[None]):
+    """Draws itself once for each change of the state while it is on screen, and catches up when it comes back."""
+
+    PLACE: ClassVar[str]
+    INTRO: ClassVar[str] = ""
+    """One sentence below the title, not translated yet."""
+    AUTO_FOCUS = "#body *"
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As Textual's, but a move of the focus repaints the two fields it is about, not the screen: 12 kB less a Tab."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._field_left = False
+        self._stale = False
+
+    def content(self) -> ComposeResult:
+        """The widgets of the body."""
+        yield from ()
+
+    def entered(self) -> None:
+        """The page is on screen, for the first time or again: start what it needs from Azure."""
+
+    def state_changed(self) -> None:
+        """The recipe or a fact changed: show it. Called once after `content` too."""
+
+    def forward_title(self) -> str:
+        """What Enter does here now, in a word or two for the key bar."""
+        return t("Continue")
+
+    @property
+    def program(self) -> PhiftApp:
+        """The application."""
+        return cast("PhiftApp", self.app)
+
+    @property
+    def wizard(self) -> Wizard:
+        """The recipe and what is known about it."""
+        return self.program.wizard
+
+    def compose(self) -> ComposeResult:
+        """The shell around `content`."""
+        yield TopBar(sandbox=self.program.sandbox)
+        with Horizontal(id="page"):
+            yield Rail(self.PLACE)
+            with VerticalScroll(id="body", can_focus=False):
+                yield Static(t(BY_NAME[self.PLACE].title), id="page-title", markup=False)
+                if self.INTRO:
+                    yield Static(t(self.INTRO), id="page-intro", markup=False)
+                yield from self.content()
+            yield Summary()
+        yield Static("", id="notice", markup=False)
+        yield StatusLine()
+        yield KeyBar()
+        yield Static(
+            t("This terminal is smaller than 60 by 18. Make it larger to go on."), id="too-small", markup=False
+        )
+
+    def on_mount(self) -> None:
+        """Follow the state from now on."""
+        self.notice("")
+        self.program.state_signal.subscribe(self, self._state_moved)
+        self.program.tasks_signal.subscribe(self, self._tasks_moved)
+        self._sync()
+        self._sync_tasks()
+        # The first focus scrolled to where its widget lay before the page had its final layout.
+        self.call_after_refresh(self.query_one("#body").scroll_home, animate=False)
+
+    def _state_moved(self, _: None) -> None:
+        """Follow the state while on screen; catch up on coming back, so that a key costs one page's redraw."""
+        if self.is_current:
+            self._sync()
+        else:
+            self._stale = True
+
+    def _tasks_moved(self, _: None) -> None:
+        if self.is_current:
+            self._sync_tasks()
+        else:
+            self._stale = True
+
+    def _sync(self) -> None:
+        self._stale = False
+        self.query_one(Rail).sync(self.wizard)
+        self.query_one(TopBar).sync(self.wizard)
+        self.query_one(Summary).sync(self.wizard, column=self.app.size.width >= COLUMN_WIDTH)
+        for field in self.query(Field):
+            field.sync()
+        self.state_changed()
+        self._keep_focus()
+        self._sync_keys()
+
+    def _keep_focus(self) -> None:
+        """A field that was hidden gives its focus to the first that is shown, or Enter would go nowhere."""
+        chain = self.focus_chain
+        if self.focused is not None and self.focused not in chain:
+            body = self.query_one("#body")
+            self.set_focus(next((widget for widget in chain if body in widget.ancestors), None))
+
+    def _sync_tasks(self) -> None:
+        self.query_one(StatusLine).sync(self.program.tasks.running())
+        self._sync_keys()
+
+    def _sync_keys(self) -> None:
+        order = {actions.PAGE: 0, self.PLACE: 1, actions.STEP: 2, actions.EVERYWHERE: 3}
+        entries = []
+        for action in sorted(actions.for_place(self.PLACE), key=lambda each: order[each.scope]):
+            enabled = self.check_action(action.action, ())
+            if action.footer and enabled is not False:
+                title = self.forward_title() if action.id == "forward" else t(action.title)
+                entries.append((actions.key_name(action.key.split(",")[0]), title, bool(enabled)))
+        self.query_one(KeyBar).show(entries)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The summary changes its shape with the width."""
+        self.query_one(Summary).sync(self.wizard, column=event.size.width >= COLUMN_WIDTH)
+
+    def on_screen_resume(self) -> None:
+        """Back on screen; where the user had left the field, a dialog that closes does not put them back into it."""
+        if self._stale:
+            self._sync()
+            self._sync_tasks()
+        if self._field_left:
+            self.call_after_refresh(self._leave_field)
+        self.entered()
+
+    def on_descendant_focus(self) -> None:
+        """A field has the focus again (unless it was taken back since this message was sent)."""
+        if self.focused is not None:
+            self._field_left = False
+
+    def _leave_field(self) -> None:
+        self.set_focus(None)
+        self._field_left = True
+
+    def notice(self, message: str, *, problem: bool = False) -> None:
+        """Say one thing in the line above the key bar; empty: nothing."""
+        line = self.query_one("#notice", Static)
+        line.display = bool(message)
+        line.set_class(problem, "-problem")
+        glyph = "! " if problem else "· "
+        line.update(Content.assemble((f" {glyph}", "bold"), text.clean_line(message, limit=400)))
