@@ -7,7 +7,7 @@ Sources, both of which have to be on the machine:
 
     nice python scripts/pretrain_tiny.py --wordnet /usr/share/wordnet --chatterbot DIR --output tui/trainer/models/tiny
 
-About ten minutes on one core. The result knows how English words follow each other and how a chat turn ends; it does
+About twelve minutes of one core. The result knows how English words follow each other and how a chat turn ends; it does
 not talk sense, and is only ever a start for the sandbox's fine-tuning.
 """
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
     parser.add_argument("--chatterbot", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--batch-size", type=int, default=8, help="rows of 256 tokens")
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=7)
