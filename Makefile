@@ -37,7 +37,7 @@ messages: $(READY)
 	$(BIN)/python scripts/messages.py
 
 snapshots: $(READY)
-	$(BIN)/pytest tests/ui --snapshot-update
+	$(BIN)/pytest tests/ui/test_snapshots.py --snapshot-update
 
 $(READY): pyproject.toml scripts/setup
 	scripts/setup $(VENV)

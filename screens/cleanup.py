@@ -140,12 +140,17 @@ class CleanupScreen(RunPage):
         if item and item.reason_kept:
             parts.append(t("{name} stays for now: {reason}", name=item.name, reason=item.reason_kept))
         self.query_one(".about", LiveLine).show(line(" · ".join(parts)))
+        self._sync_keys()
 
     @on(OptionList.OptionSelected)
     def _entered_row(self) -> None:
         self.action_forward()
 
     # --- what the user does ------------------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the highlighted thing, or no longer."""
+        self._list.action_turn_over()
 
     def action_choose_billing(self) -> None:
         """Mark what bills, and nothing else."""
@@ -155,6 +160,10 @@ class CleanupScreen(RunPage):
         """Mark everything, or nothing."""
         rows = self._list
         rows.choose([] if len(rows.chosen) == len(self._items) else list(self._items))
+
+    def forward_title(self) -> str:
+        """Enter removes what is marked."""
+        return t("Remove") if self._list.chosen else t("Continue")
 
     def action_forward(self) -> None:
         """Remove what is marked, after its number or name was typed; with nothing marked, go on."""

@@ -159,6 +159,18 @@ class DeployScreen(RunPage):
             return True if self._list.marked else None
         return True
 
+    def forward_title(self) -> str:
+        """Enter deploys what is trained, unless it is."""
+        found = self._found
+        wanted = found and found.job and found.job.succeeded and not self._existing(found)
+        return t("Deploy") if wanted else t("Continue")
+
+    def _existing(self, found: Found) -> Endpoint | None:
+        """The endpoint of the chosen name, where it answers with the tuned model."""
+        name = self._name_of(found).casefold()
+        same = next((each for each in found.endpoints if each.name.casefold() == name), None)
+        return same if same and found.job and same.ready and same.model_name == found.job.output_model else None
+
     @on(OptionList.OptionHighlighted)
     def _marked_other(self) -> None:
         self._sync_keys()
@@ -194,8 +206,8 @@ class DeployScreen(RunPage):
             super().action_forward()
             return
         name = self._name_of(found)
-        existing = next((each for each in found.endpoints if each.name.casefold() == name.casefold()), None)
-        if existing and existing.ready and existing.model_name == found.job.output_model:
+        existing = self._existing(found)
+        if existing:
             self._use(existing)
             return
         safety = t("on") if self.wizard.recipe.deployment.content_safety else t("off")

@@ -129,6 +129,7 @@ class EvaluateScreen(RunPage):
 
     def _took(self, looked: Looked) -> None:
         self._looked = looked
+        self._sync_keys()
         self.tell_trouble("")
         if looked.run:
             self.query_one(".run-scores", ScoreTable).show_run(looked.run)
@@ -157,6 +158,10 @@ class EvaluateScreen(RunPage):
     def waits_for(self) -> str:
         """Going on waits for the answers."""
         return _ASK
+
+    def forward_title(self) -> str:
+        """Enter asks the models, once."""
+        return t("Ask") if self._looked and self._looked.tuned and not self._result else t("Continue")
 
     def action_forward(self) -> None:
         """Ask; with answers on the page, on."""
@@ -226,6 +231,7 @@ class EvaluateScreen(RunPage):
         self.wizard.mark(self.PLACE, "done")
         self.query_one(".answer-scores", ScoreTable).show_answers(result.found)
         self.notice(t("Written to {file}", file=result.file))
+        self._sync_keys()
         rows = self._list
         rows.show([self._row(place, asked) for place, asked in enumerate(result.found.asked)])
         if self.is_current:
@@ -274,6 +280,7 @@ class EvaluateScreen(RunPage):
     def action_ask_again(self) -> None:
         """Back to the plan."""
         self._result = None
+        self._sync_keys()
         self.remove_class("-asked")
         self.query_one(".answer-scores", ScoreTable).remove_class("-filled")
         self._show_plan()

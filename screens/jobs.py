@@ -157,6 +157,10 @@ class JobsScreen(RunPage):
             return None
         return True
 
+    def forward_title(self) -> str:
+        """Enter opens the marked job."""
+        return t("Open") if self.marked else t("Continue")
+
     def action_forward(self) -> None:
         """Open the marked job in the monitor."""
         if self.before_project():

@@ -41,7 +41,8 @@ def load_catalogue(page: Page, *, refresh: bool = False) -> None:
         page.run_task(CATALOGUE, t("Reading the model catalogue"), fetched, learn, failed=stale)
 
     def stale(error: PhiftError) -> None:
-        page.notice(t("The catalogue was not read: {reason}. The last known is shown.", reason=error), problem=True)
+        reason = error.message.rstrip(".")
+        page.notice(t("The catalogue was not read: {reason}. The last known is shown.", reason=reason), problem=True)
 
     if page.wizard.facts.catalogue is None:
         page.run_task(CATALOGUE, t("Reading the model catalogue"), known, learn_then_fetch, quiet=True)

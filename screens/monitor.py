@@ -132,7 +132,9 @@ class MonitorScreen(RunPage):
         if not isinstance(error, Unreachable | Throttled):
             self.tell_trouble(f"{error.message} {error.next_step}")
             return
-        if self._since is None:
+        if error.code == "SandboxUnreachable":
+            self.tell_trouble(self.trouble(error))
+        elif self._since is None:
             self.tell_trouble(t("No answer from Azure yet; trying again. ({code})", code=error.code))
         else:
             gone = duration((datetime.now(UTC) - self._since).total_seconds())
@@ -227,6 +229,13 @@ class MonitorScreen(RunPage):
         if action == "cancel_job":
             return True if self._snapshot and not self._snapshot.job.terminal else None
         return True
+
+    def forward_title(self) -> str:
+        """Enter deploys what has completed, and waits for what runs."""
+        job = self._snapshot.job if self._snapshot else None
+        if job is None or (job.terminal and job.status != "Completed"):
+            return t("Continue")
+        return t("Deploy") if job.terminal else t("Wait")
 
     def action_forward(self) -> None:
         """On to the deployment once the job has completed; before that, wait for it."""

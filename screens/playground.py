@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -228,6 +228,17 @@ class PlaygroundScreen(RunPage):
         if action == "stop":
             return True if self._asking else None
         return True
+
+    def forward_title(self) -> str:
+        """Enter sends what is in the prompt."""
+        prompt = self.query_one("#prompt", Input)
+        return t("Send") if prompt.has_focus and prompt.value.strip() else t("Continue")
+
+    @on(Input.Changed, "#prompt")
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _prompt_changed(self) -> None:
+        self._sync_keys()
 
     def action_forward(self) -> None:
         """To the deployment where there is nobody to ask; else on."""

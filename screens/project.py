@@ -17,6 +17,7 @@ from screens.confirm import Confirm
 from screens.page import Step
 from tui import actions, backend, text
 from tui.messages import t
+from tui.services.errors import PhiftError
 from tui.widgets.field import Field
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class ProjectScreen(Step):
         yield Field("target.project", t("Project"), hint=t("3–33 letters, digits, - _"))
         yield Field("target.resource_group", t("Resource group"), hint=t("up to 90 characters"))
         yield Field("target.location", t("Region"), hint=t("for example eastus2"))
+        yield Field("target.ai_services", t("AI Services"), hint=t("empty: none · new · an id"),
+                    help_line=t("Azure AI Services account to connect to the hub."))  # fmt: skip
         yield Static("", id="existing", markup=False)
         yield OptionList(id="projects")
 
@@ -79,7 +82,13 @@ class ProjectScreen(Step):
                 tuple(backend.projects.projects(azure, subscription)),
             )
 
-        self.run_task(LISTING, t("Reading hubs and projects"), work, self._learn)
+        self.run_task(LISTING, t("Reading hubs and projects"), work, self._learn, failed=self._not_read)
+
+    def _not_read(self, error: PhiftError) -> None:
+        """Who may only make a project need not be able to list what there is: the fields can be filled all the same."""
+        self.query_one("#existing", Static).update("")
+        reason = error.message.rstrip(".")
+        self.notice(t("What exists already was not read: {reason}. Type the names.", reason=reason), problem=True)
 
     def _learn(self, known: Known) -> None:
         self.wizard.learn(

@@ -14,6 +14,7 @@ from textual.widgets import Input, OptionList, Static
 
 from screens.dialog import Dialog, Key
 from tui import backend, text
+from tui.dataset.fix import REST
 from tui.messages import n, t
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from tui.services.progress import Cancel, Report
 
 TASK = "remedies"
+
+
+def _rank(remedy: Remedy) -> int:
+    """Errors first, then what is left of them, then warnings."""
+    return 0 if remedy.code.startswith("E") else 1 if remedy.code == REST else 2
 
 
 class Remedies(Dialog[Path]):
@@ -84,7 +90,7 @@ class Remedies(Dialog[Path]):
     def _found(self, remedies: list[Remedy]) -> None:
         if not self.is_attached:
             return
-        self._remedies = remedies
+        remedies = self._remedies = sorted(remedies, key=_rank)
         listing = self.query_one(CheckList)
         listing.show(
             [
@@ -95,7 +101,9 @@ class Remedies(Dialog[Path]):
                 for remedy in remedies
             ]
         )
-        listing.choose([each.code for each in remedies if each.code.startswith("E") or len(remedies) == 1])
+        errors = [each.code for each in remedies if each.code.startswith("E")]
+        # Leaving rows out loses data, so it is proposed only where nothing else is left to do about errors.
+        listing.choose(errors or [each.code for each in remedies if each.code == REST or len(remedies) == 1])
         self._note(t("Nothing here can be mended by itself.") if not remedies else t("What is to be put right:"))
         listing.options.focus()
 
@@ -105,7 +113,10 @@ class Remedies(Dialog[Path]):
         after = text.clean_line(remedy.example_after, limit=150) or t("(the row is left out)")
         self.query_one("#remedies-example", Static).update(
             Content.assemble(
-                (t("Line {line}, before: ", line=remedy.line), "$text-quiet"),
+                (
+                    t("Line {line}, before: ", line=remedy.line) if remedy.line else t("The file, before: "),
+                    "$text-quiet",
+                ),
                 text.clean_line(remedy.example_before, limit=150),
                 ("\n" + t("after: "), "$text-quiet"),
                 after,

@@ -106,7 +106,7 @@ class RunPage(Page):
 
     def trouble(self, error: PhiftError) -> str:
         """An error in one line, with the time where it is about the connection."""
-        if isinstance(error, Unreachable | Throttled):
+        if isinstance(error, Unreachable | Throttled) and error.code != "SandboxUnreachable":
             return t(
                 "No answer from Azure at {time}. F5 tries again. ({code})",
                 time=clock(datetime.now(UTC)),

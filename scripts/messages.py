@@ -23,9 +23,9 @@ LOCALES = ROOT / "assets" / "locale"
 FUNCTIONS = {"t": 1, "n": 2}
 """The translating functions of tui/messages.py and how many texts each takes."""
 CONSTANT = re.compile(r"^_?[A-Z][A-Z_]*$")
-NO_TEXT = re.compile(r"^(-[a-z]+|\S*[$:./_^\[\]{}|]\S*|\W*|#.*|bold .*|\w+ \{.*|.*\n.*)$", re.DOTALL)
+NO_TEXT = re.compile(r"^(-[a-z]+|\S*[$:./_^\[\]{}|]\S*|\W*|phift|#.*|bold .*|\w+ \{.*|.*\n.*)$", re.DOTALL)
 """Strings in constants that are names, styles, selectors or glyphs."""
-TEXT_ARGUMENTS = {"Action": (2, 3), "Place": (1,)}
+TEXT_ARGUMENTS = {"Action": (2, 3)}
 """Which arguments of the registries' entries are shown to people."""
 
 Text = str | tuple[str, str]
@@ -38,7 +38,7 @@ def sources() -> list[Path]:
         path
         for folder in folders
         for path in sorted(folder.glob("*.py"))
-        if "from tui.messages import" in path.read_text()
+        if path.name == "messages.py" or "from tui.messages import" in path.read_text(encoding="utf-8")
     ]
 
 
@@ -72,6 +72,12 @@ def in_constants(tree: ast.AST) -> Iterator[Text]:
                 yield given
 
 
+def of_the_places() -> Iterator[Text]:
+    """The titles on the rail."""
+    sys.path.insert(0, str(ROOT))
+    yield from (place.title for place in importlib.import_module("tui.wizard").PLACES)
+
+
 def of_the_recipe() -> Iterator[Text]:
     """The help line of each field of the recipe."""
     sys.path.insert(0, str(ROOT))
@@ -89,7 +95,7 @@ def texts() -> list[Text]:
     for path in sources():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         found |= dict.fromkeys([*in_calls(tree), *in_constants(tree)])
-    found |= dict.fromkeys(of_the_recipe())
+    found |= dict.fromkeys([*of_the_places(), *of_the_recipe()])
     plural = {text[0] for text in found if isinstance(text, tuple)}
     return [text for text in found if text not in plural]
 

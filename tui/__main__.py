@@ -62,7 +62,7 @@ def _wizard(args: argparse.Namespace) -> int:
     if start and start.data.train:
         start = start.with_(data__train=str(start.data_path(base)))
     if start and start.evaluation.file:
-        start = start.with_(evaluation__file=str(base / Path(start.evaluation.file).expanduser()))
+        start = start.with_(evaluation__file=str((base / Path(start.evaluation.file).expanduser()).resolve()))
     sandbox = getattr(args, "sandbox", False)
     if args.plain or os.environ.get("TERM") == "dumb":
         from tui.commands import plain

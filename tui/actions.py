@@ -124,11 +124,14 @@ ACTIONS: tuple[Action, ...] = (
            "stop", footer=True, priority=True),
     Action("ask_again", "r", "Ask again", "Back to the plan: another file, more questions.", "evaluate", "ask_again",
            footer=True),
+    Action("mark", "space", "Mark", "Mark the highlighted thing, or no longer.", "cleanup", "mark", footer=True),
     Action("choose_billing", "b", "What bills", "Mark everything that bills, and nothing else.", "cleanup",
            "choose_billing", footer=True),
     Action("choose_all", "a", "All", "Mark everything, or nothing.", "cleanup", "choose_all", footer=True),
-    Action("quit", "ctrl+q,q", "Quit", "Leave; the draft is saved, and what runs on Azure goes on.", EVERYWHERE,
-           "app.quit", footer=True),
+    Action("quit", "ctrl+q", "Quit", "Leave; the draft is saved, and what runs on Azure goes on.", EVERYWHERE,
+           "app.quit", footer=True, priority=True),
+    Action("quit_letter", "q", "Quit", "Leave; the draft is saved, and what runs on Azure goes on.", EVERYWHERE,
+           "app.quit", palette=False),
 )
 # fmt: on
 """All actions, in the order in which the footer and the help list them."""

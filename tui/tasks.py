@@ -17,7 +17,7 @@ from typing import Any, Generic, Literal, TypeVar
 from textual.message import Message
 
 from tui.messages import t
-from tui.services.errors import Cancelled, PhiftError
+from tui.services.errors import Cancelled, PhiftError, Unreachable
 from tui.services.progress import Cancel, Progress, Report
 
 T = TypeVar("T")
@@ -82,11 +82,25 @@ def as_phift_error(error: Exception) -> PhiftError:
     )
 
 
+def of_the_sandbox(error: PhiftError) -> PhiftError:
+    """Of a call to the sandbox: no answer is no question of networks, and it can be started again from here."""
+    if not isinstance(error, Unreachable):
+        return error
+    return Unreachable(
+        t("The sandbox does not answer."),
+        code="SandboxUnreachable",
+        meaning=t("Its state is on the disk; nothing is lost."),
+        next_step=t("F5 on Sign in starts it again."),
+        raw=error.raw,
+    )
+
+
 class Tasks:
     """The tasks of the program, by group."""
 
-    def __init__(self, post: Callable[[Message], object]) -> None:
+    def __init__(self, post: Callable[[Message], object], *, sandbox: bool = False) -> None:
         self._post = post
+        self._sandbox = sandbox
         self._by_group: dict[str, Task[Any]] = {}
 
     def start(
@@ -134,7 +148,8 @@ class Tasks:
         except Cancelled as error:
             task.error, task.state = error, "cancelled"
         except Exception as error:
-            task.error, task.state = as_phift_error(error), "failed"
+            told = as_phift_error(error)
+            task.error, task.state = of_the_sandbox(told) if self._sandbox else told, "failed"
         self._post(TaskMoved(task, ended=True))
 
     def current(self, task: Task[Any]) -> bool:

@@ -68,7 +68,7 @@ async def test_a_list_that_cannot_be_read_anew_stays_with_a_word_about_it(
         await until(pilot, lambda: "▸ Running" in shown(app))
         put(monkeypatch, jobs={"listing": unreachable})
         await pilot.press("f5")
-        await until(pilot, lambda: "No answer from Azure" in shown(app))
+        await until(pilot, lambda: "The sandbox does not answer. F5 on Sign in starts it again." in shown(app))
         assert "▸ Running" in shown(app)
 
 

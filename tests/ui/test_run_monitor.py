@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from run_fakes import AZURE, ESTIMATE, HOSTILE, NOW, job, metric, program, put, shown, snapshot, until
 
-from tui.services.errors import JobFailed, PermissionDenied, Unreachable
+from tui.services.errors import JobFailed, PermissionDenied, Throttled
 from tui.services.runs import Snapshot
 from tui.widgets.log_view import LogView
 
@@ -89,7 +89,7 @@ async def test_the_next_poll_waits_for_the_last_answer(tmp_path: Path, watch: Ca
 
 
 async def test_a_lost_connection_is_shown_and_waited_out(tmp_path: Path, watch: Callable[..., Script]) -> None:
-    script = watch(running(), Unreachable("gone"), running(60))
+    script = watch(running(), Throttled("busy"), running(60))
     app = program(tmp_path, "monitor", job="support-agent-1")
     async with app.run_test() as pilot:
         await until(pilot, lambda: "No answer from Azure for" in shown(app))

@@ -15,8 +15,9 @@ from wizard_fakes import BROKEN, CATALOGUE, FINDINGS, GOOD, PHI_3, Wired, recipe
 
 from tui.recipe import Recipe
 from tui.services.access import Finding, Subscription
-from tui.services.errors import AccessError, ServiceError, SignInRequired, Unreachable
+from tui.services.errors import AccessError, ServiceError, SignInRequired, Throttled
 from tui.services.identity import DeviceCode
+from tui.services.journal import Entry
 from tui.settings import Profile, Settings
 from tui.widgets.choice import Choice
 from tui.widgets.field import Field
@@ -88,6 +89,13 @@ async def test_a_secret_is_handed_on_and_kept_nowhere_else(tmp_path: Path, wired
     assert secret == "s3cr3t-value"
     assert used.active_profile().client_id == "client"
     assert not _files_with(tmp_path, b"s3cr3t-value")
+
+
+async def test_what_an_earlier_run_left_open_is_said_after_the_sign_in(tmp_path: Path, wired: Wired) -> None:
+    wired.left_open = [Entry(1, "job", f"job-1 {HOSTILE}", "", datetime.now(UTC), outcome="done")]
+    app = wizard(tmp_path, signed_in=False)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: "Left open by an earlier run" in shown(app))
 
 
 def _files_with(folder: Path, text: bytes) -> list[Path]:
@@ -165,6 +173,15 @@ async def test_an_existing_project_is_taken_whole(tmp_path: Path, wired: Wired) 
     assert (target.project, target.resource_group, target.hub) == ("support-agent", "phift-rg", "support-agent-hub")
 
 
+async def test_who_may_not_list_projects_can_still_name_one(tmp_path: Path, wired: Wired) -> None:
+    wired.fails["hubs"] = AccessError("The client may not read hubs.")
+    app = wizard(tmp_path, "project", of=recipe(target__subscription="sub-1"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "was not read: The client may not read hubs. Type the names." in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "model")
+
+
 async def test_a_region_that_the_subscription_lacks_stops_enter(tmp_path: Path, wired: Wired) -> None:
     app = wizard(tmp_path, "project", of=recipe(target__subscription="sub-1", target__location="eastus9"))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -232,8 +249,8 @@ async def test_the_last_known_catalogue_is_shown_with_its_age_while_azure_does_n
     tmp_path: Path, wired: Wired
 ) -> None:
     wired.catalogue = replace(CATALOGUE, fetched=datetime(2026, 11, 1, tzinfo=UTC))
-    wired.fails["models"] = Unreachable("No answer.")
-    app = wizard(tmp_path, "model")
+    wired.fails["models"] = Throttled("No answer.")
+    app = wizard(tmp_path, "model", sandbox=False)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "No answer." in shown(app))
         assert "days ago" in shown(app)

@@ -190,6 +190,8 @@ class Field(Vertical):
             message = t(
                 "letters, digits and hyphens only, beginning with a letter or digit, within the length Azure takes"
             )
+        if allowed and message.startswith("Input should be"):
+            return t("Out of range. Allowed: {range}.", range=allowed)
         sentence = message[:1].upper() + message[1:]
         return t("{error}. Allowed: {range}.", error=sentence, range=allowed) if allowed else f"{sentence}."
 

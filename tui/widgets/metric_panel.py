@@ -38,10 +38,10 @@ FIGURES = sum(column.width for column in _WIDTHS) + 2 * (len(_WIDTHS) - 1)
 
 
 def figure(value: float) -> str:
-    """A metric's value in at most nine characters."""
+    """A metric's value with four figures, in at most ten characters."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    return f"{value:.4g}"
+    return f"{value:#.4g}".rstrip(".") if value else "0"
 
 
 def label(name: str) -> str:

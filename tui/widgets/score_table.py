@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from tui.messages import n, t
 from tui.widgets.columns import Column, fit
+from tui.widgets.metric_panel import figure
 
 if TYPE_CHECKING:
     from tui.evaluation.compare import Comparison, Difference
@@ -59,14 +60,14 @@ class ScoreTable(Static):
 
     def show_run(self, found: RunComparison) -> None:
         """The run's own validation: loss, perplexity, accuracy before and after training."""
-        rows = [_row(t("validation rows"), t("base"), t("tuned"), t("change")).stylize("$text-quiet")]
+        rows = [_row(t("validation rows"), t("base"), t("tuned"), f"{t('change'):>8}").stylize("$text-quiet")]
         for measure in found.measures:
             change = (measure.tuned - measure.base) / measure.base if measure.base else None
             said = f"{change:+.1%}".replace("-", "−") if change is not None else ""
             word, colour = (t("better"), "$text-success") if measure.better else (t("not better"), "$text-warning")
-            verdict = Content.assemble((f"{said}  ", ""), (word, colour))
-            tuned = Content.styled(f"{measure.tuned:.4g}", "bold")
-            rows.append(_row(t(measure.name), f"{measure.base:.4g}", tuned, verdict))
+            verdict = Content.assemble((f"{said:>8}  ", ""), (word, colour))
+            tuned = Content.styled(figure(measure.tuned), "bold")
+            rows.append(_row(t(measure.name), figure(measure.base), tuned, verdict))
         self._show(rows)
 
     def show_answers(self, found: AnswerComparison) -> None:
