@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -20,8 +20,27 @@ from tui.services import drafts
 from tui.services.errors import PhiftError
 from tui.wizard import free_name
 
+if TYPE_CHECKING:
+    from tui.app import PhiftApp
+
 NEW, GIVEN = "new recipe", "given recipe"
 """Options that are no draft; a draft's option is its name after a slash."""
+
+
+def offer(program: PhiftApp) -> Recipe:
+    """At the start: offer the drafts, unless the recipe given is what its draft has; the recipe that needs no saving.
+
+    Whatever is chosen in the dialog, what is typed next never overwrites an older draft of that name.
+    """
+    found, recipe = drafts.listing(program.settings), program.wizard.recipe
+    same = next((draft for draft in found if draft.name == recipe.name and not draft.error), None)
+    differs = same is not None and drafts.load(program.settings, same.name) != recipe
+    if differs or (program.given is None and found):
+        program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
+        program.action_drafts()
+    elif not same:
+        program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
+    return program.wizard.recipe
 
 
 class Drafts(Dialog[None]):

@@ -20,8 +20,8 @@ from tui.widgets.field import Field
 if TYPE_CHECKING:
     from tui.services.catalog import Catalogue, Model
 
-WORDS = {"available": "available", "deprecated": "deprecated", "retired": "retired", "unknown": "unknown"}
 GLYPHS = {"available": "✓", "deprecated": "!", "retired": "✗", "unknown": "?"}
+WORDS = {"available": "available", "deprecated": "deprecated", "retired": "retired", "unknown": "unknown"}
 STYLES = {
     "available": "$text-success",
     "deprecated": "$text-warning",

@@ -24,6 +24,7 @@ from tui.widgets.secret_input import SecretInput
 if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.identity import DeviceCode
+    from tui.services.journal import Entry
     from tui.services.progress import Cancel, Report
 
 TASK = "sign-in"
@@ -35,6 +36,8 @@ METHODS = (
     ("managed-identity", "Managed identity", "The identity of this Azure machine."),
     ("environment", "Environment", "AZURE_CLIENT_ID and its companions, as set in this shell."),
 )
+OUTCOMES = {"done": "it is there", "found": "it is there", "failed": "it failed", "absent": "it is not there"}
+"""Outcomes of the journal in words; not translated yet."""
 _BY_ITSELF = frozenset({"cli", "managed-identity", "environment"})
 """Ways that ask nobody anything, so that they are tried as the page is opened."""
 _FIELDS = {
@@ -137,6 +140,23 @@ class SignInScreen(Step):
         self.wizard.mark(self.PLACE, "done")
         if profile.subscription and not self.wizard.recipe.target.subscription:
             self.wizard.change(target__subscription=profile.subscription)
+        self._reconcile(azure)
+
+    def _reconcile(self, azure: Azure) -> None:
+        """Ask what became of what an earlier run of the program began and could not see the end of."""
+        path = self.program.settings.journal
+
+        def work(report: Report, cancel: Cancel) -> list[Entry]:
+            return backend.journal.Journal(path).reconcile(azure)
+
+        def tell(entries: list[Entry]) -> None:
+            for entry in entries:
+                outcome = t(OUTCOMES.get(entry.outcome or "", "not known yet"))
+                name = text.clean_line(f"{entry.kind} {entry.name}", limit=80)
+                line = t("Left open by an earlier run: {name}. On Azure: {outcome}.", name=name, outcome=outcome)
+                self.program.notify(line, markup=False, timeout=15)
+
+        self.run_task("reconcile", t("Looking after what was left open"), work, tell, failed=lambda _: None, quiet=True)
 
     def _refused(self, error: PhiftError) -> None:
         self._code = None

@@ -19,18 +19,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.segment import Segments
+from rich.text import Text
 from rich.traceback import Traceback
 from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
 from textual.driver import Driver
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import ModalScreen, Screen
 from textual.signal import Signal
 from textual.widgets import Input, TextArea
 
 from assets import ROOT
-from tui import actions, messages, preferences, terminal, themes
+from tui import actions, messages, preferences, terminal, text, themes
 from tui.filters import AsciiFilter, ControlFilter
 from tui.messages import t
 from tui.recipe import Recipe
@@ -38,7 +39,7 @@ from tui.services import drafts
 from tui.services.errors import Cancelled, PhiftError
 from tui.settings import Settings
 from tui.tasks import TaskMoved, Tasks
-from tui.wizard import PLACES, Wizard, free_name
+from tui.wizard import PLACES, Wizard
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -98,7 +99,7 @@ class PhiftApp(App[None]):
         self.given = recipe
         self.wizard = Wizard(recipe or Recipe(), base or Path.cwd(), self._state_changed)
         self.preferences = preferences.load(settings.state)
-        self.tasks = Tasks(self.post_message)
+        self.tasks = Tasks(self.post_message, sandbox=sandbox)
         self.state_signal: Signal[None] = Signal(self, "state")
         self.tasks_signal: Signal[None] = Signal(self, "tasks")
         self._nets: list[LineFilter] = [ControlFilter()]
@@ -120,7 +121,9 @@ class PhiftApp(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, and the nets under untrusted text."""
-        return [*super().get_line_filters(), *self._nets]
+        # Under NO_COLOR Textual makes greys, and black on black of the terminal's own colours; none are sent here.
+        own = [NoColor() if isinstance(each, Monochrome) else each for each in super().get_line_filters()]
+        return [*own, *self._nets]
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver, but for Linux and macOS one that forgives bytes that are not UTF-8."""
@@ -148,25 +151,19 @@ class PhiftApp(App[None]):
             event.widget.cursor_blink = False
 
     def _offer(self) -> None:
-        found, recipe = drafts.listing(self.settings), self.wizard.recipe
-        same = next((draft for draft in found if draft.name == recipe.name and not draft.error), None)
-        differs = same is not None and drafts.load(self.settings, same.name) != recipe
-        # Whatever is chosen in the dialog, what is typed next never overwrites an older draft of that name.
-        self.wizard.recipe = self._saved = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
-        if differs or (self.given is None and found):
-            self.action_drafts()
-        elif same:
-            self.wizard.recipe = self._saved = recipe
+        from screens.drafts import offer
+
+        self._saved = offer(self)
         if not self.preferences.tour_seen:
             self.remember(tour_seen=True)
-            if not found:
-                self.action_tour()
+            self.action_tour()  # not over the drafts: who has drafts knows the program
 
     def _signalled(self, number: int) -> None:
         self._finish()
         self.exit(return_code=128 + number)
 
     def _finish(self) -> None:
+        """Before the end: stop what can be stopped, write the draft."""
         self.tasks.cancel_all()
         with contextlib.suppress(PhiftError):  # nobody is left to be told
             self._save()
@@ -174,7 +171,9 @@ class PhiftApp(App[None]):
     async def action_quit(self) -> None:
         """Leave: write the draft, leave hung calls behind."""
         self._finish()
-        self.exit()
+        job = self.wizard.facts.job
+        goes_on = t("What runs on Azure goes on. To follow it: phift-tui jobs watch {job}", job=text.clean_line(job))
+        self.exit(message=Text(goes_on) if job else None)
 
     def _fatal_error(self) -> None:
         """Textual's own prints local variables, among which may be a token; this one does not."""

@@ -44,7 +44,7 @@ PLACES: tuple[Place, ...] = (
     Place("model", "Model", "screens.model:ModelScreen", "4", True),
     Place("data", "Data", "screens.data:DataScreen", "5", True),
     Place("validation", "Validation", "screens.validation:ValidationScreen", "6", True),
-    Place("hyperparameters", "Parameters", "screens.hyperparameters:HyperparametersScreen", "7", True),
+    Place("hyperparameters", "Hyperparameters", "screens.hyperparameters:HyperparametersScreen", "7", True),
     Place("review", "Review", "screens.review:ReviewScreen", "8", True),
     Place("monitor", "Monitor", "screens.monitor:MonitorScreen", "m"),
     Place("deploy", "Deploy", "screens.deploy:DeployScreen", "d"),

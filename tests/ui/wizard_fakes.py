@@ -20,6 +20,7 @@ from tui.services import datasets
 from tui.services.access import Finding, ResourceGroup, Subscription
 from tui.services.catalog import Availability, Catalogue, Model, Range, find
 from tui.services.errors import PhiftError
+from tui.services.journal import Entry
 from tui.settings import Settings
 
 GOOD = Path(__file__).parents[2] / "assets" / "samples" / "support-train.jsonl"
@@ -59,6 +60,7 @@ class Wired:
         self.locations = ["eastus2", "westus3"]
         self.catalogue = CATALOGUE
         self.projects = [WORKSPACE]
+        self.left_open: list[Entry] = []
         self.fails: dict[str, PhiftError] = {}
         self.gates: dict[str, threading.Event] = {}
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
@@ -81,7 +83,7 @@ class Wired:
                 "ensure_hub": self._answer("ensure_hub", lambda *a: WORKSPACE),
                 "ensure_project": self._answer("ensure_project", lambda *a: WORKSPACE),
             },
-            journal={"Journal": lambda path: SimpleNamespace(path=path)},
+            journal={"Journal": lambda path: SimpleNamespace(path=path, reconcile=lambda azure: self.left_open)},
             catalog={
                 "cached": self._answer("cached", lambda *a: replace(self.catalogue, source="cache")),
                 "models": self._answer("models", lambda *a: self.catalogue),
