@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # The choices' column comes later than on the wizard's steps: here the figures need the width.
-_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (120, "-wide"), (160, "-broad")]
+_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (140, "-wide"), (160, "-broad")]
 
 
 def clock(moment: datetime) -> str:

@@ -25,9 +25,7 @@ async def test_enter_alone_leads_to_a_job_that_is_followed(tmp_path: Path, sandb
     recipe = Recipe(name="walk").with_(
         data__train=str(file), target__project="walk", output__model="walk", hyperparameters__epochs=1
     )
-    app = PhiftApp(
-        Settings(state=tmp_path / "state", sandbox_state=Path(sandbox.state)), sandbox=True, recipe=recipe
-    )
+    app = PhiftApp(Settings(state=tmp_path / "state", sandbox_state=Path(sandbox.state)), sandbox=True, recipe=recipe)
     async with app.run_test(size=(80, 24)) as pilot:
         visited = []
         while app.current_mode != "monitor":

@@ -1,0 +1,245 @@
+"""The real program in a real terminal: start, quit, drafts, signals, size, silence, bytes, hostile input, a crash."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from emulated_terminal import Terminal
+
+from tui import recipe
+from tui.recipe import Recipe
+
+Start = Callable[..., Terminal]
+
+FIRST = "Sign in"
+NOBODY = {"PATH": "/nonexistent"}  # no `az` to sign in with: the first screen stays as it is
+LEAVES_ALTERNATE_SCREEN = b"\x1b[?1049l"
+QUIT, NEXT, HELP, TAB = b"\x11", b"\x1b[19~", b"\x1bOP", b"\t"
+MOST_BYTES = 4_000
+"""Bytes that a key press may cost at 120x40."""
+SILENT_SECONDS = 5.0
+
+
+def drafts(state: Path) -> dict[str, Recipe]:
+    """The drafts on disk by name."""
+    return {path.stem: recipe.load(path) for path in (state / "drafts").glob("*.toml")}
+
+
+def at_project(terminal: Terminal) -> None:
+    """Go to the page of hub and project, whose first field has the focus."""
+    terminal.wait_for(FIRST)
+    terminal.send(NEXT)
+    terminal.wait_for("Access")
+    terminal.send(NEXT)
+    terminal.wait_for("phift-hub")
+
+
+def test_starts_and_quits_with_the_terminal_as_it_was(start: Start, state: Path) -> None:
+    terminal = start(env=NOBODY)
+    terminal.wait_for(FIRST)
+    terminal.send(QUIT)
+    assert terminal.wait() == 0
+    assert LEAVES_ALTERNATE_SCREEN in terminal.raw
+
+
+def test_the_first_start_shows_the_tour_once_and_can_be_quit_over_it(start: Start) -> None:
+    terminal = start(env=NOBODY)
+    terminal.wait_for("Welcome")
+    terminal.send(QUIT)
+    assert terminal.wait() == 0
+    again = start(env=NOBODY)
+    again.wait_for(FIRST)
+    again.quiet()
+    assert "Welcome" not in again.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_leaves_the_last_keystroke_and_a_sane_terminal(start: Start, state: Path, number: int) -> None:
+    terminal = start(env=NOBODY)
+    at_project(terminal)
+    terminal.send(b"-kept")
+    terminal.wait_for("phift-hub-kept")
+    terminal.signal(number)
+    assert terminal.wait() == 128 + number
+    assert LEAVES_ALTERNATE_SCREEN in terminal.raw
+    assert drafts(state)["untitled"].target.hub == "phift-hub-kept"
+
+
+def test_a_killed_program_offers_its_draft_at_the_next_start(start: Start, state: Path) -> None:
+    terminal = start(env=NOBODY)
+    at_project(terminal)
+    terminal.send(b"-kept")
+    terminal.wait_for(lambda _: any(draft.target.hub == "phift-hub-kept" for draft in drafts(state).values()))
+    terminal.signal(signal.SIGKILL)
+    assert terminal.wait() == 128 + signal.SIGKILL
+    again = start(env=NOBODY)
+    again.wait_for("untitled")
+    again.wait_for("Drafts")
+    again.send(b"\r")
+    again.wait_for(lambda text: "Drafts" not in text)
+    at_project(again)
+    again.wait_for("phift-hub-kept")
+    assert [path.name for path in (state / "drafts").iterdir()] == ["untitled.toml"]
+
+
+def test_a_lost_connection_ends_the_program(start: Start, state: Path) -> None:
+    terminal = start(env=NOBODY)
+    terminal.wait_for(FIRST)
+    terminal.hang_up()
+    assert terminal.exit_code == 128 + signal.SIGHUP
+
+
+@pytest.fixture
+def hung() -> Iterator[tuple[str, threading.Event]]:
+    """A proxy that takes connections and never answers, and whether somebody has come."""
+    came, taken = threading.Event(), []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def take() -> None:
+        while True:
+            try:
+                taken.append(server.accept()[0])
+            except OSError:
+                return
+            came.set()
+
+    threading.Thread(target=take, daemon=True).start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}", came
+    server.close()
+    for connection in taken:
+        connection.close()
+
+
+def test_a_service_that_hangs_does_not_keep_the_program_from_ending(
+    start: Start, state: Path, hung: tuple[str, threading.Event]
+) -> None:
+    proxy, came = hung
+    terminal = start(
+        env={
+            "HTTPS_PROXY": proxy,
+            "PHIFT_PROFILES": '{"default": {"method": "environment"}}',
+            # Longer than this test waits for the end: nothing but quitting ends the call.
+            "PHIFT_READ_TIMEOUT": "600",
+            "PHIFT_CONNECT_TIMEOUT": "600",
+            "AZURE_TENANT_ID": "11111111-1111-1111-1111-111111111111",
+            "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
+            "AZURE_CLIENT_SECRET": "not-a-secret",
+        }
+    )
+    terminal.wait_for(lambda _: came.is_set())
+    terminal.send(QUIT)
+    assert terminal.wait() == 0
+    assert LEAVES_ALTERNATE_SCREEN in terminal.raw
+    assert b"not-a-secret" not in terminal.raw
+
+
+CRASHING = """
+from tui.__main__ import main
+from tui.app import PhiftApp
+
+def crash(self):
+    token = "-".join(("sentinel", "of", "a", "secret"))
+    raise RuntimeError(f"a mistake with {len(token)} characters")
+
+PhiftApp.action_help = crash
+raise SystemExit(main([]))
+"""
+
+
+def test_a_crash_shows_no_local_variable_and_leaves_the_terminal_sane(start: Start, state: Path, home: Path) -> None:
+    script = home / "crashing.py"
+    script.write_text(CRASHING)
+    terminal = start(env=NOBODY, script=script)
+    terminal.wait_for(FIRST)
+    terminal.send(HELP)
+    assert terminal.wait() == 1
+    after = terminal.raw.partition(LEAVES_ALTERNATE_SCREEN)[2]
+    assert b"RuntimeError" in after
+    assert b"sentinel-of-a-secret" not in terminal.raw
+    log = state / "phift-tui.log"
+    assert not log.exists() or "sentinel-of-a-secret" not in log.read_text()
+
+
+def test_follows_the_size_of_the_terminal(start: Start, state: Path) -> None:
+    terminal = start(env=NOBODY)
+    terminal.wait_for(FIRST)
+    terminal.resize(50, 12)
+    terminal.wait_for("smaller than 60 by 18")
+    terminal.resize(120, 40)
+    terminal.wait_for(lambda text: FIRST in text and "smaller than" not in text)
+
+
+def test_is_silent_while_nothing_changes(start: Start, state: Path) -> None:
+    terminal = start(env=NOBODY)
+    terminal.wait_for("Azure CLI not found")
+    terminal.quiet()
+    assert terminal.read(SILENT_SECONDS) == 0
+
+
+@pytest.mark.parametrize("key", [b"x", b"\x7f", TAB, b"\x1b[B"], ids=["letter", "backspace", "tab", "down"])
+def test_a_key_costs_few_bytes(start: Start, state: Path, key: bytes) -> None:
+    terminal = start(columns=120, rows=40, env={**NOBODY, "COLORTERM": "truecolor"})
+    at_project(terminal)
+    terminal.quiet()
+    before = len(terminal.raw)
+    terminal.send(key)
+    terminal.wait_for(lambda _: len(terminal.raw) > before)
+    terminal.quiet()
+    assert len(terminal.raw) - before < MOST_BYTES
+
+
+def test_a_byte_that_is_no_text_does_not_end_the_program(start: Start, state: Path) -> None:
+    terminal = start(env=NOBODY)
+    at_project(terminal)
+    terminal.send(b"\xff\xfe\xc3(-kept")
+    terminal.wait_for("-kept")
+    terminal.send(QUIT)
+    assert terminal.wait() == 0
+
+
+def test_a_hostile_file_name_reaches_the_terminal_harmless(start: Start, state: Path, home: Path) -> None:
+    path = home / "\x1b]52;c;aGk=\x07\x1b[31m[red]\u202e.jsonl"
+    path.write_text('{"messages": []}\n')
+    terminal = start("--data", str(path), env=NOBODY)
+    terminal.wait_for(FIRST)
+    terminal.quiet()
+    assert b"\x1b]52" not in terminal.raw
+    assert "\u202e".encode() not in terminal.raw
+
+
+def test_no_colour_is_sent_under_no_color(start: Start, state: Path) -> None:
+    terminal = start(env={**NOBODY, "NO_COLOR": "1"})
+    terminal.wait_for(FIRST)
+    terminal.quiet()
+    assert b"38;" not in terminal.raw
+    assert b"48;" not in terminal.raw
+
+
+def test_a_dumb_terminal_is_asked_line_by_line(start: Start, state: Path) -> None:
+    terminal = start(env={**NOBODY, "TERM": "dumb"})
+    assert terminal.wait() == 4  # nobody to sign in as
+    assert b"Next:" in terminal.raw
+    assert b"\x1b" not in terminal.raw
+
+
+def test_without_a_terminal_it_says_what_to_do(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tui"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(home)},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "terminal" in done.stderr
+    assert "phift-tui run" in done.stderr
+    assert "Traceback" not in done.stderr
