@@ -102,7 +102,7 @@ class DeployScreen(RunPage):
             hourly = prices.of(job.model, "hosting") if job else None
             if job and job.engine != "serverless":  # served on a virtual machine of its own
                 hourly = prices.of_instance(machine)
-            name = backend.deployments.default_name(job.output_model or job.name) if job else ""
+            name = backend.deployments.default_name(job.output_model or job.name, job.output_version) if job else ""
             return Found(job, priced, hourly, name)
 
         self.program.tasks.start(

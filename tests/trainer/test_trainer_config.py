@@ -78,6 +78,9 @@ def test_azure_numbers_for_a_stand_in_are_relative() -> None:
     assert chosen["epochs"] == 3
     at_once = from_azure_hyperparameters({**knobs, "per_device_train_batch_size": "1"}, "tiny")
     assert chosen["batch_size"] == 2 * at_once["batch_size"]
+    assert chosen["optimizer"] == "muon"
+    long = from_azure_hyperparameters({**knobs, "num_train_epochs": "8"}, "tiny")
+    assert (long["batch_size"], "optimizer" in long) == (2 * own.batch_size, False)
     assert all(note.startswith("sandbox: ") for note in chosen["notes"])
     assert TrainingConfig.from_dict({**LEAST, **chosen})
     phi = from_azure_hyperparameters({"learning_rate": "0.000005"}, "tiny", default_learning_rate=5e-6)

@@ -31,7 +31,9 @@ def services(monkeypatch: pytest.MonkeyPatch, jobs: list[Job], endpoints: list[E
         monkeypatch,
         jobs={"listing": lambda azure, workspace: jobs},
         deployments={
-            "listing": lambda azure, workspace: endpoints, "default_name": lambda model: f"{model}-ep", **deployments
+            "listing": lambda azure, workspace: endpoints,
+            "default_name": lambda model, version: f"{model}-ep",
+            **deployments,
         },
         costs={"prices": lambda azure, region, settings: Prices()},
         journal={"Journal": lambda path: path},

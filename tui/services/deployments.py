@@ -207,6 +207,11 @@ def _deploy_serverless(
     return wait_ready(azure, workspace, name, report=report, cancel=cancel)
 
 
+def base_name(model: Model) -> str:
+    """The name of the endpoint that serves a base model for a comparison."""
+    return default_name(f"base-{model.name}".lower())
+
+
 def deploy_base(
     azure: Azure,
     workspace: Workspace,
@@ -221,7 +226,7 @@ def deploy_base(
     Returns:
         The endpoint, to be deleted after use; None where Azure does not serve the base model here.
     """
-    name = default_name(f"base-{model.name}".lower())
+    name = base_name(model)
     wanted = model.asset_id.partition("/versions/")[0]
     try:
         return deploy(azure, workspace, wanted, name, journal=journal, report=report, cancel=cancel)

@@ -465,7 +465,12 @@ class Flow:
     ) -> evaluations.AnswerComparison:
         with self._step("evaluate") as done:
             chosen = self._recipe.evaluation
-            base = deployments.deploy_base(
+            try:
+                # One that stands already is somebody's own: it is asked, and left standing.
+                standing = deployments.get(azure, workspace, deployments.base_name(model))
+            except NotFound:
+                standing = None
+            base = standing or deployments.deploy_base(
                 azure, workspace, model, journal=journal, report=self._report("evaluate"), cancel=self._cancel
             )
             try:
@@ -482,7 +487,7 @@ class Flow:
                     cancel=self._cancel,
                 )
             finally:
-                if base:
+                if base and not standing:
                     deployments.delete(azure, workspace, base.name)
             done.fields |= {"part": "answers", **found.to_json()}
             done.text += found.lines()

@@ -13,6 +13,8 @@ EPOCHS = "num_train_epochs"
 
 DEFAULT_LEARNING_RATE = 2e-5
 """What Azure's samples for Phi send; the model's own default in the catalogue is better where it is known."""
+SHORT = 6
+"""Epochs below which `tiny` is trained in more and longer steps: measured, see docs/training.md."""
 SLOWEST, FASTEST = 0.1, 3.0
 """How far a learning rate may move a stand-in's own: outside of this it learns nothing, or forgets all."""
 
@@ -28,7 +30,8 @@ def from_azure_hyperparameters(
     * epochs are honoured as given: passes over the training file;
     * the learning rate is relative: its ratio to `default_learning_rate` times the stand-in's own rate, within a tenth
       and three times of it;
-    * the batch size is a multiplier (as the portal calls it) of the stand-in's own batch.
+    * the batch size is a multiplier (as the portal calls it) of the stand-in's own batch;
+    * fewer than `SHORT` epochs of `tiny` take half of that batch and Muon: AdamW's few steps would teach it too little.
 
     For any other model all three are taken as they are.
 
@@ -54,8 +57,9 @@ def from_azure_hyperparameters(
     recipe = RECIPES[model]
     own_rate = recipe.learning_rate[recipe.method]
     ratio = min(max(rate / default_learning_rate, SLOWEST), FASTEST)
-    chosen = {
-        "batch_size": batch * recipe.batch_size,
+    short = model == "tiny" and epochs < SHORT
+    chosen: dict[str, Any] = {
+        "batch_size": batch * (recipe.batch_size // 2 if short else recipe.batch_size),
         "learning_rate": float(f"{own_rate * ratio:.6g}"),
         "epochs": epochs,
     }
@@ -66,6 +70,9 @@ def from_azure_hyperparameters(
         f"sandbox: batch size multiplier {batch} is {chosen['batch_size']} rows a step for the stand-in",
         f"sandbox: {epochs} epochs as asked",
     ]
+    if short:
+        chosen["optimizer"] = "muon"
+        notes.append(f"sandbox: fewer than {SHORT} epochs: half of the stand-in's usual batch, and Muon for AdamW")
     return {**chosen, "notes": notes}
 
 
