@@ -171,6 +171,7 @@ def test_a_crash_shows_no_local_variable_and_leaves_the_terminal_sane(start: Sta
 def test_follows_the_size_of_the_terminal(start: Start, state: Path) -> None:
     terminal = start(env=NOBODY)
     terminal.wait_for(FIRST)
+    terminal.quiet()
     terminal.resize(50, 12)
     terminal.wait_for("smaller than 60 by 18")
     terminal.resize(120, 40)

@@ -164,10 +164,10 @@ def test_an_unsent_job_stays_an_open_intent_until_azure_says(
     upset: Upset,
 ) -> None:
     name = jobs.new_name(recipe)
+    rows = DataAsset("d", "1", f"{project.id}/data/d/versions/1", "", 0, False)
     upset("PUT management.azure.com/*/jobs/*", "reset-before", count=20)
     with pytest.raises(Unreachable):
-        jobs.submit(azure, project, recipe, Model("m", "1", "a"), DataAsset("", "", "x", "", 0, False), None, name,
-                    journal=journal)  # fmt: skip
+        jobs.submit(azure, project, recipe, Model("m", "1", "a"), rows, None, name, journal=journal)
     assert [entry.name for entry in journal.open()] == [name]
     assert [entry.outcome for entry in journal.reconcile(azure)] == ["absent"]
 

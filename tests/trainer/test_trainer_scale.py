@@ -23,6 +23,8 @@ from tui.trainer.failures import TrainingFailed
 
 LAUNCH = Path(bases.__file__).parent / "launch"
 
+pytestmark = pytest.mark.xdist_group("training")
+
 
 def train_losses(folder: Path) -> list[float]:
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
@@ -178,11 +180,11 @@ def test_a_file_with_another_checksum_is_not_used(tmp_path: Path) -> None:
         small._check(tmp_path / "w.gguf", small.GGUF_SHA256)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif("PHIFT_FETCH" not in os.environ, reason="downloads 93 MB; `make clients` runs it (PHIFT_FETCH=1)")
 def test_small_is_fetched_and_talks(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     folder = small.fetch(lambda *what: told.append(what), tmp_path / "models" / "small")
-    assert {stage for stage, _, _ in told} == {"download", "convert"}
+    assert "convert" in {stage for stage, _, _ in told}
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     question = [{"role": "user", "content": "What is the capital of France?"}]

