@@ -82,6 +82,8 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG", "STATE", "DATA", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    # What a test before this one, in the same process, would have given back on leaving the sandbox.
+    monkeypatch.setattr("tui.services.identity._outside", {})
 
 
 @pytest.fixture(scope="session")
