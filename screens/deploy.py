@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tui.services.jobs import Job
     from tui.services.projects import Workspace
 
+_LOOK = "deploy.look"
 _DEPLOY = "deploy"
 
 
@@ -106,13 +107,16 @@ class DeployScreen(RunPage):
             return Found(job, priced, hourly, name)
 
         self.program.tasks.start(
-            "deploy.look", t("Asking for endpoints"), look, done=self._looked, failed=self._not_looked, quiet=True
+            _LOOK, t("Asking for endpoints"), look, done=self._looked, failed=self._not_looked, quiet=True
         )
 
     def _looked(self, found: Found) -> None:
         self._found = found
         self.tell_trouble("")
         self._show()
+        if self._goes_on and self.is_current:
+            self._goes_on = False
+            self.action_forward()
 
     def _not_looked(self, error: PhiftError) -> None:
         self.tell_trouble(self.trouble(error))
@@ -197,7 +201,8 @@ class DeployScreen(RunPage):
             super().action_forward()
             return
         if found is None:
-            self.notice(t("Still asking Azure; F5 asks again."), problem=True)
+            self._goes_on = self.program.tasks.of(_LOOK) is not None
+            self.notice(t("Still asking Azure; F5 asks again."), problem=not self._goes_on)
             return
         if found.job is None or not found.job.succeeded:
             self.program.go("monitor")
