@@ -162,10 +162,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="phift-bench-") as folder:
         found = measure(Path(folder) / "state")
     if "--json" in sys.argv[1:]:
-        print(json.dumps(found))  # noqa: T201 - a measurement prints
+        print(json.dumps(found))
     else:
         for name, value in found.items():
-            print(f"{name:50} {value:10.3f}")  # noqa: T201 - a measurement prints
+            print(f"{name:50} {value:10.3f}")
 
 
 if __name__ == "__main__":
