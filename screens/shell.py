@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 from tui import actions, text
 from tui.messages import t
@@ -136,11 +136,21 @@ class Shell(Screen[None]):
     def _sync_keys(self) -> None:
         order = {actions.PAGE: 0, self.PLACE: 1, actions.STEP: 2, actions.EVERYWHERE: 3}
         entries = []
+        in_text = isinstance(self.focused, Input | TextArea)
+        hidden_at = 0
         for action in sorted(actions.for_place(self.PLACE), key=lambda each: order[each.scope]):
             enabled = self.check_action(action.action, ())
-            if action.footer and enabled is not False:
-                title = self.forward_title() if action.id == "forward" else t(action.title)
-                entries.append((actions.key_name(action.key.split(",")[0]), title, bool(enabled)))
+            if not action.footer or enabled is False:
+                continue
+            key = action.key.split(",")[0]
+            if in_text and len(key) == 1:
+                hidden_at = hidden_at or len(entries)
+                continue
+            title = self.forward_title() if action.id == "forward" else t(action.title)
+            entries.append((actions.key_name(key), title, bool(enabled)))
+        if hidden_at:
+            # A letter would be typed into the field: the bar shows the way to the letters in their place.
+            entries.insert(hidden_at, (actions.key_name("escape"), t("More keys"), True))
         self.query_one(KeyBar).show(entries)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -160,6 +170,11 @@ class Shell(Screen[None]):
         """A field has the focus again (unless it was taken back since this message was sent)."""
         if self.focused is not None:
             self._field_left = False
+        self._sync_keys()
+
+    def on_descendant_blur(self) -> None:
+        """Outside a field letters are keys."""
+        self._sync_keys()
 
     def _leave_field(self) -> None:
         self.set_focus(None)

@@ -27,6 +27,7 @@ from tui.services.errors import PhiftError
 from tui.settings import Settings
 from tui.themes import NAMES
 from tui.widgets.field import Field
+from tui.widgets.keybar import KeyBar
 from tui.widgets.secret_input import SecretInput
 from tui.widgets.topbar import BADGE
 from tui.wizard import BY_NAME, PLACES
@@ -431,6 +432,19 @@ async def test_q_is_a_letter_in_a_field_and_the_end_outside_of_it(tmp_path: Path
         await pilot.press("escape", "q")
         await until(pilot, lambda: not app.is_running or app._exit)
     assert drafts.load(app.settings, "support-agent").target.hub == "phift-hubq", "the end writes the draft"
+
+
+async def test_the_key_bar_shows_letters_only_where_they_are_keys(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.go("data")
+        await until(pilot, lambda: app.current_mode == "data" and isinstance(app.screen.focused, Input))
+        bar = app.screen.query_one(KeyBar)
+        await until(pilot, lambda: "More keys" in [title for _, title, _ in bar.entries])
+        assert "r" not in [key for key, _, _ in bar.entries]
+        await pilot.press("escape")
+        await until(pilot, lambda: "r" in [key for key, _, _ in bar.entries])
+        assert "More keys" not in [title for _, title, _ in bar.entries]
 
 
 async def test_the_theme_is_tried_and_kept_or_not(tmp_path: Path, wired: Wired) -> None:
