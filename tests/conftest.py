@@ -11,6 +11,7 @@ from pathlib import Path
 import azure_openapi
 import pytest
 
+from tui import messages
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
 
@@ -72,7 +73,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting, proxy, key ring or folder of the person who runs the tests reaches a test."""
+    """No setting, language, proxy, key ring or folder of the person who runs the tests reaches a test."""
     for name in list(os.environ):
         upper = name.upper()
         if name != EXCHANGES and (upper in (*_UNWANTED, *_PROXIES) or upper.startswith(_UNWANTED_PREFIXES)):
@@ -82,6 +83,8 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG", "STATE", "DATA", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    monkeypatch.setenv("LANGUAGE", "en")
+    messages.use()
     # What a test before this one, in the same process, would have given back on leaving the sandbox.
     monkeypatch.setattr("tui.services.identity._outside", {})
 

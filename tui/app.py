@@ -92,7 +92,7 @@ class PhiftApp(App[None]):
             base: folder that the recipe's relative paths start from; None: the current one.
             ascii_only: draw with ASCII characters only; also where the locale has no others.
         """
-        messages.use(settings.language or terminal.language())
+        messages.use(settings.language)
         super().__init__()
         self.settings = settings
         self.sandbox = sandbox

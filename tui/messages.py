@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import gettext
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 from assets import ROOT
 
 _DOMAIN = "phift"
+_LOCALES = Path(ROOT, "locale")
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 
 
-def use(language: str) -> None:
-    """Show texts in `language` (`en`, `bg`, or a locale like `bg_BG.UTF-8`); English where it has no catalogue."""
+def languages() -> list[str]:
+    """The languages that there are texts in, English first."""
+    return ["en", *sorted(folder.name for folder in _LOCALES.iterdir())]
+
+
+def use(language: str = "") -> None:
+    """Show texts in a language from here on, in the helper processes too; English where it has no catalogue.
+
+    Args:
+        language: `en`, `bg`, or a locale like `bg_BG.UTF-8`; empty: that of the environment, where `LANGUAGE`,
+            `LC_ALL`, `LC_MESSAGES` and `LANG` are asked in this order, as gettext does.
+    """
     global _catalogue
-    _catalogue = gettext.translation(_DOMAIN, ROOT / "locale", [language] if language else None, fallback=True)
+    wanted = language or next(
+        (os.environ[name] for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), ""
+    )
+    chosen: list[str] = []
+    for name in wanted.split(":"):
+        if name.partition(".")[0].partition("_")[0].lower() in ("c", "posix", "en"):
+            break
+        chosen.append(name)
+    _catalogue = gettext.translation(_DOMAIN, _LOCALES, chosen, fallback=True) if chosen else gettext.NullTranslations()
+    # Where argparse takes its words from, and what a helper process goes by.
+    os.environ["LANGUAGE"] = ":".join([*chosen, "en"])
+    gettext.bindtextdomain(_DOMAIN, str(_LOCALES))
+    gettext.textdomain(_DOMAIN)
+
+
+def mark(text: str) -> str:
+    """The text as it is: for tables made at import, whose texts go through `t` when they are shown."""
+    return text
 
 
 def t(text: str, /, **values: object) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,12 +52,83 @@ def test_a_translation_fills_the_same_places(language: str) -> None:
 
 
 def test_a_count_takes_the_form_of_its_language() -> None:
-    try:
-        messages.use("bg_BG.UTF-8")
-        one, five = messages.n("{count} row", "{count} rows", 1), messages.n("{count} row", "{count} rows", 5)
-        assert one != five
-        assert "5" in five
-        assert "row" not in five
-    finally:
-        messages.use("en")
+    messages.use("bg_BG.UTF-8")
+    one, five = messages.n("{count} row", "{count} rows", 1), messages.n("{count} row", "{count} rows", 5)
+    assert one != five
+    assert "5" in five
+    assert "row" not in five
+    messages.use("en")
     assert messages.n("{count} row", "{count} rows", 5) == "5 rows"
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({"LANG": "bg_BG.UTF-8"}, "bg"),
+        ({"LC_MESSAGES": "en_US.UTF-8", "LANG": "bg_BG.UTF-8"}, "en"),
+        ({"LC_ALL": "bg_BG", "LC_MESSAGES": "en_US.UTF-8"}, "bg"),
+        ({"LANGUAGE": "de:bg", "LC_ALL": "en_US.UTF-8"}, "bg"),
+        ({"LANGUAGE": "en:bg", "LANG": "bg_BG.UTF-8"}, "en"),
+        ({"LC_ALL": "C.UTF-8", "LANG": "bg_BG.UTF-8"}, "en"),
+        ({"LC_ALL": "", "LANG": "bg_BG.UTF-8"}, "bg"),
+        ({"LANG": "xx/../../etc"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_environment_names_the_language_in_gettexts_order(
+    environment: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    messages.use()
+    assert messages.t("just now") == {"en": "just now", "bg": "току-що"}[language]
+
+
+def collected(code: str, *, whole: bool = False) -> list[object]:
+    """The texts that the collector finds in a module."""
+    tree = ast.parse(code)
+    named = SCRIPT["named_in_calls"]([tree])
+    found = [*SCRIPT["in_calls"]("module.py", tree), *SCRIPT["in_constants"](tree, lambda name: whole or name in named)]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('t("One {name}", name=x)', ["One {name}"]),
+        ('n("{count} row", "{count} rows", 3)', [("{count} row", "{count} rows")]),
+        ('t("On" if ready else "Off")', ["On", "Off"]),
+        ('t({True: "On", False: "Off"}[ready])', ["On", "Off"]),
+        ('NEEDS = (Need("Microsoft.X/write", mark("create it")),)', ["create it"]),
+        ('TITLES = {"a": "First title"}\nOTHER = "Another thing"\nt(TITLES[key])', ["First title"]),
+        ('ALL = (Code("E101", "malformed JSON", "correct it"),)', ["malformed JSON", "correct it"]),
+        ('lower = "no text"\nt(lower)', []),
+    ],
+)
+def test_the_collector_finds_what_is_shown(code: str, found: list[object]) -> None:
+    assert collected(code) == found
+
+
+@pytest.mark.parametrize("code", ['t(f"{name} runs")', 't("It " + "runs")', 'n(f"{count} row", "rows", 2)'])
+def test_the_collector_refuses_a_text_put_together_in_place(code: str) -> None:
+    with pytest.raises(ValueError, match="named places"):
+        collected(code)
+
+
+def test_two_collectors_at_once_keep_what_is_translated(tmp_path: Path) -> None:
+    language = tmp_path / "bg"
+    shutil.copytree(ROOT / "locale" / "bg", language)
+    path = language / "LC_MESSAGES" / "phift.po"
+    gone = 'msgid "A text that no module has"\nmsgstr "Текст, който никой модул няма"\n'
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + gone, encoding="utf-8")
+    before = len(path.read_text(encoding="utf-8"))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(SCRIPT["update"], [language] * 3))
+    after = path.read_text(encoding="utf-8")
+    assert '#~ msgstr "Текст, който никой модул няма"' in after
+    assert len(after) >= before
+    assert [each.name for each in path.parent.iterdir() if each.name.startswith(".")] == []
+    SCRIPT["update"](language, prune=True)
+    assert "никой модул" not in path.read_text(encoding="utf-8")
