@@ -161,7 +161,10 @@ class Page(Shell):
 
     @on(Rail.Chosen)
     def _chosen(self, event: Rail.Chosen) -> None:
-        self.program.go(event.place)
+        if event.place == self.PLACE:
+            self.action_forward()
+        else:
+            self.program.go(event.place)
 
 
 class Step(Page):

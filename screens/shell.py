@@ -16,7 +16,7 @@ from textual.widgets import Input, Static, TextArea
 from tui import actions, text
 from tui.messages import t
 from tui.widgets.field import Field
-from tui.widgets.keybar import KeyBar
+from tui.widgets.keybar import Entry, KeyBar
 from tui.widgets.rail import Rail
 from tui.widgets.status_line import StatusLine
 from tui.widgets.summary import Summary
@@ -24,6 +24,8 @@ from tui.widgets.topbar import TopBar
 from tui.wizard import BY_NAME, Wizard
 
 if TYPE_CHECKING:
+    from textual.css.query import QueryType
+
     from tui.app import PhiftApp
 
 COLUMN_WIDTH = 140
@@ -44,6 +46,7 @@ class Shell(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._field_left = False
+        self._left: Widget | None = None
         self._stale = False
 
     def content(self) -> ComposeResult:
@@ -135,7 +138,7 @@ class Shell(Screen[None]):
 
     def _sync_keys(self) -> None:
         order = {actions.PAGE: 0, self.PLACE: 1, actions.STEP: 2, actions.EVERYWHERE: 3}
-        entries = []
+        entries: list[Entry] = []
         in_text = isinstance(self.focused, Input | TextArea)
         hidden_at = 0
         for action in sorted(actions.for_place(self.PLACE), key=lambda each: order[each.scope]):
@@ -177,8 +180,16 @@ class Shell(Screen[None]):
         self._sync_keys()
 
     def _leave_field(self) -> None:
+        self._left = self.focused or self._left
         self.set_focus(None)
         self._field_left = True
+
+    def focus_next(self, selector: str | type[QueryType] = "*") -> Widget | None:
+        """Move the focus on; out of no field, back into the one that was left."""
+        if self.focused is None and self._left in self.focus_chain:
+            self.set_focus(self._left)
+            return self._left
+        return super().focus_next(selector)
 
     def notice(self, message: str, *, problem: bool = False) -> None:
         """Say one thing in the line above the key bar; empty: nothing."""

@@ -28,6 +28,7 @@ from tui.settings import Settings
 from tui.themes import NAMES
 from tui.widgets.field import Field
 from tui.widgets.keybar import KeyBar
+from tui.widgets.rail import Rail
 from tui.widgets.secret_input import SecretInput
 from tui.widgets.topbar import BADGE
 from tui.wizard import BY_NAME, PLACES
@@ -445,6 +446,16 @@ async def test_the_key_bar_shows_letters_only_where_they_are_keys(tmp_path: Path
         await pilot.press("escape")
         await until(pilot, lambda: "r" in [key for key, _, _ in bar.entries])
         assert "More keys" not in [title for _, title, _ in bar.entries]
+        await pilot.press("tab")
+        await until(pilot, lambda: isinstance(app.screen.focused, Input))
+
+
+async def test_enter_on_the_present_place_of_the_rail_goes_forward(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "project")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.screen.query_one(Rail).focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "model")
 
 
 async def test_the_theme_is_tried_and_kept_or_not(tmp_path: Path, wired: Wired) -> None:
