@@ -26,10 +26,10 @@ ML = "Microsoft.MachineLearningServices"
 @pytest.fixture(scope="module")
 def program() -> Path:
     """The `az` that scripts/test-clients installs beside the project's environment, or the one on the path."""
-    own = Path(sys.prefix) / "clients" / "bin" / "az"
+    own = Path(sys.prefix) / "clients/az/bin/az"
     found = str(own) if own.exists() else shutil.which("az")
     if found is None:
-        pytest.skip("the Azure CLI is not installed: scripts/test-clients installs it")
+        pytest.skip("the Azure CLI is not installed; `make clients` does it")
     return Path(found)
 
 

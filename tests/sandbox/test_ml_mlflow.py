@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from tui.sandbox.daemon import SandboxInfo
 # One worker trains all of these: each process that trains has to load the training libraries first.
 pytestmark = [pytest.mark.usefixtures("sandbox_env"), pytest.mark.xdist_group("training")]
 
-# Its own environment, which `scripts/test-clients` makes: azureml-mlflow wants an older azure-storage-blob than ours.
-PYTHON = Path(os.environ.get("PHIFT_MLFLOW_PYTHON", Path(__file__).parents[2] / ".venv/clients/bin/python"))
+# Its own environment, which `make clients` makes: azureml-mlflow wants an older azure-storage-blob than ours.
+PYTHON = Path(os.environ.get("PHIFT_MLFLOW_PYTHON", Path(sys.prefix) / "clients/mlflow/bin/python"))
 
 # Run by the other interpreter: the client's own way from the workspace's tracking URI to a run and its metrics.
 CLIENT = """
