@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from azure.core.credentials import TokenCredential
 from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 
 from tui.services import pipeline
 from tui.services.clients import Azure
 from tui.services.projects import Workspace
+from tui.services.tokens import Tokens
 from tui.settings import Settings
 
 # Azurite's documented account.
@@ -41,7 +43,7 @@ class Account:
 
     def __init__(self, port: int, settings: Settings) -> None:
         self.settings = settings
-        self.transport = pipeline.Patient(settings)
+        self.transport = pipeline.Patient(settings, Tokens(cast(TokenCredential, None)))
         self.url = f"http://{ACCOUNT}.blob.localhost:{port}"
         self._port = port
 

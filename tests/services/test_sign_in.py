@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
-from tui.services import access, identity
+from tui.services import access, identity, keyrings
 from tui.services.errors import AccessError, Cancelled, SignInRequired, UsageError
 from tui.services.identity import DeviceCode
 from tui.services.progress import Cancel
@@ -36,6 +36,7 @@ def principal(settings: Settings, sandbox: SandboxInfo) -> Settings:
 @pytest.fixture(autouse=True)
 def forgetful(settings: Settings) -> None:
     """No secret of one test is known to the next."""
+    Dictionary.kept.clear()
     identity.forget_secret(settings.profile)
 
 
@@ -187,7 +188,7 @@ class Hanging(KeyringBackend):
 
 
 def test_a_keyring_that_waits_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "_KEYRING_SECONDS", 0.05)
+    monkeypatch.setattr(keyrings, "_SECONDS", 0.05)
     monkeypatch.setattr("keyring.get_keyring", Hanging)
     monkeypatch.setattr("keyring.core.get_keyring", Hanging)
     try:
@@ -221,6 +222,46 @@ def test_a_keyring_that_works_keeps_the_secret(
     assert identity.connect(principal(settings, sandbox_env)).identity.tenant == sandbox_env.tenant
     identity.forget_secret("default")
     assert Dictionary.kept == {}
+
+
+def test_a_sign_in_by_device_code_outlives_the_program_in_the_keyring_only(
+    sandbox_env: SandboxInfo, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("keyring.get_keyring", Dictionary)
+    monkeypatch.setattr("keyring.core.get_keyring", Dictionary)
+    shown: list[DeviceCode] = []
+
+    def enter(code: DeviceCode) -> None:
+        shown.append(code)
+        daemon.control(sandbox_env, "POST", "/device", {"user_code": code.code})
+
+    wanted = with_profile(settings, method="device-code", tenant=sandbox_env.tenant)
+    for _ in range(2):
+        azure = identity.connect(wanted, prompt=enter)
+        assert azure.identity.kept == "keyring"
+        assert access.subscriptions(azure)
+    assert len(shown) == 1
+    kept = "".join(Dictionary.kept.values())
+    assert "RefreshToken" in kept
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"RefreshToken" in path.read_bytes() or b"eyJ" in path.read_bytes() for path in written)
+    other = with_profile(settings, method="device-code", tenant=sandbox_env.tenant, client_id=sandbox_env.client_id)
+    assert identity.connect(other, prompt=enter).identity.kept == "keyring"
+    assert len(shown) == 2  # another application is another sign-in
+    identity.forget_secret("default")
+    identity.connect(wanted, prompt=enter)
+    assert len(shown) == 3
+
+
+def test_without_a_keyring_the_sign_in_ends_with_the_program(sandbox_env: SandboxInfo, settings: Settings) -> None:
+    def enter(code: DeviceCode) -> None:
+        daemon.control(sandbox_env, "POST", "/device", {"user_code": code.code})
+
+    wanted = with_profile(settings, method="device-code", tenant=sandbox_env.tenant)
+    assert identity.connect(wanted, prompt=enter).identity.kept == "memory"
+    assert (
+        identity.connect(principal(settings, sandbox_env), secret=sandbox_env.client_secret).identity.kept == "memory"
+    )
 
 
 class PlaintextKeyring(Dictionary):

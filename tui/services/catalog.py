@@ -307,7 +307,7 @@ def _shipped() -> Catalogue:
 
 def _registry(azure: Azure) -> str:
     """Address of the registry's resources, which Microsoft moves between regions and subscriptions."""
-    host = f"https://eastus.{azure.endpoints.azureml}"
+    host = f"https://{azure.endpoints.registry}"
     found = azure.rest("GET", f"{host}/registrymanagement/v1.0/registries/{REGISTRY}/discovery", api_version="")
     base = str(found["primaryRegionResourceProviderUri"]).rstrip("/")
     return (

@@ -21,10 +21,10 @@ from tui.settings import Cloud, Settings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-    from azure.core.credentials import TokenCredential
 
     from tui.services.identity import Identity
     from tui.services.projects import Workspace
+    from tui.services.tokens import Tokens
 
 _FINISHED = {"succeeded", "failed", "canceled", "cancelled"}
 
@@ -37,20 +37,31 @@ class Endpoints:
     authority: str
     storage: str
     azureml: str
+    registry: str
+    """Host that knows where the model registries are."""
+    ai_services: str
     sdk_name: str
 
 
-# Source: azure-identity's AzureAuthorityHosts, azure-ai-ml's _azure_environments.py and Microsoft's lists of endpoints
-# for Azure Government and Azure operated by 21Vianet.
+# Source: azure-ai-ml's _azure_environments.py, which a test holds this against (its import takes seconds); Microsoft's
+# lists of endpoints for Azure Government and Azure operated by 21Vianet.
 ENDPOINTS: Mapping[Cloud, Endpoints] = {
     "public": Endpoints(
-        "https://management.azure.com", "login.microsoftonline.com", "core.windows.net", "api.azureml.ms", "AzureCloud"
+        "https://management.azure.com",
+        "login.microsoftonline.com",
+        "core.windows.net",
+        "api.azureml.ms",
+        "eastus.api.azureml.ms",
+        "cognitiveservices.azure.com",
+        "AzureCloud",
     ),
     "government": Endpoints(
         "https://management.usgovcloudapi.net",
         "login.microsoftonline.us",
         "core.usgovcloudapi.net",
         "api.ml.azure.us",
+        "usgovarizona.api.ml.azure.us",
+        "cognitiveservices.azure.us",
         "AzureUSGovernment",
     ),
     "china": Endpoints(
@@ -58,6 +69,8 @@ ENDPOINTS: Mapping[Cloud, Endpoints] = {
         "login.chinacloudapi.cn",
         "core.chinacloudapi.cn",
         "api.ml.azure.cn",
+        "chinaeast2.api.ml.azure.cn",
+        "cognitiveservices.azure.cn",
         "AzureChinaCloud",
     ),
 }
@@ -76,7 +89,7 @@ class Answer:
 class Azure:
     """One signed-in identity and everything needed to call Azure with it. Any thread may use it."""
 
-    def __init__(self, credential: TokenCredential, identity: Identity, settings: Settings, *, sandbox: bool) -> None:
+    def __init__(self, credential: Tokens, identity: Identity, settings: Settings, *, sandbox: bool) -> None:
         self.credential = credential
         self.identity = identity
         self.settings = settings
@@ -86,7 +99,7 @@ class Azure:
         from tui.services import pipeline
 
         log.capture(settings)
-        self.transport = pipeline.Patient(settings)
+        self.transport = pipeline.Patient(settings, credential)
         self._signed, self._anonymous = pipeline.build(credential, f"{self.endpoints.arm}/.default", self.transport)
         self._local = threading.local()
 

@@ -5,28 +5,31 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tui.services import log
-from tui.services.errors import AccessError, Cancelled, PhiftError, SignInRequired, UsageError
+from tui.messages import t
+from tui.services import keyrings, log
+from tui.services.errors import AccessError, PhiftError, SignInRequired, UsageError
 from tui.services.progress import Cancel
 from tui.settings import Profile, Settings, SignInMethod
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+    from azure.identity import DeviceCodeCredential
+    from msal import SerializableTokenCache
 
     from tui.sandbox.daemon import SandboxInfo
     from tui.services.clients import Azure
+    from tui.services.tokens import Tokens
 
-_KEYRING = "phift-tui"
-_KEYRING_SECONDS = 2.0
 _CLI_SECONDS = 30
+
+Kept = Literal["", "keyring", "memory"]
+"""Where what the next start needs is kept; memory: until the program ends; empty: not by this program."""
 
 # Secrets typed in this run where no keyring is usable, by profile.
 _memory: dict[str, str] = {}
@@ -45,6 +48,8 @@ class Identity:
     method: SignInMethod | Literal["sandbox"]
     expires: datetime | None
     """When the token ends; it is renewed before."""
+    kept: Kept = ""
+    """Where the secret, or the sign-in by device code, is kept."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,10 @@ def use_sandbox(settings: Settings, *, as_of: date | None = None) -> SandboxInfo
     missing = [name for name in ("starlette", "uvicorn", "trustme") if importlib.util.find_spec(name) is None]
     if missing:
         raise AccessError(
-            "The sandbox is not installed.",
+            t("The sandbox is not installed."),
             code="SandboxNotInstalled",
-            meaning=f"Missing: {', '.join(missing)}. Azure itself works without them.",
-            next_step="Run `pip install 'phift-tui[sandbox]'`.",
+            meaning=t("Missing: {names}. Azure itself works without them.", names=", ".join(missing)),
+            next_step=t("Run {command}.", command="`pip install 'phift-tui[sandbox]'`"),
         )
     from tui.sandbox import daemon
 
@@ -86,9 +91,11 @@ def use_sandbox(settings: Settings, *, as_of: date | None = None) -> SandboxInfo
         info = daemon.start(settings.sandbox_folder, as_of=as_of)
     except (OSError, daemon.SandboxError) as error:
         raise PhiftError(
-            f"The sandbox could not be started: {error}.",
+            t("The sandbox could not be started: {reason}.", reason=error),
             code="SandboxNotStarted",
-            next_step=f"Mend that and repeat the step; the log is {settings.sandbox_folder / 'sandbox.log'}.",
+            next_step=t(
+                "Mend that and repeat the step; the log is {file}.", file=settings.sandbox_folder / "sandbox.log"
+            ),
         ) from None
     wanted = daemon.env_lines(info)
     # ALL_PROXY would win in some clients; the rest is the sandbox's own.
@@ -122,7 +129,8 @@ def connect(
         settings: profiles and time-outs.
         sandbox: sign in to the sandbox (started where it is not running) instead.
         prompt: shown the code and the address by the method `device-code`.
-        secret: of the service principal, or passphrase of the certificate; else the one kept or PHIFT_CLIENT_SECRET.
+        secret: of the service principal, or passphrase of the certificate; kept once Azure has taken it. Else the one
+            kept or PHIFT_CLIENT_SECRET.
         cancel: gives up waiting for the person or the network.
 
     Raises:
@@ -130,6 +138,7 @@ def connect(
         Cancelled: given up.
     """
     from tui.services.clients import ENDPOINTS, Azure, translated
+    from tui.services.tokens import in_thread
 
     log.capture(settings)
     profile = settings.active_profile()
@@ -139,11 +148,12 @@ def connect(
     else:
         _leave_sandbox()
     with translated():
-        credential = _credential(settings, profile, prompt, secret)
-        scope = f"{ENDPOINTS[profile.cloud].arm}/.default"
-        token = _in_thread(lambda: credential.get_token(scope).token, cancel or Cancel())
-    identity = _identity(token, "sandbox" if sandbox else profile.method)
-    return Azure(credential, identity, settings, sandbox=sandbox or _environment_is_a_sandboxs())
+        tokens, kept = in_thread(lambda: _tokens(settings, profile, prompt, secret), cancel or Cancel())
+        tokens.cancel = lambda: cancel
+        token = tokens.get_token(f"{ENDPOINTS[profile.cloud].arm}/.default").token
+    where = store_secret(settings, settings.profile, secret) if secret else kept()
+    identity = _identity(token, "sandbox" if sandbox else profile.method, where)
+    return Azure(tokens, identity, settings, sandbox=sandbox or _environment_is_a_sandboxs())
 
 
 def _environment_is_a_sandboxs() -> bool:
@@ -158,18 +168,7 @@ def store_secret(settings: Settings, profile: str, secret: str) -> Literal["keyr
     Returns:
         Where it is kept.
     """
-
-    def store() -> None:
-        import keyring
-
-        first = getattr(keyring.get_keyring(), "backends", [keyring.get_keyring()])[0]
-        if re.search(r"(?i)plaintext|\.file|null|fail", f"{type(first).__module__}.{type(first).__name__}"):
-            raise LookupError("this keyring keeps nothing, or keeps it in a file")
-        keyring.set_password(_KEYRING, profile, secret)
-        if keyring.get_password(_KEYRING, profile) != secret:
-            raise LookupError("the keyring does not give back what was stored")
-
-    if _answers(store):
+    if keyrings.put(profile, secret):
         _memory.pop(profile, None)
         return "keyring"
     _memory[profile] = secret
@@ -177,142 +176,161 @@ def store_secret(settings: Settings, profile: str, secret: str) -> Literal["keyr
 
 
 def forget_secret(profile: str) -> None:
-    """Remove a profile's secret from the keyring and from memory."""
-
-    def remove() -> None:
-        import keyring
-
-        keyring.delete_password(_KEYRING, profile)
-
+    """Remove a profile's secret and its sign-in by device code from the keyring and from memory."""
     _memory.pop(profile, None)
-    _answers(remove)
+    keyrings.forget(profile)
+    keyrings.forget(_sign_in_of(profile))
 
 
-def _answers(call: Callable[[], None]) -> bool:
-    """Whether a keyring call ends well in time; a locked keyring may wait for a window that nobody sees."""
-    ended: list[bool] = []
-
-    def run() -> None:
-        try:
-            call()
-        except Exception:  # keyring back ends raise whatever they like; any of it means: not usable
-            return
-        ended.append(True)
-
-    thread = threading.Thread(target=run, name="keyring", daemon=True)
-    thread.start()
-    thread.join(_KEYRING_SECONDS)
-    return bool(ended)
+def _sign_in_of(profile: str) -> str:
+    """The keyring's name for a profile's sign-in by device code."""
+    return f"{profile} (sign-in)"
 
 
-def _secret(settings: Settings, given: str | None) -> str | None:
+def _secret(settings: Settings, given: str | None) -> tuple[str | None, Kept]:
+    """The secret or passphrase, and where it is kept."""
     if given:
-        return given
+        return given, "memory"
     if settings.client_secret:
-        return settings.client_secret.get_secret_value()
+        return settings.client_secret.get_secret_value(), ""
     if settings.profile in _memory:
-        return _memory[settings.profile]
-    found: list[str | None] = []
-
-    def read() -> None:
-        import keyring
-
-        found.append(keyring.get_password(_KEYRING, settings.profile))
-
-    return found[0] if _answers(read) and found else None
+        return _memory[settings.profile], "memory"
+    found = keyrings.get(settings.profile)
+    return found, "keyring" if found else ""
 
 
-def _credential(
-    settings: Settings, profile: Profile, prompt: Callable[[DeviceCode], None] | None, secret: str | None
-) -> TokenCredential:
-    from azure import identity
+class _SignIn:
+    """A sign-in by device code, which outlives the program where a keyring can keep it."""
 
+    def __init__(self, settings: Settings, prompt: Callable[[DeviceCode], None], profile: Profile) -> None:
+        from azure.identity import AuthenticationRecord, DeviceCodeCredential
+        from msal import SerializableTokenCache
+
+        from tui.services.clients import ENDPOINTS
+
+        self._name = _sign_in_of(settings.profile)
+        self._cache: SerializableTokenCache = SerializableTokenCache()
+        self.kept: Kept = "memory"
+        options: dict[str, Any] = _options(settings, profile)
+        if profile.tenant:
+            options["tenant_id"] = profile.tenant
+        if profile.client_id:
+            options["client_id"] = profile.client_id
+        try:
+            document = json.loads(keyrings.get(self._name) or "")
+            record = AuthenticationRecord.deserialize(document["record"])
+            same = record.authority == ENDPOINTS[profile.cloud].authority and document["profile"] == _same(profile)
+        except (ValueError, KeyError, TypeError):
+            same = False  # nothing kept, or by another version
+        if same:
+            self._cache.deserialize(document["cache"])
+            self._cache.has_state_changed = True  # asked to be kept once more, which says whether it still can be
+            options["authentication_record"] = record
+            del options["authority"]  # the record's, which is the same
+
+        def shown(url: str, code: str, expires: datetime) -> None:
+            message = t("Open {url} on any device and enter the code {code}.", url=url, code=code)
+            prompt(DeviceCode(code, url, message, expires))
+
+        self._profile = _same(profile)
+        self.credential: DeviceCodeCredential = DeviceCodeCredential(
+            prompt_callback=shown, _cache=self._cache, **options
+        )
+
+    def keep(self) -> None:
+        """Put what the next start needs into the keyring, where it has changed."""
+        record = self.credential._auth_record  # what `authenticate` returns, which always asks the person
+        if record is None or not self._cache.has_state_changed:
+            return
+        document = {"record": record.serialize(), "cache": self._cache.serialize(), "profile": self._profile}
+        self.kept = "keyring" if keyrings.put(self._name, json.dumps(document)) else "memory"
+
+
+def _same(profile: Profile) -> str:
+    """What of a profile makes its sign-in that of another."""
+    return "/".join((profile.cloud, profile.tenant, profile.client_id))
+
+
+def _options(settings: Settings, profile: Profile) -> dict[str, Any]:
+    """What all of azure-identity's credentials are given."""
     from tui.services.clients import ENDPOINTS
 
-    common: dict[str, Any] = {
+    return {
         "authority": ENDPOINTS[profile.cloud].authority,
         "connection_timeout": settings.connect_timeout,
         "read_timeout": settings.read_timeout,
         "retry_total": 3,
     }
+
+
+def _tokens(
+    settings: Settings, profile: Profile, prompt: Callable[[DeviceCode], None] | None, secret: str | None
+) -> tuple[Tokens, Callable[[], Kept]]:
+    """The profile's credential, and what tells where the secret or sign-in is kept."""
+    from tui.services.tokens import Tokens
+
+    if profile.method == "device-code":
+        if prompt is None:
+            raise UsageError(
+                t("Signing in by device code needs a person at the terminal."),
+                next_step=t("Use the wizard, or another method for this profile."),
+            )
+        sign_in = _SignIn(settings, prompt, profile)
+        return Tokens(sign_in.credential, got=sign_in.keep), lambda: sign_in.kept
+    credential, kept = _credential(settings, profile, secret)
+    return Tokens(credential, claims=profile.method != "cli"), lambda: kept
+
+
+def _credential(settings: Settings, profile: Profile, secret: str | None) -> tuple[TokenCredential, Kept]:
+    from azure import identity
+
+    common = _options(settings, profile)
     match profile.method:
         case "cli":
-            return identity.AzureCliCredential(tenant_id=profile.tenant, process_timeout=_CLI_SECONDS)
-        case "device-code":
-            if prompt is None:
-                raise UsageError(
-                    "Signing in by device code needs a person at the terminal.",
-                    next_step="Use the wizard, or another method for this profile.",
-                )
-            show = prompt
-
-            def shown(url: str, code: str, expires: datetime) -> None:
-                show(DeviceCode(code, url, f"Open {url} on any device and enter the code {code}.", expires))
-
-            if profile.tenant:
-                common["tenant_id"] = profile.tenant
-            return identity.DeviceCodeCredential(prompt_callback=shown, **common)
+            return identity.AzureCliCredential(tenant_id=profile.tenant, process_timeout=_CLI_SECONDS), ""
         case "service-principal":
             _require(profile, "tenant", "client_id")
-            found = _secret(settings, secret)
+            found, kept = _secret(settings, secret)
             if not found:
                 raise SignInRequired(
-                    "The service principal's secret is not known.",
+                    t("The service principal's secret is not known."),
                     code="SecretMissing",
-                    next_step="Type it on the sign-in screen, or set PHIFT_CLIENT_SECRET.",
+                    next_step=t("Type it on the sign-in screen, or set PHIFT_CLIENT_SECRET."),
                 )
-            return identity.ClientSecretCredential(profile.tenant, profile.client_id, found, **common)
+            return identity.ClientSecretCredential(profile.tenant, profile.client_id, found, **common), kept
         case "certificate":
             _require(profile, "tenant", "client_id", "certificate")
+            passphrase, kept = _secret(settings, secret)
+            path = str(Path(profile.certificate).expanduser())
             try:
                 return identity.CertificateCredential(
-                    profile.tenant, profile.client_id, profile.certificate, password=_secret(settings, secret), **common
-                )
-            except (ValueError, OSError) as error:
+                    profile.tenant, profile.client_id, path, password=passphrase, **common
+                ), kept
+            except (ValueError, TypeError, OSError) as error:
                 raise SignInRequired(
-                    f"The certificate {profile.certificate} cannot be used: {error}.",
+                    t("The certificate {file} cannot be used: {reason}.", file=profile.certificate, reason=error),
                     code="CertificateUnusable",
-                    next_step="Give a PEM or PFX file that holds the private key, and its passphrase if it has one.",
+                    next_step=t("Give a PEM or PFX file that holds the private key, and its passphrase if it has one."),
                 ) from None
         case "managed-identity":
-            return identity.ManagedIdentityCredential(client_id=profile.client_id or None, **common)
-        case "environment":
-            return identity.EnvironmentCredential(**common)
+            # Off Azure nobody answers at its address: seconds must do, where the SDK's own tries take minutes.
+            common |= {"connection_timeout": 2, "read_timeout": 10, "retry_total": 1, "retry_status": 1}
+            return identity.ManagedIdentityCredential(client_id=profile.client_id or None, **common), ""
+        case _:
+            return identity.EnvironmentCredential(**common), ""
 
 
 def _require(profile: Profile, *fields: str) -> None:
     for name in fields:
         if not getattr(profile, name):
             raise UsageError(
-                f"The profile lacks {name!r}, which signing in by {profile.method} needs.",
+                t("The profile lacks {name!r}, which signing in by {method} needs.", name=name, method=profile.method),
                 code="ProfileIncomplete",
-                next_step=f"Add {name} to the profile in the settings file.",
+                next_step=t("Add {name} to the profile in the settings file.", name=name),
             )
 
 
-def _in_thread(call: Callable[[], str], cancel: Cancel) -> str:
-    """Run a call that cannot be cancelled; when the user gives up, it is left to end by itself."""
-    results: list[str] = []
-    failures: list[BaseException] = []
-    ended = threading.Event()
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:  # raised again in the calling thread
-            failures.append(error)
-        ended.set()
-
-    threading.Thread(target=run, name="sign-in", daemon=True).start()
-    while not ended.wait(0.1):
-        if cancel.is_set:
-            raise Cancelled("The sign-in was given up.")
-    if failures:
-        raise failures[0]
-    return results[0]
-
-
-def _identity(token: str, method: SignInMethod | Literal["sandbox"]) -> Identity:
+def _identity(token: str, method: SignInMethod | Literal["sandbox"], kept: Kept) -> Identity:
     """Who the access token is for; its signature is Azure's business."""
     try:
         payload = token.split(".")[1]
@@ -320,7 +338,7 @@ def _identity(token: str, method: SignInMethod | Literal["sandbox"]) -> Identity
     except (IndexError, ValueError):
         claims = {}
     names = ("upn", "unique_name", "preferred_username", "app_displayname", "name", "appid")
-    name = next((str(claims[key]) for key in names if claims.get(key)), "unknown")
+    name = next((str(claims[key]) for key in names if claims.get(key)), t("unknown"))
     expires = claims.get("exp")
     return Identity(
         name=name,
@@ -328,4 +346,5 @@ def _identity(token: str, method: SignInMethod | Literal["sandbox"]) -> Identity
         tenant=str(claims.get("tid", "")),
         method=method,
         expires=datetime.fromtimestamp(expires, UTC) if isinstance(expires, int | float) else None,
+        kept=kept,
     )

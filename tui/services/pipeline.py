@@ -5,9 +5,7 @@ Imports azure-core, so it is imported where it is needed and not before.
 
 from __future__ import annotations
 
-import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,12 +16,12 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
 from tui import __version__
+from tui.messages import t
 from tui.services.errors import Throttled
 from tui.services.progress import Cancel, Progress, Report
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
-
+    from tui.services.tokens import Tokens
     from tui.settings import Settings
 
 _PATIENCE = 60.0
@@ -35,11 +33,14 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
     """Sends requests, and waits between tries: no longer than a minute, told to whom it concerns, until cancelled.
 
     All waiting of azure-core and of the SDK's clients goes through `sleep`: `Retry-After`, back-off, and the polling of
-    long-running operations.
+    long-running operations. All their tokens go through `send`, which replaces one that Azure calls expired before this
+    machine's clock does: the SDK's own clients would end the step there.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens) -> None:
         super().__init__(connection_timeout=settings.connect_timeout, read_timeout=settings.read_timeout)
+        self._tokens = tokens
+        tokens.cancel = self._cancel
         self._local = threading.local()
         self.on_wait: Report | None = None
         """Told of waits that have no listener of their own."""
@@ -54,6 +55,25 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
         finally:
             self._local.__dict__["for"] = before
 
+    def _cancel(self) -> Cancel | None:
+        _, cancel = self._local.__dict__.get("for") or (None, None)
+        return cancel
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """Send a request, once more with another token where its token was refused."""
+        response = super().send(request, **options)
+        scheme, _, token = str(request.headers.get("Authorization", "")).partition(" ")
+        if response.status_code != 401 or scheme != "Bearer":
+            return response
+        another = self._tokens.in_place_of(token)
+        if another is None or another == token:
+            return response
+        response.internal_response.close()
+        request.headers["Authorization"] = f"Bearer {another}"
+        if hasattr(request.data, "seek"):
+            request.data.seek(0)
+        return super().send(request, **options)
+
     def sleep(self, duration: float) -> None:
         """Wait.
 
@@ -64,30 +84,17 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
         report, cancel = self._local.__dict__.get("for") or (None, None)
         if duration > _PATIENCE:
             raise Throttled(
-                f"Azure asks to wait {duration:.0f} s before the next call.",
-                meaning="Too many calls were made in this subscription; yours and those of others count together.",
-                next_step=f"Repeat the step in {duration:.0f} s; nothing is lost.",
+                t("Azure asks to wait {seconds} s before the next call.", seconds=f"{duration:.0f}"),
+                meaning=t("Too many calls were made in this subscription; yours and those of others count together."),
+                next_step=t("Repeat the step in {seconds} s; nothing is lost.", seconds=f"{duration:.0f}"),
             )
         report = report or self.on_wait
         if report and duration >= _TOLD_FROM:
-            report(Progress("Waiting for Azure", 0.0, duration, "s", "Azure asked to slow down"))
+            report(Progress(t("Waiting for Azure"), 0.0, duration, "s", t("Azure asked to slow down")))
         (cancel or Cancel()).sleep(duration)
 
 
-class _Signed(ARMChallengeAuthenticationPolicy):
-    """Signs requests; a token that Azure calls expired before this machine's clock does is replaced, once."""
-
-    def on_challenge(self, request: Any, response: Any) -> bool:
-        if not super().on_challenge(request, response):
-            # A claims challenge that no cached token meets, worded as continuous access evaluation words it.
-            claims = {"access_token": {"nbf": {"essential": True, "value": str(int(time.time()))}}}
-            self.authorize_request(request, *self._scopes, claims=json.dumps(claims))
-        return True
-
-
-def build(
-    credential: TokenCredential, scope: str, transport: Patient
-) -> tuple[PipelineClient[Any, Any], PipelineClient[Any, Any]]:
+def build(tokens: Tokens, scope: str, transport: Patient) -> tuple[PipelineClient[Any, Any], PipelineClient[Any, Any]]:
     """A client that signs its requests for `scope`, and one that does not sign."""
 
     def client(*signing: Any) -> PipelineClient[Any, Any]:
@@ -102,4 +109,4 @@ def build(
         ]
         return PipelineClient(base_url="", policies=chain, transport=transport)
 
-    return client(_Signed(credential, scope)), client()
+    return client(ARMChallengeAuthenticationPolicy(tokens, scope)), client()

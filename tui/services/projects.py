@@ -398,7 +398,7 @@ def _connect_ai_services(
     properties = body.get("properties") or {}
     name = str(body.get("name") or account.rpartition("/")[2])
     domain = properties.get("customSubDomainName") or name
-    endpoint = properties.get("endpoint") or f"https://{domain}.cognitiveservices.azure.com/"
+    endpoint = properties.get("endpoint") or f"https://{domain}.{azure.endpoints.ai_services}/"
     path = f"{hub_path}/connections/{name}"
     if _existing(azure, path, _CONNECTION_API, cancel):
         return
