@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -83,7 +85,7 @@ def test_kinds_and_scenarios_are_listed_without_a_sandbox(run: Run) -> None:
 )
 def test_without_a_sandbox_it_says_what_to_do(run: Run, arguments: tuple[str, ...], reason: str) -> None:
     code, out, err = run(*arguments)
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert reason in err
 
 
@@ -101,8 +103,30 @@ def test_bad_scenarios_and_faults_are_refused_with_their_place(run: Run, tmp_pat
         (("fault", "enter-code", "ABC"), "No sign-in waits"),
     ):
         code, _, err = run(*arguments)
-        assert code == 1
+        assert code == 2
         assert reason in err
+
+
+def test_a_taken_port_is_a_wrong_argument(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for verb in ("start", "serve"):
+            code, out, err = run(verb, "--port", port)
+            assert (code, out) == (2, "")
+            assert f"port {port} on 127.0.0.1 cannot be used" in err
+            assert "--port" in err
+
+
+def test_a_sandbox_that_does_not_answer_is_azure_failing(run: Run, folder: Path) -> None:
+    pid = parsed(run("start", "--pace", "0", "--json"))["pid"]
+    info = daemon.status(folder)
+    assert info is not None
+    daemon.write_info(dataclasses.replace(info, proxy="http://127.0.0.1:1"))
+    code, out, err = run("fault", "list")
+    assert (code, out) == (5, "")
+    assert "does not answer" in err
+    assert "sandbox.log" in err
+    os.kill(pid, signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tui.commands import common, output
 if TYPE_CHECKING:
     from tui.sandbox.daemon import SandboxInfo
 
-EXIT_SANDBOX = 1
+EXIT_SANDBOX = 5  # the sandbox stands for Azure, and what it answered is an error of Azure's
 _SCENARIOS = assets.ROOT / "scenarios"
 
 
@@ -89,12 +89,16 @@ def _leaf(
 
 def _guarded(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     def guarded(args: argparse.Namespace) -> int:
-        from tui.sandbox.daemon import SandboxError
+        from tui.sandbox.daemon import SandboxError, SandboxRefusedError
 
         try:
             return action(args)
+        except SandboxRefusedError as error:
+            output.error(str(error), "Mend that and run the same command again.")
+            return output.EXIT_USAGE
         except SandboxError as error:
-            output.error(str(error), "phift-tui sandbox status shows what runs; --state DIR names another sandbox")
+            log = _folder(args) / "sandbox.log"
+            output.error(str(error), f"See {log}; phift-tui sandbox stop, then start it again: its state stays.")
             return EXIT_SANDBOX
 
     return guarded
@@ -109,7 +113,7 @@ def _running(args: argparse.Namespace) -> SandboxInfo:
 
     info = daemon.status(_folder(args))
     if info is None:
-        raise daemon.SandboxError(f"no sandbox runs in {_folder(args)}: phift-tui sandbox start")
+        raise daemon.SandboxRefusedError(f"no sandbox runs in {_folder(args)}: phift-tui sandbox start")
     return info
 
 
@@ -256,11 +260,11 @@ def _fault_apply(args: argparse.Namespace) -> int:
     try:
         scenario = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise daemon.SandboxError(
+        raise daemon.SandboxRefusedError(
             f"{args.scenario}: {error.strerror}; `phift-tui sandbox fault scenarios` lists what ships"
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise daemon.SandboxError(f"{path}: {error}") from error
+        raise daemon.SandboxRefusedError(f"{path}: {error}") from error
     daemon.control(_running(args), "PUT", "/scenario", scenario)
     if common.wants_json(args):
         output.data({"applied": str(path)})

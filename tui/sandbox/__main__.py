@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=1.0)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--as-of", type=date.fromisoformat)
-    parser.add_argument("--ready", type=int, required=True, help="the descriptor to write 'ready' or the reason to")
+    parser.add_argument("--ready", type=int, required=True, help="the descriptor to write the outcome to")
     arguments = parser.parse_args()
     # Forked before anything heavy is imported; the starter, which is the parent, ends and is reaped at once.
     if os.fork():
@@ -43,18 +43,18 @@ def main() -> None:
     except Exception as error:
         logging.getLogger(__name__).exception("the sandbox cannot run")
         if not started:
-            tell(_reason(error, arguments.state))
+            tell(_outcome(error, arguments.state))
         raise SystemExit(1) from error
 
 
-def _reason(error: Exception, folder: Path) -> str:
-    from tui.sandbox.daemon import SandboxError
+def _outcome(error: Exception, folder: Path) -> str:
+    from tui.sandbox.daemon import SandboxRefusedError
 
-    if isinstance(error, SandboxError):
-        return str(error)
+    if isinstance(error, SandboxRefusedError):
+        return f"refused {error}"
     if isinstance(error, OSError | sqlite3.Error):
-        return f"its state in {folder} cannot be used ({error}): free some space, or mend its permissions"
-    return f"{type(error).__name__}: {error}; see {folder / 'sandbox.log'}"
+        return f"refused its state in {folder} cannot be used ({error}): free some space, or mend its permissions"
+    return f"failed {type(error).__name__}: {error}; see {folder / 'sandbox.log'}"
 
 
 if __name__ == "__main__":

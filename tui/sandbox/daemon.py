@@ -25,7 +25,11 @@ _STARTING = "starting.lock"
 
 
 class SandboxError(Exception):
-    """The sandbox could not be started, stopped or reached; the message says what to do."""
+    """The sandbox could not be started, stopped or reached; the message says why."""
+
+
+class SandboxRefusedError(SandboxError):
+    """What was asked of the sandbox cannot be, such as a port that is taken; the message says what to ask instead."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ def start(state_dir: Path, *, as_of: date | None = None, pace: float = 1.0, port
         port: The proxy's port; 0 takes the one it had before where that is free, and any other otherwise.
 
     Raises:
-        SandboxError: The port is taken, the process failed, or it did not answer in time.
+        SandboxRefusedError: The port is taken, or the state folder cannot be used.
+        SandboxError: The process failed, or it did not answer in time.
     """
     state_dir = prepare(state_dir)
     with _locked(state_dir / _STARTING):
@@ -75,7 +80,7 @@ def start(state_dir: Path, *, as_of: date | None = None, pace: float = 1.0, port
         if running is None:
             return _spawn(state_dir, as_of, pace, port)
         if port and not running.proxy.endswith(f":{port}"):
-            raise SandboxError(f"the sandbox runs already, at {running.proxy}: stop it first to change its port")
+            raise SandboxRefusedError(f"the sandbox runs already, at {running.proxy}: stop it first to change its port")
         if as_of is not None:
             control(running, "PUT", "/calendar", {"as_of": as_of.isoformat()})
         return running
@@ -127,7 +132,7 @@ def reset(state_dir: Path) -> None:
     """End the trainings of a running sandbox, stop it, and remove its state, certificates and identities included.
 
     Raises:
-        SandboxError: The folder holds something else than a sandbox's state.
+        SandboxRefusedError: The folder holds something else than a sandbox's state.
     """
     state_dir = state_dir.expanduser().resolve()
     running = status(state_dir)
@@ -140,7 +145,9 @@ def reset(state_dir: Path) -> None:
     if not state_dir.exists():
         return
     if any(state_dir.iterdir()) and not (state_dir / _RUNNING).exists():
-        raise SandboxError(f"{state_dir} is not the state of a sandbox: nothing was removed")
+        raise SandboxRefusedError(
+            f"{state_dir} is not the state of a sandbox: nothing was removed; name the right folder with --state"
+        )
     with _locked(state_dir / _STARTING):
         shutil.rmtree(state_dir)
 
@@ -174,7 +181,8 @@ def control(info: SandboxInfo, method: str, path: str, body: dict[str, Any] | No
     """Call the sandbox's own controls and return the answer's object.
 
     Raises:
-        SandboxError: It refused, with its reason, or could not be reached.
+        SandboxRefusedError: It refused, with its reason.
+        SandboxError: It could not be reached.
     """
     import http.client
     import ssl
@@ -196,7 +204,8 @@ def control(info: SandboxInfo, method: str, path: str, body: dict[str, Any] | No
     finally:
         connection.close()
     if response.status >= 400:
-        raise SandboxError(answer.get("error", {}).get("message", f"refused with {response.status}"))
+        refusal = SandboxRefusedError if response.status < 500 else SandboxError
+        raise refusal(answer.get("error", {}).get("message", f"answered with {response.status}"))
     return answer
 
 
@@ -217,13 +226,13 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def hold_running(state_dir: Path) -> int:
-    """Take the lock that marks a sandbox as running and return its descriptor; raises SandboxError where one runs."""
+    """Take the lock that marks a sandbox as running and return its descriptor; raises where one runs."""
     descriptor = os.open(state_dir / _RUNNING, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise SandboxError(f"a sandbox runs already in {state_dir}") from error
+        raise SandboxRefusedError(f"a sandbox runs already in {state_dir}: name another folder with --state") from error
     (state_dir / _INFO).unlink(missing_ok=True)
     return descriptor
 
@@ -257,12 +266,14 @@ def _spawn(state_dir: Path, as_of: date | None, pace: float, port: int) -> Sandb
         os.close(ready)
         if tell >= 0:
             os.close(tell)
-    if message == "ready":
+    outcome, _, reason = message.partition(" ")
+    if outcome == "ready":
         running = status(state_dir)
         if running is not None:
             return running
-    log = state_dir / "sandbox.log"
-    raise SandboxError(message or f"the sandbox's process ended before it answered: see {log}")
+    if outcome == "refused":
+        raise SandboxRefusedError(reason)
+    raise SandboxError(reason or f"the sandbox's process ended before it answered: see {state_dir / 'sandbox.log'}")
 
 
 def _read_all(descriptor: int, seconds: float) -> str:
@@ -273,7 +284,7 @@ def _read_all(descriptor: int, seconds: float) -> str:
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return f"the sandbox did not answer within {seconds:.0f} s"
+            return f"failed the sandbox did not answer within {seconds:.0f} s"
         chunk = os.read(descriptor, 4096)
         if not chunk:
             return received.decode("utf-8", "replace").strip()

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from tui.sandbox import tls
-from tui.sandbox.daemon import SandboxError, SandboxInfo, hold_running, write_info
+from tui.sandbox.daemon import SandboxInfo, SandboxRefusedError, hold_running, write_info
 from tui.sandbox.proxy import Proxy
 from tui.sandbox.server import Sandbox, build_app
 
@@ -25,7 +25,7 @@ def run(folder: Path, *, as_of: date | None, pace: float, port: int, ready: Call
     """Serve the sandbox of `folder` until SIGTERM or SIGINT; `ready` is called once it accepts connections.
 
     Raises:
-        SandboxError: Another process serves this folder, or the port is taken.
+        SandboxRefusedError: Another process serves this folder, or the port is taken.
     """
     os.umask(0o077)
     running = hold_running(folder)
@@ -117,7 +117,7 @@ def _listen(port: int, before: int | None) -> socket.socket:
     try:
         return _prompt(socket.create_server(("127.0.0.1", port)))
     except OSError as error:
-        raise SandboxError(
+        raise SandboxRefusedError(
             f"port {port} on 127.0.0.1 cannot be used: {error.strerror}; name another with --port"
         ) from error
 
