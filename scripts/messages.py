@@ -39,6 +39,23 @@ TEXT_ARGUMENTS = {"Action": (2, 3), "Code": (1, 2)}
 WHOLLY = ("screens", "tui/widgets", "tui")
 """Folders of whose modules all constants are shown; of the others, those that a call of `t` names."""
 FOLDERS = (*WHOLLY, "tui/commands", "tui/services", "tui/dataset", "tui/evaluation")
+OF_ARGPARSE = (
+    "usage: ",
+    "positional arguments",
+    "options",
+    "show this help message and exit",
+    "show program's version number and exit",
+    "%(prog)s: error: %(message)s\n",
+    "the following arguments are required: %s",
+    "unrecognized arguments: %s",
+    "invalid choice: %(value)r (choose from %(choices)s)",
+    "expected one argument",
+    "argument %(argument_name)s: %(message)s",
+    "invalid %(type)s value: %(value)r",
+    "ambiguous option: %(option)s could match %(matches)s",
+    "ignored explicit argument %r",
+)
+"""What argparse itself says on a command line like ours; it takes its words from the catalogue in use."""
 
 Text = str | tuple[str, str]
 
@@ -168,7 +185,7 @@ def texts() -> list[Text]:
         whole = place.rpartition("/")[0] in WHOLLY
         found |= dict.fromkeys(in_calls(place, tree))
         found |= dict.fromkeys(in_constants(tree, lambda name, whole=whole: whole or name in named))
-    found |= dict.fromkeys([*of_the_places(), *of_the_recipe()])
+    found |= dict.fromkeys([*of_the_places(), *of_the_recipe(), *OF_ARGPARSE])
     plural = {text[0] for text in found if isinstance(text, tuple)}
     return [text for text in found if text not in plural]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -19,27 +20,28 @@ def build_parser() -> argparse.ArgumentParser:
 
     from tui import __version__
     from tui.commands.every import COMMANDS
+    from tui.messages import t
 
     common = argparse.ArgumentParser(add_help=False)
     for name, text in (
-        ("--sandbox", "use Azure on this machine's loopback interface instead of Azure"),
-        ("--json", "print JSON on stdout (messages stay on stderr)"),
+        ("--sandbox", t("use Azure on this machine's loopback interface instead of Azure")),
+        ("--json", t("print JSON on stdout (messages stay on stderr)")),
     ):
         common.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=text)
-    common.add_argument("--profile", metavar="NAME", default=argparse.SUPPRESS, help="profile of the config file")
+    common.add_argument("--profile", metavar="NAME", default=argparse.SUPPRESS, help=t("profile of the config file"))
     parser = argparse.ArgumentParser(
         prog="phift-tui",
-        description="Fine-tune Phi models in Azure AI Foundry from a terminal. Without a command: the wizard.",
-        epilog="Without an Azure account: phift-tui --sandbox",
+        description=t("Fine-tune Phi models in Azure AI Foundry from a terminal. Without a command: the wizard."),
+        epilog=t("Without an Azure account: phift-tui --sandbox"),
         parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"phift-tui {__version__}")
-    parser.add_argument("--recipe", type=Path, metavar="FILE", help="recipe that the wizard opens with")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="training file that the wizard opens with")
-    parser.add_argument("--mouse", action="store_true", help="turn the mouse on")
-    parser.add_argument("--no-color", action="store_true", help="no colours (as NO_COLOR=1)")
-    parser.add_argument("--ascii", action="store_true", help="borders and symbols in plain ASCII")
-    parser.add_argument("--plain", action="store_true", help="questions and answers, line by line, no full screen")
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help=t("recipe that the wizard opens with"))
+    parser.add_argument("--data", type=Path, metavar="FILE", help=t("training file that the wizard opens with"))
+    parser.add_argument("--mouse", action="store_true", help=t("turn the mouse on"))
+    parser.add_argument("--no-color", action="store_true", help=t("no colours (as NO_COLOR=1)"))
+    parser.add_argument("--ascii", action="store_true", help=t("borders and symbols in plain ASCII"))
+    parser.add_argument("--plain", action="store_true", help=t("questions and answers, line by line, no full screen"))
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(subparsers, common)
@@ -53,6 +55,7 @@ def _wizard(args: argparse.Namespace) -> int:
     from tui import recipe as recipes
     from tui import settings as configuration
     from tui.commands import output
+    from tui.messages import t
 
     settings = configuration.load(profile=getattr(args, "profile", None))
     start = recipes.load(args.recipe) if args.recipe else None
@@ -70,8 +73,10 @@ def _wizard(args: argparse.Namespace) -> int:
         return plain.run_wizard(settings, sandbox=sandbox, recipe=start)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         output.error(
-            "the wizard needs a terminal, and this is not one",
-            "run it in one (ssh -t HOST phift-tui), or use the headless twin: phift-tui run RECIPE.toml (see --help)",
+            t("the wizard needs a terminal, and this is not one"),
+            t(
+                "run it in one (ssh -t HOST phift-tui), or use the headless twin: phift-tui run RECIPE.toml (see --help)"
+            ),
         )
         return output.EXIT_USAGE
     if args.no_color:
@@ -83,10 +88,25 @@ def _wizard(args: argparse.Namespace) -> int:
     return app.return_code or 0
 
 
+def _choose_language() -> None:
+    """Take the language that the settings or the environment name, before any text is made."""
+    import contextlib
+
+    from tui import messages, settings
+
+    messages.use()
+    with contextlib.suppress(settings.SettingsError):  # told by what needs the settings; `--help` needs none
+        messages.use(settings.load().language)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code (see DESIGN: 0 done, 2 usage, 3 data … 130 interrupted)."""
     sandbox = False
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal without the text's characters gets question marks
+        _choose_language()
         args = build_parser().parse_args(argv)
         sandbox = getattr(args, "sandbox", False)
         code: int = _wizard(args) if args.command is None else args.run(args)
@@ -101,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as problem:
         from tui.commands import output
 
-        return output.ending(problem, sandbox=sandbox).show()
+        return output.show(output.ending(problem, sandbox=sandbox))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from tui.messages import t
+from tui.wording import worded
 
 Engine = Literal["serverless", "managed", "script"]
 ResourceName = Annotated[str, Field(max_length=90)]
@@ -91,7 +95,7 @@ class Validation(_Part):
     @model_validator(mode="after")
     def _file_has_a_path(self) -> Self:
         if self.mode == "file" and not self.path:
-            raise ValueError("mode 'file' needs 'path', the validation file")
+            raise ValueError(t("mode 'file' needs 'path', the validation file"))
         return self
 
 
@@ -232,13 +236,20 @@ def _validated(document: dict[str, Any], place: str) -> Recipe:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         at = ": ".join(part for part in (place, field) if part)
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = "unknown field"
-        raise RecipeError(at or "recipe", message) from None
+        raise RecipeError(at or t("recipe"), worded(first, field_of(field))) from None
 
 
-def loads(text: str, place: str = "recipe") -> Recipe:
+def field_of(path: str) -> FieldInfo | None:
+    """The metadata of the recipe's field `part.field` (or `name`); None: there is no such field."""
+    part, _, name = path.partition(".")
+    found = Recipe.model_fields.get(part)
+    if found is None or not name:
+        return found
+    fields: dict[str, FieldInfo] = getattr(found.annotation, "model_fields", {})
+    return fields.get(name)
+
+
+def loads(text: str, place: str = "") -> Recipe:
     """The recipe in a TOML text.
 
     Raises:
@@ -247,7 +258,7 @@ def loads(text: str, place: str = "recipe") -> Recipe:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(place, f"not TOML: {error}") from None
+        raise RecipeError(place or t("recipe"), t("not TOML: {error}", error=error)) from None
     return _validated(document, place)
 
 
@@ -260,7 +271,7 @@ def load(path: Path) -> Recipe:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RecipeError(str(path), f"not UTF-8 at byte {error.start}") from None
+        raise RecipeError(str(path), t("not UTF-8 at byte {number}", number=error.start)) from None
     except OSError as error:
         raise RecipeError(str(path), error.strerror or str(error)) from None
     return loads(text, str(path))

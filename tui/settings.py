@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from tui.messages import languages, t
+from tui.wording import worded
 
 APP = "phift-tui"
 SignInMethod = Literal["cli", "device-code", "service-principal", "certificate", "managed-identity", "environment"]
@@ -72,6 +75,15 @@ class Settings(BaseSettings):
     read_timeout: float = Field(60.0, gt=0)
     """Seconds to wait for a byte from Azure."""
 
+    @field_validator("language")
+    @classmethod
+    def _has_texts(cls, value: str) -> str:
+        if value and value not in languages():
+            raise ValueError(
+                t("there are no texts in {language} (known: {known})", language=value, known=", ".join(languages()))
+            )
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -108,9 +120,13 @@ class Settings(BaseSettings):
         try:
             return self.profiles[self.profile]
         except KeyError:
-            known = ", ".join(sorted(self.profiles)) or "none"
             raise SettingsError(
-                f"no profile is called {self.profile!r} (known: {known}; see {config_path()})"
+                t(
+                    "no profile is called {name} (known: {known}; see {file})",
+                    name=self.profile,
+                    known=", ".join(sorted(self.profiles)) or t("none"),
+                    file=config_path(),
+                )
             ) from None
 
 
@@ -125,6 +141,14 @@ def load(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"setting {field!r} ({config_path()} or PHIFT_{field.upper()}): {first['msg']}") from None
+        raise SettingsError(
+            t(
+                "setting {field} ({file} or {variable}): {error}",
+                field=field,
+                file=config_path(),
+                variable=f"PHIFT_{field.upper().replace('.', '__')}",
+                error=worded(first, Settings.model_fields.get(field)),
+            )
+        ) from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{config_path()}: {error}") from None

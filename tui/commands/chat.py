@@ -7,19 +7,22 @@ import sys
 from collections.abc import Iterator
 
 from tui.commands import common, output
+from tui.messages import t
 from tui.text import clean
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("chat", parents=[shared], help="talk to a deployed endpoint")
-    parser.add_argument("endpoint", type=common.name, help="name of the endpoint")
+    parser = subparsers.add_parser("chat", parents=[shared], help=t("talk to a deployed endpoint"))
+    parser.add_argument("endpoint", type=common.name, help=t("name of the endpoint"))
     parser.add_argument(
-        "--message", metavar="TEXT", help="ask this and end; without it: one question a line from stdin"
+        "--message", metavar="TEXT", help=t("ask this and end; without it: one question a line from stdin")
     )
-    parser.add_argument("--system", metavar="TEXT", default="", help="system message")
-    parser.add_argument("--temperature", type=common.number(0, 2), default=0.0, help="0 to 2 (default: 0)")
-    parser.add_argument("--max-tokens", type=common.whole(1, 4096), default=256, help="longest answer (default: 256)")
+    parser.add_argument("--system", metavar="TEXT", default="", help=t("system message"))
+    parser.add_argument("--temperature", type=common.number(0, 2), default=0.0, help=t("0 to 2 (default: 0)"))
+    parser.add_argument(
+        "--max-tokens", type=common.whole(1, 4096), default=256, help=t("longest answer (default: 256)")
+    )
     common.add_place(parser)
     parser.set_defaults(run=run)
 
@@ -28,14 +31,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the answers, streamed; with `--json` one object an answer."""
     from tui.services import chat, deployments
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    with common.hint("See them all with `phift-tui deployments list`."):
-        endpoint = deployments.get(azure, place, args.endpoint)
+    azure, place = common.opened(args)
+    endpoint = common.endpoint_named(azure, place, args.endpoint)
     key, _ = deployments.keys(azure, place, args.endpoint)
     history: list[chat.Message] = [{"role": "system", "content": args.system}] if args.system else []
     if args.message is None and sys.stdin.isatty():
-        output.say("One question a line; ctrl+d ends.")
+        output.say(t("One question a line; ctrl+d ends."))
     for question in [args.message] if args.message is not None else _lines():
         if not question.strip():
             continue

@@ -6,18 +6,23 @@ import argparse
 from pathlib import Path
 
 from tui.commands import common, output
+from tui.messages import n, t
 
 EXIT_REFUSED = 3
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("check", parents=[shared], help="judge a chat dataset; nothing is uploaded")
-    parser.add_argument("file", type=Path, help="chat JSONL file")
-    parser.add_argument("--validation", type=Path, metavar="FILE", help="validation file: judged too, and for leakage")
-    parser.add_argument("--model", default="", metavar="M", help="model whose limits apply (default: the newest Phi)")
+    parser = subparsers.add_parser("check", parents=[shared], help=t("judge a chat dataset; nothing is uploaded"))
+    parser.add_argument("file", type=Path, help=t("chat JSONL file"))
+    parser.add_argument(
+        "--validation", type=Path, metavar="FILE", help=t("validation file: judged too, and for leakage")
+    )
+    parser.add_argument(
+        "--model", default="", metavar="M", help=t("model whose limits apply (default: the newest Phi)")
+    )
     parser.add_argument("--engine", default="serverless", choices=("serverless", "managed", "script"))
-    parser.add_argument("--fix", type=Path, metavar="OUT", help="write a mended copy; the original is never changed")
+    parser.add_argument("--fix", type=Path, metavar="OUT", help=t("write a mended copy; the original is never changed"))
     parser.set_defaults(run=run)
 
 
@@ -36,29 +41,39 @@ def run(args: argparse.Namespace) -> int:
     for path in given:
         datasets.readable(path)
     if args.fix and args.fix.resolve() in [path.resolve() for path in given]:
-        raise UsageError(f"--fix would overwrite {args.fix}.", next_step="Name another file after --fix.")
+        raise UsageError(
+            t("--fix would overwrite {file}.", file=args.fix), next_step=t("Name another file after --fix.")
+        )
     report = output.ProgressLine(after=2.0)
     with common.cancel_on_signal() as cancel:
 
         def mended(rows: int) -> None:
             cancel.check()
-            report(Progress("Mending", detail=f"{rows:,} rows"))
+            report(Progress(t("Mending"), detail=n("{count} row", "{count} rows", rows)))
 
         if args.fix:
             outcome = fix.apply(args.file, args.fix, rules=rules, progress=mended)
             for code, rows in outcome.applied.items():
-                output.say(f"  mended {rows:,} × {fix.TITLES[code]}")
-            output.say(f"Wrote {outcome.rows_written:,} rows to {args.fix}; {args.file} is unchanged.")
+                output.say(f"  {rows:,} × {t(fix.TITLES[code])}")
+            output.say(
+                n(
+                    "Wrote {count} row to {file}; {original} is unchanged.",
+                    "Wrote {count} rows to {file}; {original} is unchanged.",
+                    outcome.rows_written,
+                    file=args.fix,
+                    original=args.file,
+                )
+            )
         try:
             found = check.check(
                 args.fix or args.file,
                 validation=args.validation,
                 rules=rules,
-                progress=lambda done, total: report(Progress("Checking", done, total, "bytes")),
+                progress=lambda done, total: report(Progress(t("Checking"), done, total, "bytes")),
                 cancelled=lambda: cancel.is_set,
             )
         except check.Cancelled:
-            raise Cancelled("The check was stopped.") from None
+            raise Cancelled(t("The check was stopped.")) from None
     if common.wants_json(args):
         output.data(found.to_json())
     else:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGINT, SIGTERM, getsignal, signal
@@ -15,13 +15,17 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from tui.commands import output
+from tui.messages import t
+from tui.services.errors import Cancelled, NotFound
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
     from tui.recipe import Recipe
     from tui.services.clients import Azure
+    from tui.services.deployments import Endpoint
     from tui.services.identity import DeviceCode
+    from tui.services.jobs import Job
     from tui.services.progress import Cancel
     from tui.services.projects import Workspace
     from tui.settings import Settings
@@ -44,7 +48,15 @@ def wants_json(args: argparse.Namespace) -> bool:
 
 def show_code(code: DeviceCode) -> None:
     """Tell the person where to enter a device code."""
-    output.say(f"To sign in, open {code.url} and enter the code {code.code} (valid until {code.expires:%H:%M})")
+    until = f"{code.expires:%H:%M}"
+    output.say(
+        t(
+            "To sign in, open {url} and enter the code {code} (valid until {time})",
+            url=code.url,
+            code=code.code,
+            time=until,
+        )
+    )
 
 
 def connect(args: argparse.Namespace) -> Azure:
@@ -62,7 +74,8 @@ def name(text: str) -> str:
     """An argument that names a job, a model, an endpoint or a project."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", text):
         return text
-    raise argparse.ArgumentTypeError(f"{text!r} is not a name: letters, digits, hyphens, underscores and dots")
+    wrong = t("{text} is not a name: letters, digits, hyphens, underscores and dots", text=repr(text))
+    raise argparse.ArgumentTypeError(wrong)
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -71,7 +84,8 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if text.isdecimal() and low <= int(text) <= high:
             return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        wrong = t("{text} is not a whole number from {low} to {high}", text=repr(text), low=low, high=high)
+        raise argparse.ArgumentTypeError(wrong)
 
     return parse
 
@@ -85,7 +99,8 @@ def number(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             found = math.nan
         if not low <= found <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+            wrong = t("{text} is not a number from {low} to {high}", text=repr(text), low=f"{low:g}", high=f"{high:g}")
+            raise argparse.ArgumentTypeError(wrong)
         return found
 
     return parse
@@ -97,11 +112,31 @@ def add_place(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         type=Path,
         metavar="FILE",
-        help="recipe whose project is meant (default: the last run's project, else the last draft's)",
+        help=t("recipe whose project is meant (default: the last run's project, else the last draft's)"),
     )
-    parser.add_argument("--resource-group", metavar="NAME", help="resource group")
-    parser.add_argument("--project", type=name, metavar="NAME", help="project")
-    parser.add_argument("--subscription", metavar="ID", help="subscription")
+    parser.add_argument("--resource-group", metavar="NAME", help=t("resource group"))
+    parser.add_argument("--project", type=name, metavar="NAME", help=t("project"))
+    parser.add_argument("--subscription", metavar="ID", help=t("subscription"))
+
+
+def add_verbs(
+    parser: argparse.ArgumentParser,
+    shared: argparse.ArgumentParser,
+    verbs: Mapping[str, tuple[str, Callable[[argparse.Namespace], int]]],
+) -> dict[str, argparse.ArgumentParser]:
+    """Give a command its verbs, each with its help and its action; returns their parsers."""
+    found = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    leaves = {}
+    for verb, (text, action) in verbs.items():
+        leaves[verb] = found.add_parser(verb, parents=[shared], help=text)
+        leaves[verb].set_defaults(run=action)
+        add_place(leaves[verb])
+    return leaves
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """The option that answers every question with a yes."""
+    parser.add_argument("--yes", action="store_true", help=t("do not ask"))
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
@@ -123,6 +158,41 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     return found.with_(**changes) if changes else found
 
 
+def opened(args: argparse.Namespace) -> tuple[Azure, Workspace]:
+    """The connection, and the project that the command is about.
+
+    Raises:
+        AccessError: no credential.
+        NotFound: there is no such project; the message says how to name another.
+    """
+    azure = connect(args)
+    return azure, workspace(azure, args)
+
+
+def job_named(azure: Azure, place: Workspace, name: str) -> Job:
+    """The job of a name.
+
+    Raises:
+        NotFound: the project has none; the next step says how to see them.
+    """
+    from tui.services import jobs
+
+    with hint(t("See them all with `phift-tui jobs list`.")):
+        return jobs.get(azure, place, name)
+
+
+def endpoint_named(azure: Azure, place: Workspace, name: str) -> Endpoint:
+    """The endpoint of a name.
+
+    Raises:
+        NotFound: the project has none; the next step says how to see them.
+    """
+    from tui.services import deployments
+
+    with hint(t("See them all with `phift-tui deployments list`.")):
+        return deployments.get(azure, place, name)
+
+
 def workspace(azure: Azure, args: argparse.Namespace) -> Workspace:
     """The project that the command is about.
 
@@ -130,24 +200,23 @@ def workspace(azure: Azure, args: argparse.Namespace) -> Workspace:
         NotFound: there is no such project; the message says how to name another.
     """
     from tui.services import projects
-    from tui.services.errors import NotFound
 
     if not args.recipe and (last := _last_project(azure, args)):
-        output.say(f"Project {last.name} in {last.resource_group}")
+        output.say(t("Project {project} in {group}", project=last.name, group=last.resource_group))
         return last
     target = recipe_of(args).target
     subscription = projects.subscription_of(azure, target)
     try:
         return projects.get(azure, subscription, target.resource_group, target.project)
     except NotFound as error:
-        error.next_step = "Name the project: --resource-group NAME --project NAME, or --recipe FILE."
+        error.next_step = t("Name the project: --resource-group NAME --project NAME, or --recipe FILE.")
         raise
 
 
 def _last_project(azure: Azure, args: argparse.Namespace) -> Workspace | None:
     """The project of the newest run in the journal, options before it; None where this Azure does not have it."""
     from tui.services import projects
-    from tui.services.errors import AccessError, NotFound
+    from tui.services.errors import AccessError
     from tui.services.journal import Journal
 
     recent = Journal(azure.settings.journal).recent()
@@ -166,8 +235,6 @@ def _last_project(azure: Azure, args: argparse.Namespace) -> Workspace | None:
 @contextmanager
 def hint(next_step: str) -> Iterator[None]:
     """Give what is not found a next step."""
-    from tui.services.errors import NotFound
-
     try:
         yield
     except NotFound as error:
@@ -180,10 +247,19 @@ def confirm(question: str, args: argparse.Namespace) -> bool:
     if args.yes:
         return True
     if not sys.stdin.isatty():
-        output.error("this needs a yes, and there is no terminal to ask on", "add --yes")
+        output.error(t("this needs a yes, and there is no terminal to ask on"), t("add --yes"))
         return False
-    output.say(f"{question} [y/N]")
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    output.say(f"{question} {t('[y/N]')}")
+    return yes_or_no(sys.stdin.readline()) or False
+
+
+def yes_or_no(answer: str) -> bool | None:
+    """What an answer means, a word or its beginning, in the language in use or in English; None: neither."""
+    given = answer.strip().casefold()
+    for meaning, words in ((True, ("yes", t("yes"))), (False, ("no", t("no")))):
+        if given and any(word.casefold().startswith(given) for word in words):
+            return meaning
+    return None
 
 
 @contextmanager
@@ -194,16 +270,9 @@ def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Ca
         at_once: called before the process ends at a second signal.
 
     Raises:
-        Interrupted: the block ended as cancelled after a signal.
+        output.Interrupted: the block ended as cancelled after a signal.
     """
-    from tui.services.errors import Cancelled
     from tui.services.progress import Cancel
-
-    class Interrupted(Cancelled):
-        """Cancelled by a signal."""
-
-        exit_code = output.EXIT_INTERRUPTED
-        default_code = "Interrupted"
 
     cancel = Cancel()
 
@@ -216,7 +285,7 @@ def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Ca
             finally:
                 os._exit(output.EXIT_INTERRUPTED)
         cancel.set()
-        output.say("Stopping; ctrl+c again to stop at once.")
+        output.say(t("Stopping; ctrl+c again to stop at once."))
 
     before = {number: getsignal(number) for number in (SIGINT, SIGTERM)}
     for number in before:
@@ -226,7 +295,8 @@ def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Ca
     except Cancelled as error:
         if not cancel.is_set:
             raise
-        raise Interrupted(error.message, meaning=error.meaning, next_step=error.next_step or output.AGAIN) from None
+        next_step = error.next_step or output.again()
+        raise output.Interrupted(error.message, meaning=error.meaning, next_step=next_step) from None
     finally:
         for number, handler in before.items():
             signal(number, handler)

@@ -5,34 +5,33 @@ from __future__ import annotations
 import argparse
 
 from tui.commands import common, output
-
-_LIST = "See them all with `phift-tui deployments list`."
+from tui.messages import t
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("deployments", help="list, create, delete deployments; show keys")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    listing = verbs.add_parser("list", parents=[shared], help="all endpoints of the project")
-    listing.set_defaults(run=_list)
-    create = verbs.add_parser("create", parents=[shared], help="deploy the model of a completed job")
-    create.add_argument("job", type=common.name, help="name of the completed job")
-    create.add_argument("--name", type=_name, default="", help="name of the endpoint (default: from the model)")
-    create.add_argument("--no-content-safety", action="store_true", help="without Azure AI Content Safety")
-    create.add_argument("--yes", action="store_true", help="do not ask")
-    create.set_defaults(run=_create)
-    delete = verbs.add_parser("delete", parents=[shared], help="delete an endpoint; it stops billing")
-    delete.add_argument("name", type=common.name, help="name of the endpoint")
-    delete.add_argument("--yes", action="store_true", help="do not ask")
-    delete.set_defaults(run=_delete)
-    keys = verbs.add_parser("keys", parents=[shared], help="the keys of an endpoint")
-    keys.add_argument("name", type=common.name, help="name of the endpoint")
-    keys.add_argument(
-        "--regenerate", choices=("primary", "secondary"), help="make a new key; the old one stops at once"
+    parser = subparsers.add_parser("deployments", help=t("list, create, delete deployments; show keys"))
+    leaves = common.add_verbs(
+        parser,
+        shared,
+        {
+            "list": (t("all endpoints of the project"), _list),
+            "create": (t("deploy the model of a completed job"), _create),
+            "delete": (t("delete an endpoint; it stops billing"), _delete),
+            "keys": (t("the keys of an endpoint"), _keys),
+        },
     )
-    keys.set_defaults(run=_keys)
-    for leaf in (listing, create, delete, keys):
-        common.add_place(leaf)
+    create, delete, keys = leaves["create"], leaves["delete"], leaves["keys"]
+    create.add_argument("job", type=common.name, help=t("name of the completed job"))
+    create.add_argument("--name", type=_name, default="", help=t("name of the endpoint (default: from the model)"))
+    create.add_argument("--no-content-safety", action="store_true", help=t("without Azure AI Content Safety"))
+    common.add_yes(create)
+    delete.add_argument("name", type=common.name, help=t("name of the endpoint"))
+    common.add_yes(delete)
+    keys.add_argument("name", type=common.name, help=t("name of the endpoint"))
+    keys.add_argument(
+        "--regenerate", choices=("primary", "secondary"), help=t("make a new key; the old one stops at once")
+    )
 
 
 def _name(text: str) -> str:
@@ -42,26 +41,26 @@ def _name(text: str) -> str:
         return Recipe().with_(deployment__endpoint=text).deployment.endpoint
     except RecipeError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not an endpoint's name: 2 to 52 letters, digits and hyphens, a letter first"
+            t("{text} is not an endpoint's name: 2 to 52 letters, digits and hyphens, a letter first", text=repr(text))
         ) from None
 
 
 def _list(args: argparse.Namespace) -> int:
     from tui.services import deployments
 
-    azure = common.connect(args)
-    found = deployments.listing(azure, common.workspace(azure, args))
+    azure, place = common.opened(args)
+    found = deployments.listing(azure, place)
     if common.wants_json(args):
         output.data([endpoint.to_json() for endpoint in found])
     else:
         output.table(
-            ("NAME", "KIND", "STATE", "CONTENT SAFETY", "MODEL", "ADDRESS"),
+            (t("NAME"), t("KIND"), t("STATE"), t("CONTENT SAFETY"), t("MODEL"), t("ADDRESS")),
             [
                 (
                     endpoint.name,
                     endpoint.kind,
                     endpoint.state,
-                    {True: "on", False: "off", None: "unknown"}[endpoint.content_safety],
+                    t({True: "on", False: "off", None: "unknown"}[endpoint.content_safety]),
                     ":".join(part for part in (endpoint.model_name, endpoint.model_version) if part),
                     endpoint.uri,
                 )
@@ -72,15 +71,16 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _create(args: argparse.Namespace) -> int:
-    from tui.services import deployments, jobs
+    from tui.services import deployments
     from tui.services.journal import Journal
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    with common.hint("See the completed ones with `phift-tui jobs list`."):
-        job = jobs.get(azure, place, args.job)
+    azure, place = common.opened(args)
+    job = common.job_named(azure, place, args.job)
     name = args.name or deployments.default_name(job.output_model or job.name, job.output_version)
-    if not common.confirm(f"Deploy {job.output_model} as {name}? It bills by the hour until it is deleted.", args):
+    question = t(
+        "Deploy {model} as {name}? It bills by the hour until it is deleted.", model=job.output_model, name=name
+    )
+    if not common.confirm(question, args):
         return 7
     with common.cancel_on_signal() as cancel:
         endpoint = deployments.deploy(
@@ -96,23 +96,23 @@ def _create(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data(endpoint.to_json())
     else:
-        output.say(f"{endpoint.name} answers at {endpoint.uri}")
-        output.say(f"Try it: phift-tui chat {endpoint.name}    Remove it: phift-tui deployments delete {endpoint.name}")
+        output.say(t("{endpoint} answers at {address}", endpoint=endpoint.name, address=endpoint.uri))
+        output.say(t("To try it: phift-tui chat {endpoint}", endpoint=endpoint.name))
+        output.say(t("To remove it: phift-tui deployments delete {endpoint}", endpoint=endpoint.name))
     return 0
 
 
 def _delete(args: argparse.Namespace) -> int:
     from tui.services import deployments
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    with common.hint(_LIST):
-        endpoint = deployments.get(azure, place, args.name)
-    if not common.confirm(f"Delete endpoint {endpoint.name}? Programs that call it will fail.", args):
+    azure, place = common.opened(args)
+    endpoint = common.endpoint_named(azure, place, args.name)
+    question = t("Delete endpoint {name}? Programs that call it will fail.", name=endpoint.name)
+    if not common.confirm(question, args):
         return 7
     with common.cancel_on_signal() as cancel:
         deployments.delete(azure, place, endpoint.name, report=output.ProgressLine(), cancel=cancel)
-    output.say(f"Deleted {endpoint.name}; it is no longer billed.")
+    output.say(t("Deleted {name}; it is no longer billed.", name=endpoint.name))
     if common.wants_json(args):
         output.data({"deleted": endpoint.name})
     return 0
@@ -121,13 +121,12 @@ def _delete(args: argparse.Namespace) -> int:
 def _keys(args: argparse.Namespace) -> int:
     from tui.services import deployments
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    with common.hint(_LIST):
-        if args.regenerate:
-            primary, secondary = deployments.regenerate(azure, place, args.name, args.regenerate)
-        else:
-            primary, secondary = deployments.keys(azure, place, args.name)
+    azure, place = common.opened(args)
+    endpoint = common.endpoint_named(azure, place, args.name)
+    if args.regenerate:
+        primary, secondary = deployments.regenerate(azure, place, endpoint.name, args.regenerate)
+    else:
+        primary, secondary = deployments.keys(azure, place, endpoint.name)
     shown = {"primary": primary.get_secret_value(), "secondary": secondary.get_secret_value()}
     if common.wants_json(args):
         output.data(shown)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 
 from tui.commands import common, output
+from tui.messages import t
 
 EXIT_ACCESS = 4
-_MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM", "unknown": "unknown"}
+_MARKS = {"ok": "ok", "warning": "warning", "problem": "PROBLEM", "unknown": "unknown"}
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("doctor", parents=[shared], help="can this account do what the recipe needs")
+    parser = subparsers.add_parser("doctor", parents=[shared], help=t("can this account do what the recipe needs"))
     common.add_place(parser)
     parser.set_defaults(run=run)
 
@@ -29,11 +30,12 @@ def run(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data({"identity": azure.identity.name, "findings": [finding.to_json() for finding in findings]})
     else:
-        output.say(f"Signed in as {azure.identity.name} ({azure.identity.method})")
+        output.say(t("Signed in as {name} ({method})", name=azure.identity.name, method=azure.identity.method))
+        width = max(len(t(_MARKS[level])) for level in _MARKS)
         for finding in findings:
-            output.result(f"{_MARKS[finding.level]}  {finding.title}")
+            output.result(f"{t(_MARKS[finding.level]):{width}}  {finding.title}")
             if finding.level != "ok" and finding.detail:
-                output.result(f"         {finding.detail}")
+                output.result(f"{'':{width}}  {finding.detail}")
             if finding.command:
-                output.result(f"         $ {finding.command}")
+                output.result(f"{'':{width}}  $ {finding.command}")
     return EXIT_ACCESS if any(finding.level == "problem" for finding in findings) else 0

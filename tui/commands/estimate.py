@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 
 from tui.commands import common, output
+from tui.messages import t
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("estimate", parents=[shared], help="what a recipe will cost; nothing is created")
+    parser = subparsers.add_parser("estimate", parents=[shared], help=t("what a recipe will cost; nothing is created"))
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     parser.set_defaults(run=run)
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         azure = common.connect(args)
     except (AccessError, Unreachable) as error:
         azure = None
-        output.say(f"Not signed in ({error.code}): the last known prices are used.")
+        output.say(t("Not signed in ({code}): the last known prices are used.", code=error.code))
     model = catalog.named(catalog.cached(settings), recipe.model.name)
     with common.cancel_on_signal() as cancel, tempfile.TemporaryDirectory() as folder:
         prepared = datasets.prepare(recipe, args.recipe.resolve().parent, Path(folder), model, cancel=cancel)

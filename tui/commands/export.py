@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from tui.commands import common, output
+from tui.messages import t
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("export", parents=[shared], help="the recipe as az commands, Python or Bicep")
+    parser = subparsers.add_parser("export", parents=[shared], help=t("the recipe as az commands, Python or Bicep"))
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     parser.add_argument("--as", dest="form", choices=("cli", "python", "bicep"), required=True)
     parser.set_defaults(run=run)

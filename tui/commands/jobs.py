@@ -6,75 +6,70 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tui.commands import common, output
+from tui.messages import t
 
 if TYPE_CHECKING:
     from tui.services.errors import PhiftError
     from tui.services.runs import Snapshot
 
 
-_LIST = "See them all with `phift-tui jobs list`."
-
-
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("jobs", help="list, show, follow, cancel, resume fine-tuning jobs")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb, text, action in (
-        ("list", "all jobs of the project", _list),
-        ("show", "one job", _show),
-        ("watch", "follow a job until it ends", _watch),
-        ("cancel", "cancel a job", _cancel),
-        ("metrics", "the metrics of a job", _metrics),
-        ("resume", "submit the choices of a job that has ended again, under a new name", _resume),
-    ):
-        leaf = verbs.add_parser(verb, parents=[shared], help=text)
-        common.add_place(leaf)
+    parser = subparsers.add_parser("jobs", help=t("list, show, follow, cancel, resume fine-tuning jobs"))
+    leaves = common.add_verbs(
+        parser,
+        shared,
+        {
+            "list": (t("all jobs of the project"), _list),
+            "show": (t("one job"), _show),
+            "watch": (t("follow a job until it ends"), _watch),
+            "cancel": (t("cancel a job"), _cancel),
+            "metrics": (t("the metrics of a job"), _metrics),
+            "resume": (t("submit the choices of a job that has ended again, under a new name"), _resume),
+        },
+    )
+    for verb, leaf in leaves.items():
         if verb != "list":
-            leaf.add_argument("name", type=common.name, help="name of the job")
+            leaf.add_argument("name", type=common.name, help=t("name of the job"))
         if verb in {"cancel", "resume"}:
-            leaf.add_argument("--yes", action="store_true", help="do not ask")
-        leaf.set_defaults(run=action)
+            common.add_yes(leaf)
 
 
 def _list(args: argparse.Namespace) -> int:
     from tui.services import jobs
 
-    azure = common.connect(args)
-    found = jobs.listing(azure, common.workspace(azure, args))
+    azure, place = common.opened(args)
+    found = jobs.listing(azure, place)
     if common.wants_json(args):
         output.data([job.to_json() for job in found])
     else:
         output.table(
-            ("NAME", "STATUS", "MODEL", "ENGINE", "CREATED"),
+            (t("NAME"), t("STATUS"), t("MODEL"), t("ENGINE"), t("CREATED")),
             [(job.name, job.status, job.model, job.engine, _time(job.created)) for job in found],
         )
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:
-    from tui.services import jobs
-
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    with common.hint(_LIST):
-        job = jobs.get(azure, place, args.name)
+    azure, place = common.opened(args)
+    job = common.job_named(azure, place, args.name)
     if common.wants_json(args):
         output.data(job.to_json())
         return 0
     shown = {
-        "Job": job.name,
-        "Status": job.status,
-        "Model": f"{job.model} ({job.engine or 'another engine'})",
-        "Experiment": job.experiment,
+        t("Job"): job.name,
+        t("Status"): job.status,
+        t("Model"): f"{job.model} ({job.engine or t('another engine')})",
+        t("Experiment"): job.experiment,
         **(job.hyperparameters or {}),
-        "Training data": _asset(job.training_uri),
-        "Validation data": _asset(job.validation_uri),
-        "Created": _time(job.created),
-        "Started": _time(job.started),
-        "Ended": _time(job.ended),
-        "Tuned model": ":".join(part for part in (job.output_model, job.output_version) if part),
-        "Portal": job.studio_url,
-        "Error": job.error.message if job.error else "",
+        t("Training data"): _asset(job.training_uri),
+        t("Validation data"): _asset(job.validation_uri),
+        t("Created"): _time(job.created),
+        t("Started"): _time(job.started),
+        t("Ended"): _time(job.ended),
+        t("Tuned model"): ":".join(part for part in (job.output_model, job.output_version) if part),
+        t("Portal"): job.studio_url,
+        t("Error"): job.error.message if job.error else "",
     }
     width = max(map(len, shown))
     for label, value in shown.items():
@@ -86,8 +81,7 @@ def _show(args: argparse.Namespace) -> int:
 def _watch(args: argparse.Namespace) -> int:
     from tui.services import runs
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
+    azure, place = common.opened(args)
 
     def show(snapshot: Snapshot) -> None:
         if common.wants_json(args):
@@ -97,26 +91,25 @@ def _watch(args: argparse.Namespace) -> int:
                 output.result(line)
 
     def lost(error: PhiftError) -> None:
-        output.say(f"{error.message} The job goes on; asking again until it answers.")
+        output.say(t("{error} The job goes on; asking again until it answers.", error=error.message))
 
-    with common.cancel_on_signal() as cancel, common.hint(_LIST):
-        last = runs.follow(azure, place, args.name, on_snapshot=show, on_lost=lost, cancel=cancel)
+    job = common.job_named(azure, place, args.name)
+    with common.cancel_on_signal() as cancel:
+        last = runs.follow(azure, place, job.name, on_snapshot=show, on_lost=lost, cancel=cancel)
     if last.failure:
-        return output.ending(last.failure).show()
+        return output.show(output.ending(last.failure))
     return 0
 
 
 def _cancel(args: argparse.Namespace) -> int:
     from tui.services import jobs
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    with common.hint(_LIST):
-        job = jobs.get(azure, place, args.name)
+    azure, place = common.opened(args)
+    job = common.job_named(azure, place, args.name)
     if job.terminal:
-        output.say(f"{job.name} has ended already: {job.status}")
+        output.say(t("{job} has ended already: {status}", job=job.name, status=job.status))
     else:
-        if not common.confirm(f"Cancel {job.name} ({job.status})?", args):
+        if not common.confirm(t("Cancel {job} ({status})?", job=job.name, status=job.status), args):
             return 7
         job = jobs.cancel(azure, place, job.name)
         output.say(f"{job.name}: {job.status}")
@@ -128,17 +121,15 @@ def _cancel(args: argparse.Namespace) -> int:
 def _metrics(args: argparse.Namespace) -> int:
     from tui.services import runs
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    with common.hint(_LIST):
-        snapshot = runs.Watch(azure, place, args.name).poll()
+    azure, place = common.opened(args)
+    snapshot = runs.Watch(azure, place, common.job_named(azure, place, args.name).name).poll()
     if common.wants_json(args):
         output.data(
             {name: [[point.step, point.value] for point in metric.points] for name, metric in snapshot.metrics.items()}
         )
     else:
         output.table(
-            ("METRIC", "POINTS", "FIRST", "LAST"),
+            (t("METRIC"), t("POINTS"), t("FIRST"), t("LAST")),
             [
                 (name, len(metric.points), f"{metric.points[0].value:.4g}", f"{metric.points[-1].value:.4g}")
                 for name, metric in snapshot.metrics.items()
@@ -151,13 +142,13 @@ def _metrics(args: argparse.Namespace) -> int:
 def _resume(args: argparse.Namespace) -> int:
     from tui.services import jobs
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
-    if not common.confirm(f"Submit the choices of {args.name} again? The new job is billed as a run of its own.", args):
+    azure, place = common.opened(args)
+    before = common.job_named(azure, place, args.name)
+    question = t("Submit the choices of {job} again? The new job is billed as a run of its own.", job=before.name)
+    if not common.confirm(question, args):
         return 7
-    with common.hint(_LIST):
-        job = jobs.resume(azure, place, args.name)
-    output.say(f"{job.name}: {job.status}. Follow it with: phift-tui jobs watch {job.name}")
+    job = jobs.resume(azure, place, before.name)
+    output.say(t("{job}: {status}. To follow it: phift-tui jobs watch {job}", job=job.name, status=job.status))
     if common.wants_json(args):
         output.data(job.to_json())
     return 0

@@ -5,21 +5,24 @@ from __future__ import annotations
 import argparse
 
 from tui.commands import common, output
+from tui.messages import t
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("models", help="list the catalogue and the tuned models; delete a tuned model")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    listing = verbs.add_parser("list", parents=[shared], help="models that can be tuned; --tuned: those of the project")
-    listing.add_argument("--tuned", action="store_true", help="the tuned models of the project")
-    common.add_place(listing)
-    listing.set_defaults(run=_list)
-    delete = verbs.add_parser("delete", parents=[shared], help="delete a tuned model (its deployments first)")
-    delete.add_argument("name", type=_model, metavar="NAME[:VERSION]", help="model; all its versions without one")
-    delete.add_argument("--yes", action="store_true", help="do not ask")
-    common.add_place(delete)
-    delete.set_defaults(run=_delete)
+    parser = subparsers.add_parser("models", help=t("list the catalogue and the tuned models; delete a tuned model"))
+    leaves = common.add_verbs(
+        parser,
+        shared,
+        {
+            "list": (t("models that can be tuned; --tuned: those of the project"), _list),
+            "delete": (t("delete a tuned model (its deployments first)"), _delete),
+        },
+    )
+    leaves["list"].add_argument("--tuned", action="store_true", help=t("the tuned models of the project"))
+    delete = leaves["delete"]
+    delete.add_argument("name", type=_model, metavar="NAME[:VERSION]", help=t("model; all its versions without one"))
+    common.add_yes(delete)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -31,7 +34,8 @@ def _list(args: argparse.Namespace) -> int:
         if common.wants_json(args):
             output.data([model.to_json() for model in tuned])
         else:
-            output.table(("NAME", "VERSION", "BASE"), [(model.name, model.version, model.base) for model in tuned])
+            head = (t("NAME"), t("VERSION"), t("BASE"))
+            output.table(head, [(model.name, model.version, model.base) for model in tuned])
         return 0
     found = catalog.models(azure)
     if common.wants_json(args):
@@ -39,14 +43,14 @@ def _list(args: argparse.Namespace) -> int:
     else:
         today = catalog.today(azure)
         output.table(
-            ("MODEL", "STATUS", "CONTEXT", "SERVERLESS", "RETIRES"),
+            (t("MODEL"), t("STATUS"), t("CONTEXT"), t("SERVERLESS"), t("RETIRES")),
             [
                 (
                     model.name,
                     model.status(today),
-                    f"{model.context_length:,}" if model.context_length else "unknown",
+                    f"{model.context_length:,}" if model.context_length else t("unknown"),
                     model.availability("serverless", today).label,
-                    model.finetune_retirement or "no date",
+                    model.finetune_retirement or t("no date"),
                 )
                 for model in found.models
             ],
@@ -57,18 +61,20 @@ def _list(args: argparse.Namespace) -> int:
 def _delete(args: argparse.Namespace) -> int:
     from tui.services import models
 
-    azure = common.connect(args)
-    place = common.workspace(azure, args)
+    azure, place = common.opened(args)
     name, version = args.name
     deleted = []
-    with common.hint("See them all with `phift-tui models list --tuned`."):
+    with common.hint(t("See them all with `phift-tui models list --tuned`.")):
         found = models.select(azure, place, name, version)
     for model in found:
-        if not common.confirm(f"Delete model {model.name}, version {model.version}? This cannot be undone.", args):
+        question = t(
+            "Delete model {name}, version {version}? This cannot be undone.", name=model.name, version=model.version
+        )
+        if not common.confirm(question, args):
             return 7
         models.delete(azure, place, model.name, model.version)
         deleted.append(f"{model.name}:{model.version}")
-        output.say(f"Deleted {deleted[-1]}")
+        output.say(t("Deleted {name}", name=deleted[-1]))
     if common.wants_json(args):
         output.data({"deleted": deleted})
     return 0

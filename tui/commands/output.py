@@ -5,27 +5,78 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import re
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tui.messages import t
+from tui.services.errors import Cancelled, PhiftError, Unreachable, UsageError
 from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
     from tui.services.progress import Progress
 
-EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-AGAIN = "Run the same command again; what is done already is not done twice."
+
+
+class Interrupted(Cancelled):
+    """The person or the system sent a signal."""
+
+    exit_code = EXIT_INTERRUPTED
+    default_code = "Interrupted"
+
+
+class ProgramError(PhiftError):
+    """The program made a mistake."""
+
+    exit_code = 1
+    default_code = "ProgramError"
+
+
+def again() -> str:
+    """The next step where a command was cut off."""
+    return t("Run the same command again; what is done already is not done twice.")
 
 
 def say(message: str = "") -> None:
-    """A line for the person, to stderr."""
-    print(clean(message), file=sys.stderr, flush=True)
+    """Lines for the person, to stderr; on a terminal no wider than that, its words kept whole."""
+    width = _columns()
+    for line in clean(message).split("\n"):
+        # A command is copied: the terminal's own wrapping does not cut it in two.
+        print(line if line.lstrip().startswith("$ ") else folded(line, width), file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    """Columns of the terminal that stderr is; 0: it is none."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def folded(line: str, width: int) -> str:
+    """A line broken between words so that it is at most `width` cells wide; later lines keep its indentation.
+
+    Args:
+        line: one line.
+        width: in cells; 0: as wide as it is.
+    """
+    from rich.cells import cell_len, chop_cells
+
+    if not width or cell_len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    room = max(width - len(indent), 1)
+    lines: list[str] = []
+    for word in line.split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.extend(chop_cells(word, room))
+    return "\n".join(indent + each for each in lines)
 
 
 def result(text: str) -> None:
@@ -42,47 +93,10 @@ def error(message: str, next_step: str) -> None:
     """What went wrong and what to do next, to stderr."""
     say(f"phift-tui: {clean_line(message, limit=2000)}")
     if next_step:
-        say(f"  Next: {next_step}")
+        say("  " + t("Next: {step}", step=next_step))
 
 
-def worded(message: str) -> str:
-    """A message about a wrong value, with words in place of a regular expression."""
-    words = "only letters, digits and hyphens, a letter or digit first, within the length that Azure takes"
-    return re.sub(r"String should match pattern '.*'", words, message)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Why a command ended before it was done: what happened, what it means, what to do next."""
-
-    exit_code: int
-    code: str
-    message: str
-    meaning: str = ""
-    next_step: str = ""
-    request_id: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The ending for programs."""
-        fields = {
-            "code": self.code,
-            "message": self.message,
-            "meaning": self.meaning,
-            "next": self.next_step,
-            "request_id": self.request_id,
-        }
-        return {name: value for name, value in fields.items() if value}
-
-    def show(self) -> int:
-        """Print it for a person; returns the exit code."""
-        say(f"phift-tui: {clean_line(self.message, limit=2000)} ({self.code})")
-        for label, text in (("", self.meaning), ("Next: ", self.next_step), ("Azure request id: ", self.request_id)):
-            if text:
-                say(f"  {label}{text}")
-        return self.exit_code
-
-
-def ending(problem: BaseException, *, sandbox: bool = False) -> Ending:
+def ending(problem: BaseException, *, sandbox: bool = False) -> PhiftError:
     """What an exception that ended a command means to the person.
 
     Args:
@@ -90,49 +104,53 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> Ending:
         sandbox: whether the command spoke to the sandbox.
     """
     from tui.recipe import RecipeError
-    from tui.services.errors import PhiftError, Unreachable
     from tui.settings import SettingsError
 
     match problem:
         case Unreachable() if sandbox:
-            return Ending(
-                problem.exit_code,
-                "SandboxUnreachable",
-                f"The sandbox does not answer: {problem.message}",
-                "Its state is on the disk, and a training goes on without it.",
-                "Run the same command again: it starts the sandbox where it has died, and goes on where it stopped.",
+            return Unreachable(
+                t("The sandbox does not answer: {error}", error=problem.message),
+                code="SandboxUnreachable",
+                meaning=t("Its state is on the disk, and a training goes on without it."),
+                next_step=t(
+                    "Run the same command again: it starts the sandbox where it has died, and goes on where it stopped."
+                ),
             )
         case PhiftError():
-            next_step = problem.next_step
             if sandbox:
-                next_step = next_step.replace("`phift-tui ", "`phift-tui --sandbox ")
-            return Ending(
-                problem.exit_code, problem.code, problem.message, problem.meaning, next_step, problem.request_id
-            )
+                problem.next_step = problem.next_step.replace("`phift-tui ", "`phift-tui --sandbox ")
+            return problem
         case KeyboardInterrupt():
-            return Ending(EXIT_INTERRUPTED, "Interrupted", "Interrupted.", next_step=AGAIN)
+            return Interrupted(t("Interrupted."), next_step=again())
         case RecipeError() | SettingsError():
-            code = "Recipe" if isinstance(problem, RecipeError) else "Settings"
-            return Ending(
-                EXIT_USAGE, code, worded(f"{problem}."), next_step="Mend that and run the same command again."
+            return UsageError(
+                f"{problem}.",
+                code="Recipe" if isinstance(problem, RecipeError) else "Settings",
+                next_step=t("Mend that and run the same command again."),
             )
         case OSError():
             where = f": {problem.filename}" if problem.filename else ""
             full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            return Ending(
-                EXIT_USAGE,
-                "DiskFull" if full else type(problem).__name__,
+            return UsageError(
                 f"{problem.strerror or problem}{where}.",
-                next_step="Free some space, and run the same command again." if full else "Check that path.",
+                code="DiskFull" if full else type(problem).__name__,
+                next_step=t("Free some space, and run the same command again.") if full else t("Check that path."),
             )
     logging.getLogger("phift").error("unexpected error", exc_info=problem)
-    return Ending(
-        EXIT_INTERNAL,
-        "ProgramError",
-        f"The program made a mistake: {type(problem).__name__}: {problem}.",
-        "Nothing was lost.",
-        "Please report this with the command and the end of phift-tui.log (in the state folder).",
+    return ProgramError(
+        t("The program made a mistake: {error}.", error=f"{type(problem).__name__}: {problem}"),
+        meaning=t("Nothing was lost."),
+        next_step=t("Please report this with the command and the end of phift-tui.log (in the state folder)."),
     )
+
+
+def show(problem: PhiftError) -> int:
+    """Print an error for a person; returns the exit code."""
+    first, *others = problem.lines()
+    say(f"phift-tui: {clean_line(first, limit=2000)}")
+    for line in others:
+        say(f"  {line}")
+    return problem.exit_code
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -141,7 +159,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
     cells = [[clean_line(cell, limit=60) for cell in row] for row in rows]
     if not cells:
-        say("None.")
+        say(t("None."))
         return
     widths = [max([cell_len(name), *(cell_len(row[i]) for row in cells)]) for i, name in enumerate(head)]
     for row in [list(head), *cells]:

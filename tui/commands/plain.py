@@ -146,7 +146,7 @@ class PlainWizard:
                 else:
                     self._take(**{key: _ask(label, shown, explanation, choices)})
             except RecipeError as error:
-                output.say(f"  Not possible: {output.worded(error.message)}.")
+                output.say(f"  Not possible: {error.message}.")
             else:
                 return
 

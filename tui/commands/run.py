@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.commands import common, output
+from tui.messages import t
 
 if TYPE_CHECKING:
     from tui.services.flow import Event
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
-        "run", parents=[shared], help="check, upload and tune; evaluate and deploy on request"
+        "run", parents=[shared], help=t("check, upload and tune; evaluate and deploy on request")
     )
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml")
-    parser.add_argument("--yes", action="store_true", help="do not ask before something is billed")
-    parser.add_argument("--deploy", action="store_true", help="deploy the tuned model and ask it a question")
-    parser.add_argument("--evaluate", action="store_true", help="compare the base and the tuned model")
+    parser.add_argument("--yes", action="store_true", help=t("do not ask before something is billed"))
+    parser.add_argument("--deploy", action="store_true", help=t("deploy the tuned model and ask it a question"))
+    parser.add_argument("--evaluate", action="store_true", help=t("compare the base and the tuned model"))
     parser.set_defaults(run=run)
 
 
@@ -49,14 +49,15 @@ class _Teller:
     def failed(self, problem: BaseException) -> int:
         """Tell how the run ended before it was done; returns the exit code."""
         ending = output.ending(problem, sandbox=self._sandbox)
-        if not ending.next_step:
-            ending = replace(ending, next_step=output.AGAIN)
+        ending.next_step = ending.next_step or output.again()
         if self._endpoint:
-            billed = f"The endpoint {self._endpoint} serves and is billed; `phift-tui cleanup` removes it."
-            ending = replace(ending, meaning=f"{ending.meaning} {billed}".strip())
+            billed = t(
+                "The endpoint {endpoint} serves and is billed; `phift-tui cleanup` removes it.", endpoint=self._endpoint
+            )
+            ending.meaning = f"{ending.meaning} {billed}".strip()
         if self._json:
             self._write("run", "failed", {"error": ending.to_json(), "exit_code": ending.exit_code})
-        return ending.show()
+        return output.show(ending)
 
     def _write(self, step: str, status: str, fields: dict[str, Any]) -> None:
         time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -87,7 +88,7 @@ def _flow(args: argparse.Namespace, teller: _Teller) -> None:
             args.recipe.resolve().parent,
             settings,
             connect=lambda: common.connect(args),
-            approve=lambda estimate: common.confirm("\n".join(estimate.lines()) + "\nSubmit this run?", args),
+            approve=lambda estimate: common.confirm("\n".join([*estimate.lines(), t("Submit this run?")]), args),
             on_event=teller,
             cancel=cancel,
         ).run(deploy=args.deploy, evaluate=args.evaluate)

@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from tui.messages import t
+
 
 class PhiftError(Exception):
     """An error to be shown to a person: stable code, what happened, what it means, what to do next.
@@ -75,9 +77,9 @@ class PhiftError(Exception):
         if self.meaning:
             found.append(self.meaning)
         if self.next_step:
-            found.append(f"Next: {self.next_step}")
+            found.append(t("Next: {step}", step=self.next_step))
         if self.request_id:
-            found.append(f"Azure request id: {self.request_id}")
+            found.append(t("Azure request id: {id}", id=self.request_id))
         return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from textual import events, on
 from textual.app import ComposeResult
@@ -18,6 +17,7 @@ from tui import text
 from tui.messages import t
 from tui.recipe import Recipe, RecipeError
 from tui.widgets.choice import Choice, Option
+from tui.wording import range_of
 
 if TYPE_CHECKING:
     from tui.app import PhiftApp
@@ -30,28 +30,6 @@ def info_of(path: str) -> FieldInfo:
     model: Any = Recipe.model_fields[part].annotation
     found: FieldInfo = model.model_fields[name]
     return found
-
-
-def range_of(info: FieldInfo) -> str:
-    """The numbers that a field takes, in words; empty: any."""
-    limits: dict[type, str] = {}
-    for rule in info.metadata:
-        match rule:
-            case Ge(ge=limit) | Gt(gt=limit) | Le(le=limit) | Lt(lt=limit):
-                limits[type(rule)] = _number(limit)
-    if Ge in limits and Le in limits:
-        return f"{limits[Ge]} – {limits[Le]}"
-    words = {
-        Ge: t("from {number}"),
-        Gt: t("above {number}"),
-        Le: t("up to {number}"),
-        Lt: t("below {number}"),
-    }
-    return ", ".join(words[kind].format(number=limit) for kind, limit in limits.items())
-
-
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def shown(value: Any) -> str:
@@ -186,14 +164,10 @@ class Field(Vertical):
 
     def _advice(self, message: str) -> str:
         allowed = range_of(self._info)
-        if "match pattern" in message:
-            message = t(
-                "letters, digits and hyphens only, beginning with a letter or digit, within the length Azure takes"
-            )
-        if allowed and message.startswith("Input should be"):
-            return t("Out of range. Allowed: {range}.", range=allowed)
         sentence = message[:1].upper() + message[1:]
-        return t("{error}. Allowed: {range}.", error=sentence, range=allowed) if allowed else f"{sentence}."
+        if not allowed or allowed in message:
+            return f"{sentence}."
+        return t("{error}. Allowed: {range}.", error=sentence, range=allowed)
 
     def show_error(self, error: str | None = None) -> None:
         """Show the error (or another one) in the help's place; the help again where there is none."""
