@@ -126,9 +126,9 @@ def test_a_developer_makes_a_project_by_joining_the_hub(client: MLClient, wire: 
     with pytest.raises(HttpResponseError, match="Authorization failed for template resource"):
         client.workspaces.begin_create(Hub(name="hub-k", location="eastus2"))
     # The SDK's own way to join ends in a missing URL: its Hub does not keep the discovery URL (azure-ai-ml 1.35.2).
-    path = f"https://eastus2.api.azureml.ms/rp/workspaces{hub.id}/join/joined?api-version=2024-10-01-preview"
+    path = f"https://eastus2.api.azureml.ms/rp/workspaces{hub.id}/join/joined?api-version=2023-06-01-preview"
     bearer = {"Authorization": f"Bearer {wire.token()}", "Content-Type": "application/json"}
-    answer = wire.send("POST", path, b'{"location": "eastus2", "properties": {}}', bearer)
+    answer = wire.send("PUT", path, b'{"location": "eastus2", "properties": {}}', bearer)
     assert answer.status == 202
     joined = wire.arm("GET", f"…/resourceGroups/{group}/providers/{ML}/joined").json
     assert joined["properties"]["hubResourceId"] == hub.id

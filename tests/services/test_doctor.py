@@ -10,7 +10,7 @@ import pytest
 
 import assets
 from tui.recipe import Recipe, Target
-from tui.services import access
+from tui.services import access, projects
 from tui.services.access import Finding
 from tui.services.clients import Azure
 from tui.services.errors import Cancelled, PermissionDenied
@@ -80,6 +80,20 @@ def test_a_developer_may_run_but_not_create(
     )
     with pytest.raises(PermissionDenied):
         access.register_provider(azure, fresh.target.subscription, "Microsoft.Network")
+
+
+def test_a_developer_is_offered_the_hub_that_exists_and_nothing_is_missing_with_it(
+    azure: Azure, fresh: Recipe, project: Workspace, upset: Upset
+) -> None:
+    upset(**scenario("ai-developer"))
+    (offer,) = (one for one in access.examine(azure, fresh) if one.code == "hub.other")
+    hub = projects.at(azure, offer.hub)
+    assert hub.kind == "hub"
+    taken = fresh.with_(
+        target__hub=hub.name, target__resource_group=hub.default_group, target__location=hub.location,
+        target__project="joined",
+    )  # fmt: skip
+    assert problems(access.examine(azure, taken)) == {}
 
 
 def test_a_reader_is_told_each_step_that_fails(azure: Azure, recipe: Recipe, project: Workspace, upset: Upset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -136,3 +137,25 @@ def test_no_usable_subscription_is_told(azure: Azure, sandbox: SandboxInfo, upse
     daemon.control(sandbox, "PUT", "/scenario", {"subscription": {"state": "Disabled"}})
     with pytest.raises(UsageError, match="sees: none"):
         projects.subscription_of(azure, Target())
+
+
+def test_who_may_not_make_workspaces_has_the_hub_make_the_project(
+    azure: Azure, own_target: Target, journal: Journal, upset: Upset
+) -> None:
+    hub = projects.ensure_hub(azure, own_target, journal=journal)
+    upset(access={"role": "Azure AI Developer"})
+    made = projects.ensure_project(azure, own_target, hub, journal=journal)
+    assert (made.kind, made.hub_id, made.state) == ("project", hub.id, "Succeeded")
+    assert [(entry.kind, entry.outcome) for entry in journal.recent(2)] == [("project", "done"), ("project", "failed")]
+    with pytest.raises(PermissionDenied):
+        projects.ensure_hub(azure, own_target.model_copy(update={"hub": "another"}), journal=journal)
+    upset(access={"role": "Reader"})
+    with pytest.raises(PermissionDenied):
+        projects.ensure_project(azure, own_target.model_copy(update={"project": "another"}), hub, journal=journal)
+
+
+def test_what_was_made_with_a_hub_is_known_by_its_name(azure: Azure, own_target: Target, journal: Journal) -> None:
+    hub = projects.ensure_hub(azure, own_target, journal=journal)
+    assert projects.made_with(hub) == [hub.storage_id, hub.vault_id]
+    other = dataclasses.replace(hub, storage_id=f"{hub.storage_id}x", vault_id="")
+    assert projects.made_with(other) == []

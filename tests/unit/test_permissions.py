@@ -39,6 +39,9 @@ BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
         ([DEVELOPER], f"{ML}/workspaces/jobs/write", True),
         ([DEVELOPER], f"{ML}/WORKSPACES/JOBS/WRITE", True),
         ([DEVELOPER], "Microsoft.Network/register/action", False),
+        # Nothing between the slashes is enough: so it is that a developer sees the hub.
+        ([DEVELOPER], f"{ML}/workspaces/read", True),
+        ([DEVELOPER], f"{ML}/workspaces", False),
         ([READER], f"{ML}/workspaces/read", True),
         ([READER], f"{ML}/workspaces/jobs/write", False),
         ([], f"{ML}/workspaces/read", False),
@@ -63,10 +66,14 @@ PATTERNS = st.text("ab/*.", max_size=8)
 
 
 @given(pattern=PATTERNS, action=st.text("ab/.", max_size=8))
-def test_a_star_stands_for_anything_and_a_dot_for_a_dot(pattern: str, action: str) -> None:
+def test_a_star_stands_for_anything_between_slashes_for_nothing_too_and_a_dot_for_a_dot(
+    pattern: str, action: str
+) -> None:
     def matches(rest: str, text: str) -> bool:
         if not rest:
             return not text
+        if rest.startswith("/*/") and text[:1] == "/" and matches(rest[3:], text[1:]):
+            return True
         if rest[0] == "*":
             return any(matches(rest[1:], text[at:]) for at in range(len(text) + 1))
         return bool(text) and rest[0] == text[0] and matches(rest[1:], text[1:])

@@ -287,7 +287,9 @@ def _check_version(request: Request) -> None:
             "MissingApiVersionParameter",
             "The api-version query parameter (?api-version=) is required for all requests.",
         )
-    namespace = segment_after(request.scope["path"], "providers")
+    # Of an extension resource, such as the permissions at a workspace, the last provider's versions count.
+    before, _, rest = request.scope["path"].rpartition("/providers/")
+    namespace = rest.partition("/")[0] if before or rest != request.scope["path"] else None
     if request.scope["path"].lower().rstrip("/").endswith((f"/providers/{namespace}".lower(), "/register")):
         namespace = None  # the provider itself is a resource of Resource Manager's, with its versions
     known = catalogue("providers")["api_versions"].get(namespace)

@@ -45,5 +45,5 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
 
     return [
         Route("/discovery", discovery, methods=["GET"]),
-        Route(f"/rp/workspaces{WORKSPACE}/join/{{project}}", join, methods=["POST"]),
+        Route(f"/rp/workspaces{WORKSPACE}/join/{{project}}", join, methods=["PUT"]),
     ]

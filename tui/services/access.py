@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tui.messages import mark, n, t
 from tui.recipe import Recipe
 from tui.services import catalog, projects
 from tui.services.errors import ModelUnavailable, NotFound, PermissionDenied, PhiftError
@@ -79,6 +80,8 @@ class Finding:
     """Role that mends it."""
     command: str = ""
     """Exact `az` command that mends it."""
+    hub: str = ""
+    """Resource id of a hub to use instead."""
 
     def to_json(self) -> dict[str, str]:
         """The finding for programs, empty fields left out."""
@@ -123,42 +126,61 @@ _DEVELOPER = "Azure AI Developer"
 _GROUP_NEED = _Need(
     "Microsoft.Resources/subscriptions/resourceGroups/write",
     "project",
-    "create the resource group",
+    mark("create the resource group"),
     "Contributor",
     "subscription",
 )
 _HUB_NEEDS = (
     _Need(
-        "Microsoft.Storage/storageAccounts/write", "project", "create the hub's storage account", "Contributor", "group"
+        "Microsoft.Storage/storageAccounts/write",
+        "project",
+        mark("create the hub's storage account"),
+        "Contributor",
+        "group",
     ),
-    _Need("Microsoft.KeyVault/vaults/write", "project", "create the hub's key vault", "Contributor", "group"),
-    _Need(f"{_ML}/workspaces/write", "project", "create the hub", "Contributor", "group"),
-    _Need(f"{_ML}/workspaces/hubs/write", "project", "create the hub", "Contributor", "group"),
+    _Need("Microsoft.KeyVault/vaults/write", "project", mark("create the hub's key vault"), "Contributor", "group"),
+    _Need(f"{_ML}/workspaces/write", "project", mark("create the hub"), "Contributor", "group"),
+    _Need(f"{_ML}/workspaces/hubs/write", "project", mark("create the hub"), "Contributor", "group"),
 )
-_PROJECT_NEEDS = (
-    _Need(f"{_ML}/workspaces/hubs/join/action", "project", "add a project to the hub", _DEVELOPER, "group"),
-    _Need(f"{_ML}/workspaces/write", "project", "create the project", "Contributor", "group"),
-)
+# Or _JOIN, where the project is to be in the hub's default resource group.
+_PROJECT_NEEDS = (_Need(f"{_ML}/workspaces/write", "project", mark("create the project"), "Contributor", "group"),)
+_JOIN = f"{_ML}/workspaces/hubs/join/action"
+_HUBS_LOOKED_AT = 5
 _RUN_NEEDS = (
-    _Need(f"{_ML}/workspaces/datastores/listSecrets/action", "upload", "upload the data", _DEVELOPER, "group"),
-    _Need(f"{_ML}/workspaces/data/versions/write", "upload", "register the data", _DEVELOPER, "group"),
-    _Need(f"{_ML}/workspaces/jobs/write", "submit", "submit the job", _DEVELOPER, "group"),
-    _Need(f"{_ML}/workspaces/jobs/cancel/action", "monitor", "cancel the job", _DEVELOPER, "group"),
-    _Need(f"{_ML}/workspaces/serverlessEndpoints/write", "deploy", "deploy the model", _DEVELOPER, "group"),
+    _Need(f"{_ML}/workspaces/datastores/listSecrets/action", "upload", mark("upload the data"), _DEVELOPER, "group"),
+    _Need(f"{_ML}/workspaces/data/versions/write", "upload", mark("register the data"), _DEVELOPER, "group"),
+    _Need(f"{_ML}/workspaces/jobs/write", "submit", mark("submit the job"), _DEVELOPER, "group"),
+    _Need(f"{_ML}/workspaces/jobs/cancel/action", "monitor", mark("cancel the job"), _DEVELOPER, "group"),
+    _Need(f"{_ML}/workspaces/serverlessEndpoints/write", "deploy", mark("deploy the model"), _DEVELOPER, "group"),
     _Need(
-        f"{_ML}/workspaces/serverlessEndpoints/listKeys/action", "ask", "read the endpoint's key", _DEVELOPER, "group"
+        f"{_ML}/workspaces/serverlessEndpoints/listKeys/action",
+        "ask",
+        mark("read the endpoint's key"),
+        _DEVELOPER,
+        "group",
     ),
-    _Need(f"{_ML}/workspaces/serverlessEndpoints/delete", "clean up", "delete the endpoint", _DEVELOPER, "group"),
-    _Need(f"{_ML}/workspaces/models/versions/delete", "clean up", "delete the model", _DEVELOPER, "group"),
+    _Need(f"{_ML}/workspaces/serverlessEndpoints/delete", "clean up", mark("delete the endpoint"), _DEVELOPER, "group"),
+    _Need(f"{_ML}/workspaces/models/versions/delete", "clean up", mark("delete the model"), _DEVELOPER, "group"),
 )
 _BLOB_NEED = _Need(
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
     "upload",
-    "upload the data by identity",
+    mark("upload the data by identity"),
     "Storage Blob Data Contributor",
     "group",
     data=True,
 )
+
+
+# What could not be examined, by the examination.
+_UNSEEN = {
+    "subscription": "The subscription could not be examined",
+    "providers": "The resource providers could not be examined",
+    "region": "The model and its region could not be examined",
+    "permissions": "The permissions could not be examined",
+    "quota": "The quota could not be examined",
+    "storage": "The storage account could not be examined",
+}
 
 
 def tenants(azure: Azure) -> list[Tenant]:
@@ -239,7 +261,7 @@ def register_provider(
     from tui.services.clients import wait_until
 
     azure.rest("POST", f"/subscriptions/{subscription}/providers/{namespace}/register", api_version=_RESOURCES_API)
-    stage = f"Registering {namespace}"
+    stage = t("Registering {name}", name=namespace)
     if report:
         report(Progress(stage))
     done = wait_until(
@@ -252,9 +274,9 @@ def register_provider(
     )
     if not done:
         raise PhiftError(
-            f"{namespace} is still being registered after ten minutes.",
+            t("{name} is still being registered after ten minutes.", name=namespace),
             code="ProviderRegistering",
-            next_step="It goes on in Azure; come back later.",
+            next_step=t("It goes on in Azure; come back later."),
         )
 
 
@@ -321,8 +343,11 @@ def allowed(entries: Iterable[dict[str, Any]], action: str, *, data: bool = Fals
 
 
 def _matches(pattern: str, action: str) -> bool:
-    # `*` stands for any number of characters, slashes included; matching ignores case (Azure RBAC's definition).
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), action, re.IGNORECASE) is not None
+    # `*` stands for any number of characters, slashes included; case does not count (role-definitions.md). `/*/` stands
+    # for a single slash too: Microsoft's roles take `workspaces/write` out of what they grant as `workspaces/*/write`,
+    # and AzureML Data Scientist is kept from making computes by `workspaces/computes/*/write` (built-in-roles.md).
+    pieces = (re.escape(piece).replace(r"\*", ".*") for piece in pattern.split("/*/"))
+    return re.fullmatch("/(?:.*/)?".join(pieces), action, re.IGNORECASE) is not None
 
 
 def examine(
@@ -363,14 +388,7 @@ def examine(
         except PhiftError as error:
             if not isinstance(error, PermissionDenied | NotFound) and error.exit_code != 5:
                 raise
-            add(
-                Finding(
-                    f"{examination.__name__}.unknown",
-                    "unknown",
-                    f"The {examination.__name__} could not be examined",
-                    " ".join(error.lines()[:1]),
-                )
-            )
+            add(Finding(f"{examination.__name__}.unknown", "unknown", t(_UNSEEN[examination.__name__]), error.message))
     return findings
 
 
@@ -396,34 +414,35 @@ class _Doctor:
             yield Finding(
                 "subscription.missing",
                 "problem",
-                "The subscription cannot be seen by this identity",
-                f"{self.target.subscription}; signed in as {self.azure.identity.name}",
+                t("The subscription cannot be seen by this identity"),
+                t("{subscription}; signed in as {name}", subscription=self.target.subscription,
+                  name=self.azure.identity.name),
                 "project",
                 "Reader",
                 self._assign("Reader", self.scope),
-            )
+            )  # fmt: skip
             return
         if item.state not in ("Enabled", "Warned", "PastDue"):
             yield Finding(
                 "subscription.state",
                 "problem",
-                f"The subscription {item.name} is {item.state}",
-                "Nothing can be created in it.",
+                t("The subscription {name} is {state}", name=item.name, state=item.state),
+                t("Nothing can be created in it."),
                 "project",
             )
         elif item.is_free:
             yield Finding(
                 "subscription.free",
                 "problem",
-                f"The subscription {item.name} is of the kind {item.kind}",
-                "Fine-tuning needs a paid subscription; free and trial ones are refused.",
+                t("The subscription {name} is of the kind {kind}", name=item.name, kind=item.kind),
+                t("Fine-tuning needs a paid subscription; free and trial ones are refused."),
                 "submit",
                 "",
-                "az account list --output table   # choose a paid one, or upgrade this one in the portal",
+                "az account list --output table",
             )
         else:
-            kind = item.kind or "kind not said"
-            yield Finding("subscription", "ok", f"Subscription {item.name}", kind)
+            kind = item.kind or t("kind not said")
+            yield Finding("subscription", "ok", t("Subscription {name}", name=item.name), kind)
 
     def providers(self) -> Iterable[Finding]:
         if not self.usable:
@@ -431,21 +450,22 @@ class _Doctor:
         for provider in PROVIDERS:
             if not provider.always and not self.target.ai_services:
                 continue
-            state = registration(self.azure, self.target.subscription, provider.namespace)
-            code = f"provider.{provider.namespace}"
+            name = provider.namespace
+            state = registration(self.azure, self.target.subscription, name)
+            code = f"provider.{name}"
             if state == "Registered":
-                yield Finding(code, "ok", f"{provider.namespace} is registered")
+                yield Finding(code, "ok", t("{name} is registered", name=name))
             elif state == "Registering":
-                yield Finding(code, "warning", f"{provider.namespace} is being registered", step=provider.step)
+                yield Finding(code, "warning", t("{name} is being registered", name=name), step=provider.step)
             else:
                 yield Finding(
                     code,
                     "problem",
-                    f"{provider.namespace} is not registered",
-                    "Registering is free and done once for a subscription.",
+                    t("{name} is not registered", name=name),
+                    t("Registering is free and done once for a subscription."),
                     provider.step,
                     "Contributor",
-                    f"az provider register --namespace {provider.namespace} --subscription {self.target.subscription}",
+                    f"az provider register --namespace {name} --subscription {self.target.subscription}",
                 )
 
     def region(self) -> Iterable[Finding]:
@@ -456,16 +476,14 @@ class _Doctor:
         except ModelUnavailable as error:
             yield Finding("model", "problem", error.message, f"{error.meaning} {error.next_step}".strip(), "submit")
             return
-        where = model.availability(self.recipe.model.engine, self.azure.today(), self.target.location)
-        level: Level = "ok" if where.ok else "unknown"
-        yield Finding(
-            "model",
-            level,
-            f"{model.name} can be tuned in {self.target.location}"
+        region = self.target.location
+        where = model.availability(self.recipe.model.engine, self.azure.today(), region)
+        title = (
+            t("{model} can be tuned in {region}", model=model.name, region=region)
             if where.ok
-            else f"{model.name} in {self.target.location}: not known",
-            where.reason,
+            else t("{model} in {region}: not known", model=model.name, region=region)
         )
+        yield Finding("model", "ok" if where.ok else "unknown", title, where.reason)
 
     def permissions(self) -> Iterable[Finding]:
         if not self.usable:
@@ -474,38 +492,76 @@ class _Doctor:
         above = permissions(self.azure, self.scope)
         entries = above if group == "absent" else permissions(self.azure, self.group)
         place = (self.target.subscription, self.target.resource_group)
+        # That the resource group cannot be seen does not hide the hub in it from Azure AI Developer.
         hub = "absent" if group == "absent" else self._presence(projects.workspace_path(*place, self.target.hub))
         project = "absent" if hub == "absent" else self._presence(projects.workspace_path(*place, self.target.project))
         if hub == "present":
             self.hub = projects.get(self.azure, *place, self.target.hub)
         yield self._hub_finding(group, hub)
+        by_joining = self._joins() and allowed(entries, _JOIN)
         presences: list[tuple[_Presence, tuple[_Need, ...]]] = [
-            (group, (_GROUP_NEED,)),
+            ("present" if hub == "present" else group, (_GROUP_NEED,)),
             (hub, _HUB_NEEDS),
-            (project, _PROJECT_NEEDS),
+            ("present" if by_joining else project, _PROJECT_NEEDS),
             ("absent", _RUN_NEEDS),
         ]
         looked = 0
-        denied = False
+        denied: list[_Need] = []
         for presence, needs in presences:
             for need in needs if presence != "present" else ():
                 looked += 1
                 wide = need.scope == "subscription" or group == "absent"
                 if allowed(above if wide else entries, need.action):
                     continue
-                denied = True
-                hidden = "; needed only where it does not exist, which cannot be seen" if presence == "hidden" else ""
+                denied.append(need)
+                role = _DEVELOPER if need in _PROJECT_NEEDS and self._joins() else need.role
+                detail = need.action
+                if presence == "hidden":
+                    detail = t("{action}; needed only where it does not exist, which cannot be seen", action=detail)
                 yield Finding(
                     f"permission.{need.action}",
                     "warning" if presence == "hidden" else "problem",
-                    f"Not permitted: {need.what}",
-                    need.action + hidden,
+                    t("Not permitted: {what}", what=t(need.what)),
+                    detail,
                     need.step,
-                    need.role,
-                    self._assign(need.role, self.scope if wide else self.group),
+                    role,
+                    self._assign(role, self.scope if wide else self.group),
                 )
         if not denied:
-            yield Finding("permissions", "ok", "All steps are permitted", f"{looked} actions looked at")
+            yield Finding(
+                "permissions",
+                "ok",
+                t("All steps are permitted"),
+                n("{count} action looked at", "{count} actions looked at", looked),
+            )
+        elif any(need in (_GROUP_NEED, *_HUB_NEEDS) for need in denied):
+            yield from self._other_hubs()
+
+    def _joins(self) -> bool:
+        """Whether the project is where the hub makes one for those who may not make workspaces themselves."""
+        return self.hub is not None and self.hub.default_group.casefold() == self.target.resource_group.casefold()
+
+    def _other_hubs(self) -> Iterable[Finding]:
+        """Hubs that exist and can be used by who may not make one; those where the model can be tuned first."""
+        engine, day = self.recipe.model.engine, self.azure.today()
+
+        def suits(hub: projects.Workspace) -> bool:
+            where = self.model.availability(engine, day, hub.location) if self.model else None
+            return where is not None and where.ok is not False
+
+        found = sorted(projects.hubs(self.azure, self.target.subscription), key=lambda hub: not suits(hub))
+        for hub in found[:_HUBS_LOOKED_AT]:
+            if suits(hub) and hub.default_group and allowed(permissions(self.azure, hub.id), _JOIN):
+                yield Finding(
+                    "hub.other",
+                    "warning",
+                    t("The hub {name} exists, and you may add a project to it", name=hub.name),
+                    t("It is in {region}, resource group {group}. Take it, and nothing has to be granted.",
+                      region=hub.location, group=hub.default_group),
+                    "project",
+                    hub=hub.id,
+                )  # fmt: skip
+                return
 
     def quota(self) -> Iterable[Finding]:
         if not self.usable:
@@ -515,46 +571,49 @@ class _Doctor:
             yield Finding(
                 "quota",
                 "ok",
-                "Serverless fine-tuning takes no quota of virtual machines",
-                "An endpoint answers at most 200,000 tokens and 1,000 requests a minute.",
+                t("Serverless fine-tuning takes no quota of virtual machines"),
+                t("An endpoint answers at most 200,000 tokens and 1,000 requests a minute."),
             )
             return
         if choice.compute or self.model is None:
             return  # an existing cluster has its machines
         size = choice.instance_type or next(iter(self.model.instance_types), "")
-        found = quota(self.azure, self.target.subscription, self.target.location, size) if size else None
-        if found is None:
-            yield Finding("quota", "unknown", f"The quota for {size or 'the GPU size'} is not known", step="submit")
+        if not size:
+            yield Finding("quota", "unknown", t("The GPU size is not chosen, so its quota is not known"), step="submit")
             return
-        needed = found.cores * choice.instance_count
-        level: Level = "ok" if needed <= found.limit - found.used else "problem"
+        found = quota(self.azure, self.target.subscription, self.target.location, size)
+        if found is None:
+            yield Finding("quota", "unknown", t("The quota for {size} is not known", size=size), step="submit")
+            return
+        needed, free = found.cores * choice.instance_count, found.limit - found.used
+        enough = needed <= free
         yield Finding(
             "quota",
-            level,
-            f"{choice.instance_count} × {size}: {needed} cores of {found.limit - found.used} that are free",
-            found.family if level == "ok" else f"{found.family}; ask for more in the portal: Machine Learning, Quotas.",
+            "ok" if enough else "problem",
+            t("{machines} × {size} takes {needed} cores; {free} are free", machines=choice.instance_count, size=size,
+              needed=needed, free=free),
+            found.family if enough
+            else t("{family}; ask for more in the portal: Machine Learning, Quotas.", family=found.family),
             "submit",
-            command=""
-            if level == "ok"
-            else f"az ml compute list-usage --location {self.target.location} --output table",
-        )
+            command="" if enough else f"az ml compute list-usage --location {self.target.location} --output table",
+        )  # fmt: skip
 
     def storage(self) -> Iterable[Finding]:
         if self.hub is None or not self.hub.storage_id:
             return
         body = self.azure.rest("GET", self.hub.storage_id, api_version=_STORAGE_API)
         if (body.get("properties") or {}).get("allowSharedKeyAccess") is not False:
-            yield Finding("storage", "ok", "The hub's storage account takes uploads by key")
+            yield Finding("storage", "ok", t("The hub's storage account takes uploads by key"))
             return
         entries = permissions(self.azure, self.hub.storage_id)
         if allowed(entries, _BLOB_NEED.action, data=True):
-            yield Finding("storage", "ok", "The hub's storage account takes uploads by identity")
+            yield Finding("storage", "ok", t("The hub's storage account takes uploads by identity"))
             return
         yield Finding(
             "storage",
             "problem",
-            "The hub's storage account forbids keys, and the role for its data is missing",
-            "Owner and Contributor do not include it.",
+            t("The hub's storage account forbids keys, and the role for its data is missing"),
+            t("Owner and Contributor do not include it."),
             "upload",
             _BLOB_NEED.role,
             self._assign(_BLOB_NEED.role, self.hub.storage_id),
@@ -570,26 +629,34 @@ class _Doctor:
         return "present"
 
     def _hub_finding(self, group: _Presence, hub: _Presence) -> Finding:
+        name = self.target.hub
         if hub == "hidden":
             return Finding(
-                "hub", "unknown", f"The hub {self.target.hub} cannot be seen by this identity", step="project"
+                "hub", "unknown", t("The hub {name} cannot be seen by this identity", name=name), step="project"
             )
         if self.hub is None:
-            made = f", with the resource group {self.target.resource_group}" if group == "absent" else ""
-            return Finding("hub", "ok", f"The hub {self.target.hub} will be created{made}")
+            if group != "absent":
+                return Finding("hub", "ok", t("The hub {name} will be created", name=name))
+            title = t(
+                "The hub {name} will be created, with the resource group {group}",
+                name=name,
+                group=self.target.resource_group,
+            )
+            return Finding("hub", "ok", title)
         if self.hub.kind != "hub":
             return Finding(
-                "hub", "problem", f"{self.hub.name} exists and is not a hub", "Choose another name.", "project"
+                "hub", "problem", t("{name} exists and is not a hub", name=name), t("Choose another name."), "project"
             )
         if self.hub.location.replace(" ", "").lower() != self.target.location.lower():
             return Finding(
                 "hub",
                 "problem",
-                f"The hub {self.hub.name} is in {self.hub.location}, not in {self.target.location}",
-                "The region of the hub decides which models can be tuned.",
+                t("The hub {name} is in {there}, not in {here}", name=name, there=self.hub.location,
+                  here=self.target.location),
+                t("The region of the hub decides which models can be tuned."),
                 "project",
-            )
-        return Finding("hub", "ok", f"The hub {self.hub.name} exists", self.hub.location)
+            )  # fmt: skip
+        return Finding("hub", "ok", t("The hub {name} exists", name=name), self.hub.location)
 
     def _assign(self, role: str, scope: str) -> str:
         return f'az role assignment create --assignee {self.azure.identity.object_id} --role "{role}" --scope {scope}'

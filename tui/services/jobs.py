@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.recipe import Engine, Hyperparameters, Recipe
-from tui.services import uploads
+from tui.services import projects, uploads
 from tui.services.answers import error_in
 from tui.services.clients import Answer, load_sdk
 from tui.services.errors import Conflict, NotFound, PhiftError, Throttled, Unreachable, UsageError
@@ -400,10 +400,7 @@ def resume(azure: Azure, workspace: Workspace, name: str) -> Job:
 
 def history_url(azure: Azure, workspace: Workspace, plane: str = "history/v1.0") -> str:
     """Base address of a data plane of the workspace's region: run history, metrics, MLflow."""
-    host = f"https://{workspace.location.replace(' ', '').lower()}.{azure.endpoints.azureml}"
-    if workspace.discovery_url:
-        host = "/".join(workspace.discovery_url.split("/")[:3])
-    return f"{host}/{plane}{workspace.id}"
+    return f"{projects.region_host(azure, workspace)}/{plane}{workspace.id}"
 
 
 def _path(workspace: Workspace, name: str) -> str:

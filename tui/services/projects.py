@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tui.messages import t
 from tui.recipe import Target
-from tui.services.errors import NotFound, PhiftError, UsageError
+from tui.services.errors import NotFound, PermissionDenied, PhiftError, UsageError
 from tui.services.journal import Journal
 from tui.services.progress import Cancel, Progress, Report
 
@@ -25,6 +26,8 @@ _VAULT_API = "2023-07-01"
 _ACCOUNT_API = "2024-10-01"
 _CONNECTION_API = "2024-10-01"
 _GROUP_API = "2022-09-01"
+_JOIN_API = "2023-06-01-preview"
+"""Which azure-ai-ml sends for it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Workspace:
     """Provisioning state."""
     storage_id: str = ""
     """Resource id of its storage account."""
+    vault_id: str = ""
+    """Resource id of its key vault."""
+    default_group: str = ""
+    """Of a hub: the resource group in which those who may not create workspaces make projects by joining it."""
 
 
 def hubs(azure: Azure, subscription: str, *, cancel: Cancel | None = None) -> list[Workspace]:
@@ -96,7 +103,12 @@ def get(azure: Azure, subscription: str, resource_group: str, name: str) -> Work
     Raises:
         NotFound: it does not exist, or the identity may not see it.
     """
-    return _workspace(azure.rest("GET", workspace_path(subscription, resource_group, name), api_version=API))
+    return at(azure, workspace_path(subscription, resource_group, name))
+
+
+def at(azure: Azure, resource_id: str) -> Workspace:
+    """The hub or project of that resource id; errors as `get`."""
+    return _workspace(azure.rest("GET", resource_id, api_version=API))
 
 
 def workspace_path(subscription: str, resource_group: str, name: str) -> str:
@@ -112,6 +124,7 @@ def _workspace(body: dict[str, Any]) -> Workspace:
     parts = str(body.get("id", "")).split("/")
     properties = body.get("properties") or {}
     kind = str(body.get("kind") or "default").lower()
+    config = properties.get("workspaceHubConfig") or {}
     return Workspace(
         id=str(body.get("id", "")),
         name=str(body.get("name") or parts[-1]),
@@ -124,6 +137,8 @@ def _workspace(body: dict[str, Any]) -> Workspace:
         hub_id=str(properties.get("hubResourceId") or ""),
         state=str(properties.get("provisioningState") or ""),
         storage_id=str(properties.get("storageAccount") or ""),
+        vault_id=str(properties.get("keyVault") or ""),
+        default_group=str(config.get("defaultWorkspaceResourceGroup") or "").rpartition("/")[2],
     )
 
 
@@ -249,25 +264,26 @@ def ensure_project(
         PhiftError: Azure refused.
     """
     report = report or _silent
-    report(Progress("Looking for the project", 0, 1, "steps", target.project))
+    report(Progress(t("Looking for the project"), 0, 1, "steps", target.project))
     path = workspace_path(target.subscription, target.resource_group, target.project)
-    body = _ensure(
-        azure,
-        journal,
-        "project",
-        path,
-        API,
-        {
-            "location": hub.location,
-            "kind": "Project",
-            "sku": {"name": "Basic", "tier": "Basic"},
-            "identity": {"type": "SystemAssigned"},
-            "properties": {"friendlyName": target.project, "hubResourceId": hub.id},
-        },
-        f"Creating the project {target.project}",
-        report,
-        cancel,
-    )
+    wanted = {
+        "location": hub.location,
+        "kind": "Project",
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"friendlyName": target.project, "hubResourceId": hub.id},
+    }
+    stage = t("Creating the project {name}", name=target.project)
+    try:
+        body = _ensure(azure, journal, "project", path, API, wanted, stage, report, cancel)
+    except PermissionDenied:
+        if hub.default_group.casefold() != target.resource_group.casefold():
+            raise
+        # Who may not create workspaces (Azure AI Developer) may still have the hub make one in its own group.
+        join = f"{region_host(azure, hub)}/rp/workspaces{hub.id}/join/{target.project}"
+        with journal.intent("project", target.project, "", path, API):
+            answer = azure.send("PUT", join, api_version=_JOIN_API, body=wanted, report=report, cancel=cancel)
+            body = azure.poll(answer, resource=path, api_version=API, stage=stage, report=report, cancel=cancel)
     project = _checked(_workspace(body), "project", target)
     if project.hub_id.casefold() != hub.id.casefold():
         raise UsageError(
@@ -276,6 +292,30 @@ def ensure_project(
             next_step="Choose that hub, or another name for the project.",
         )
     return project
+
+
+def region_host(azure: Azure, workspace: Workspace) -> str:
+    """Address of the services of the workspace's region: run history, metrics, MLflow, joining a hub."""
+    if workspace.discovery_url:
+        return "/".join(workspace.discovery_url.split("/")[:3])
+    return f"https://{workspace.location.replace(' ', '').lower()}.{azure.endpoints.azureml}"
+
+
+def ai_services(azure: Azure, subscription: str, *, cancel: Cancel | None = None) -> list[str]:
+    """Resource ids of the subscription's Azure AI Services accounts, by name."""
+    path = f"/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/accounts"
+    found = [
+        str(body.get("id", ""))
+        for body in azure.pages(path, api_version=_ACCOUNT_API, cancel=cancel)
+        if body.get("kind") == "AIServices"
+    ]
+    return sorted(found, key=lambda account: account.rpartition("/")[2].casefold())
+
+
+def made_with(hub: Workspace) -> list[str]:
+    """Resource ids of the storage account and the key vault that this program made for a hub, and for nothing else."""
+    short = _short_name(hub.subscription, hub.resource_group, hub.name)
+    return [made for made in (hub.storage_id, hub.vault_id) if made.rpartition("/")[2] in (f"st{short}", f"kv{short}")]
 
 
 def _checked(workspace: Workspace, kind: str, target: Target) -> Workspace:
