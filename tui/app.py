@@ -136,6 +136,10 @@ class PhiftApp(App[None]):
 
     # --- start and end -----------------------------------------------------------------------------------------------
 
+    def on_load(self) -> None:
+        """Start tasks as Python 3.11 does: eager ones (3.12) mount the first screen's fields before it is current."""
+        asyncio.get_running_loop().set_task_factory(None)
+
     def on_mount(self) -> None:
         """Listen to the system's signals; offer the last draft."""
         loop = asyncio.get_running_loop()
