@@ -178,6 +178,8 @@ def test_every_shipped_scenario_applies(upset: Upset, path: Path) -> None:
         ({"providers": {"Contoso.X": "Registered"}}, "providers.Contoso.X"),
         ({"providers": {"Microsoft.Network": "Maybe"}}, "providers.Microsoft.Network"),
         ({"subscription": {"state": "Enabled", "colour": "red"}}, "subscription.colour"),
+        ({"quota": {"abacus": 3}}, "quota.abacus"),
+        ({"quota": {"cores": -1}}, "quota.cores"),
         ({"project": [{"group": "g"}]}, "project"),
         ({"clock": {"skew": "late"}}, "clock.skew"),
     ],

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tui.sandbox import base_models
+from tui.sandbox import base_models, usages
 from tui.sandbox.models import DEPLOYMENT_TYPE
 from tui.sandbox.operations import accepted, finisher
 from tui.sandbox.paths import WORKSPACE
@@ -107,7 +107,10 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             )
         region = str(body.get("location") or workspace["location"]).replace(" ", "").lower()
         if present is None and any(o["location"] == region for o in state.of_type(ONLINE_TYPE, name)):
-            raise refuse(f"The endpoint name '{name}' is taken in {region}.", "NameNotAvailable", 409)
+            raise refuse(
+                f"There is already an endpoint with this name, endpoint names must be unique within a region: {name}.",
+                "NameNotAvailable",
+            )
         mode = AUTH_MODES.get(str(given.get("authMode") or "Key").lower())
         if mode is None:
             raise refuse(f"The authMode '{given.get('authMode')}' is not valid.", "BadArgument")
@@ -152,6 +155,11 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             raise refuse("The model field is required: the sandbox serves chat models.", "BadArgument")
         if not given.get("instanceType"):
             raise refuse("The instanceType field is required.", "BadArgument")
+        sku: dict[str, Any] = {"name": "Default", **section(body, "sku")}
+        instances = sku.setdefault("capacity", 1)
+        if not isinstance(instances, int) or instances < 1:
+            raise refuse("The sku.capacity field must be a whole number of instances, 1 or more.", "BadArgument")
+        usages.require_cores(sandbox, identifier, endpoint["location"], str(given["instanceType"]), instances)
         base_models.origin(sandbox, model)  # a machine of one's own has no list of models; the model has to exist
         filled = {name: value for name, value in given.items() if value is not None}
         resource = {
@@ -161,13 +169,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             "location": endpoint["location"],
             "kind": "Managed",
             "identity": None,
-            "sku": {
-                "tier": "Standard",
-                "size": None,
-                "family": None,
-                "capacity": 1,
-                **(body.get("sku") or {"name": "Default"}),
-            },
+            "sku": {"tier": "Standard", "size": None, "family": None, **sku},
             "tags": section(body, "tags"),
             "properties": {
                 **DEPLOYMENT_DEFAULTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tui.sandbox import access, base_models, workspaces
+from tui.sandbox import access, base_models, usages, workspaces
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal
 
@@ -21,9 +21,9 @@ def apply(sandbox: Sandbox, scenario: dict[str, Any]) -> None:
     """Change the sandbox's state as a scenario says; what it does not mention stays.
 
     Tables of a scenario, all optional: ``subscription`` (state, quota_id, spending_limit), ``providers`` (namespace to
-    registration state), ``access`` (role, group, data_role), ``storage`` (account_keys), ``person`` (answers),
-    ``models`` (stand_in), ``clock`` (skew), and the lists ``project`` (group, location, hub, name) and ``fault`` (a
-    fault's values).
+    registration state), ``access`` (role, group, data_role), ``quota`` (family to cores, the others as shipped),
+    ``storage`` (account_keys), ``person`` (answers), ``models`` (stand_in), ``clock`` (skew), and the lists ``project``
+    (group, location, hub, name) and ``fault`` (a fault's values).
 
     Raises:
         ServiceError: 400 that names the table and the value; nothing has changed then.
@@ -34,6 +34,7 @@ def apply(sandbox: Sandbox, scenario: dict[str, Any]) -> None:
         "subscription": _subscription,
         "providers": _providers,
         "access": _access,
+        "quota": _quota,
         "storage": _storage,
         "person": _person,
         "models": _models,
@@ -95,6 +96,16 @@ def _access(sandbox: Sandbox, values: dict[str, Any]) -> None:
                 sandbox.state.delete(body["id"])
         for role in roles:
             access.assign(sandbox, scope, role["name"], oid, kind)
+
+
+def _quota(sandbox: Sandbox, values: dict[str, Any]) -> None:
+    known = [family["name"] for family in usages.families(sandbox)]
+    for family, cores in values.items():
+        if family not in known:
+            raise _bad(f"quota.{family}", f"is not known; use {', '.join(known)}")
+        if not isinstance(cores, int) or isinstance(cores, bool) or cores < 0:
+            raise _bad(f"quota.{family}", "must be a whole number of cores")
+    sandbox.state.settings.set("quota", values)
 
 
 def _storage(sandbox: Sandbox, values: dict[str, Any]) -> None:

@@ -124,7 +124,10 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         if present is None:
             for other in state.of_type(SERVERLESS_TYPE, name):
                 if other["location"] == region:
-                    raise refuse(f"The endpoint name '{name}' is taken in {region}.", "NameNotAvailable", 409)
+                    raise refuse(
+                        f"Serverless endpoint name '{name}' is not available. Please select a different name.",
+                        "NameNotAvailable",
+                    )
         check_model(model_id, region, endpoint_id)
         properties = {
             "authMode": auth_mode,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -10,12 +13,75 @@ from starlette.routing import BaseRoute, Route
 
 from tui.sandbox import access
 from tui.sandbox.errors import ServiceError
+from tui.sandbox.models import DEPLOYMENT_TYPE
 from tui.sandbox.wire import answer, page
 
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
 
 USAGES = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{location}/usages"
+ALL = "cores"
+# Azure keeps a fifth of the instances free for upgrades, except of the machines with these chips ("Virtual machine
+# quota allocation for deployment" in the how-to on online endpoints).
+UPGRADE_SHARE = 1.2
+WITHOUT_UPGRADE_SHARE = ("_A100_", "_H100_")
+
+
+def families(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Return the families of virtual machines: ``name``, ``label``, ``limit`` in cores and the cores of their sizes."""
+    limits = sandbox.state.settings.get("quota", {})
+    listed: list[dict[str, Any]] = access.catalogue("vm_quotas")["families"]
+    return [{**family, "limit": limits.get(family["name"], family["limit"])} for family in listed]
+
+
+def require_cores(sandbox: Sandbox, deployment_id: str, location: str, size: str, instances: int) -> None:
+    """Raise Azure's 400 where a deployment's machines exceed what its family, or all together, have left in a region.
+
+    A size of a family that is not listed counts for nothing, as nothing is known of it.
+    """
+    used = _used(sandbox, location, besides=deployment_id)
+    family, needed = _taken(sandbox, size, instances)
+    for one in families(sandbox):
+        if one["name"] in (family, ALL) and used.get(one["name"], 0) + needed > one["limit"]:
+            subscription = deployment_id.split("/")[2]
+            words = (
+                f"Not enough quota available for {size} in SubscriptionId {subscription}. Current usage/limit: "
+                f"{used.get(one['name'], 0)}/{one['limit']}. Additional needed: {needed} Please see troubleshooting "
+                "guide, available here: https://aka.ms/oe-tsg#error-outofquota"
+            )
+            problem = {
+                "errors": {"VmSize": [words]},
+                "type": "https://tools.ietf.org/html/rfc7231#section-6.5.1",
+                "title": "One or more validation errors occurred.",
+                "status": 400,
+                "traceId": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01",
+            }
+            detail = {
+                "code": "InferencingClientCreateDeploymentFailed",
+                "message": f"InferencingClient HttpRequest error, error detail: {json.dumps(problem)}",
+            }
+            raise ServiceError(400, "BadRequest", "The request is invalid.", details=[detail])
+
+
+def _taken(sandbox: Sandbox, size: str, instances: int) -> tuple[str | None, int]:
+    """Return the family of a size, None where none lists it, and the cores that so many instances take from it."""
+    for family in families(sandbox):
+        for known, cores in family.get("sizes", {}).items():
+            if known.lower() == size.lower():
+                spared = any(chip in known for chip in WITHOUT_UPGRADE_SHARE)
+                return family["name"], cores * (instances if spared else math.ceil(instances * UPGRADE_SHARE))
+    return None, 0
+
+
+def _used(sandbox: Sandbox, location: str, besides: str = "") -> dict[str, int]:
+    """Return the cores in use in a region by family, and of all families under ``cores``."""
+    used: dict[str, int] = {}
+    for body in sandbox.state.of_type(DEPLOYMENT_TYPE):
+        if body["location"] == location and body["id"].lower() != besides.lower():
+            family, cores = _taken(sandbox, body["properties"]["instanceType"], body["sku"]["capacity"])
+            for name in (family, ALL) if family else ():
+                used[name] = used.get(name, 0) + cores
+    return used
 
 
 def routes(sandbox: Sandbox) -> list[BaseRoute]:
@@ -29,7 +95,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
                 "NoRegisteredProviderFound",
                 f"No registered resource provider found for location '{location}' and type 'locations/usages'.",
             )
-        families: list[dict[str, Any]] = access.catalogue("vm_quotas")["families"]
+        used = _used(sandbox, location)
         base = f"/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{location}"
         items = [
             {
@@ -38,10 +104,10 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
                 "amlWorkspaceLocation": location,
                 "name": {"value": family["name"], "localizedValue": family["label"]},
                 "unit": "Count",
-                "currentValue": 0,
+                "currentValue": used.get(family["name"], 0),
                 "limit": family["limit"],
             }
-            for family in families
+            for family in families(sandbox)
         ]
         return answer(page(request, lambda offset, count: items[offset : offset + count]))
 
