@@ -47,11 +47,13 @@ ABOUT = {
 
 
 def key_table(found: Sequence[actions.Action]) -> Content:
-    """Keys and what they do, one a line."""
-    width = max(len(actions.key_names(action)) for action in found) + 2
+    """Keys and what they do, one a line; keys that do the same stand together."""
+    keys: dict[str, list[str]] = {}
+    for action in found:
+        keys.setdefault(action.help, []).append(actions.key_names(action))
+    width = max(len(" ".join(names)) for names in keys.values()) + 2
     return Content("\n").join(
-        Content.assemble((f"{actions.key_names(action):<{width}}", "bold $text-accent"), t(action.help))
-        for action in found
+        Content.assemble((f"{' '.join(names):<{width}}", "bold $text-accent"), t(what)) for what, names in keys.items()
     )
 
 

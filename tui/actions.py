@@ -86,6 +86,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("tour", "f12", "Tour", "The short tour of the program.", EVERYWHERE, "app.tour"),
     Action("suspend", "ctrl+z", "Suspend", "Back to the shell; `fg` returns.", EVERYWHERE, "app.suspend_process",
            priority=True),
+    Action("redraw", "ctrl+l", "Redraw", "Draw the whole screen anew, after another program wrote over it.", EVERYWHERE,
+           "app.redraw", priority=True),
     Action("cancel_job", "x", "Cancel job", "Ask Azure to cancel the job, after a question.", "monitor", "cancel_job",
            footer=True),
     Action("find_in_log", "slash", "Find", "Find text in the log.", "monitor", "find", footer=True),

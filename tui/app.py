@@ -283,6 +283,12 @@ class PhiftApp(App[None]):
         """Jump mode."""
         self.dialog("screens.jump:Jump", self.screen)
 
+    def action_redraw(self) -> None:
+        """All of the screen, whatever is on it."""
+        if self._driver:
+            self._driver.write(terminal.ERASE)
+        self.refresh(layout=True)
+
     def action_drafts(self) -> None:
         """The drafts."""
         self.dialog("screens.drafts:Drafts")

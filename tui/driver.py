@@ -11,6 +11,9 @@ from typing import IO, Any
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui import terminal
+from tui.frames import Frames
+
 _PAUSE = 0.2
 """Seconds between two looks at an input that has ended."""
 
@@ -25,7 +28,8 @@ class LastingDriver(LinuxDriver):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         if self._file is not None:
-            self._file = _LastingFile(self._file)  # type: ignore[assignment]  # Textual writes, flushes and asks fileno
+            frames = Frames(self._get_terminal_size, erases_in_colour=terminal.erases_in_colour())
+            self._file = _LastingFile(self._file, frames)  # type: ignore[assignment]  # Textual writes, flushes and asks fileno
 
     def run_input_thread(self) -> None:
         """Read with a decoder that replaces; Textual's own decoder is strict, and its error would end the program."""
@@ -48,15 +52,17 @@ class _Decoder(IncrementalDecoder):
 
 
 class _LastingFile:
-    """The terminal's output; once writing fails, what is written is dropped."""
+    """The terminal's output, shortened; once writing fails, what is written is dropped."""
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[str], frames: Frames) -> None:
         self._file = file
+        self._frames = frames
         self._lost = False
 
     def write(self, text: str) -> int:
-        """Write, or drop."""
-        return self._try(lambda: self._file.write(text))
+        """Write what changes the screen, or drop it; called in Textual's output thread, off the event loop."""
+        sent = self._frames.shorten(text)
+        return self._try(lambda: self._file.write(sent)) if sent else 0
 
     def flush(self) -> None:
         """Flush, or not."""

@@ -11,6 +11,9 @@ import shutil
 CLIPBOARD_LIMIT = 74_000
 """Bytes of text that terminals take by OSC 52 (xterm's and tmux's limit on the encoded form is about 100 kB)."""
 
+ERASE = "\x1b[2J"
+"""The sequence that empties the screen; `tui.frames` then counts on nothing being there."""
+
 
 def osc52(text: str) -> str:
     """The sequence that puts `text` on the clipboard of the terminal at the user's end of the line.
@@ -44,6 +47,16 @@ def speaks_unicode() -> bool:
     return locale.getpreferredencoding(False).lower().replace("-", "") in {"utf8", "utf16", "utf32"}
 
 
-def language() -> str:
-    """The language of the locale for messages, like `bg_BG.UTF-8`; empty: none is set."""
-    return next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
+def erases_in_colour() -> bool:
+    """Whether the terminal erases with the background colour that is set; tmux does, though its terminfo is silent."""
+    if os.environ.get("TMUX"):
+        return True
+    try:
+        import curses
+    except ImportError:  # a Python built without it
+        return False
+    try:
+        curses.setupterm()
+    except curses.error:  # a terminal that terminfo does not know
+        return False
+    return curses.tigetflag("bce") == 1

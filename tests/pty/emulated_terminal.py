@@ -48,6 +48,18 @@ class Terminal:
         """What is on the screen, a line a row."""
         return "\n".join(self._screen.display)
 
+    def cells(self) -> list[list[tuple[object, ...]]]:
+        """Every cell as a person sees it: a blank has a background only, unless it is underlined or reversed."""
+        rows = []
+        for y in range(self._screen.lines):
+            row: list[tuple[object, ...]] = []
+            for x in range(self._screen.columns):
+                cell = self._screen.buffer[y][x]
+                blank = cell.data == " " and not (cell.reverse or cell.underscore or cell.strikethrough)
+                row.append((" ", cell.bg) if blank else tuple(cell))
+            rows.append(row)
+        return rows
+
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size."""
         self._screen.resize(rows, columns)
@@ -88,11 +100,11 @@ class Terminal:
             self.read(0.1)
         pytest.fail(f"never came: {condition!r} (exit code {self.exit_code})\n{self.text}")
 
-    def quiet(self) -> None:
-        """Read until nothing has come for half a second."""
+    def quiet(self, seconds: float = 0.5) -> None:
+        """Read until nothing has come for so long."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            if self.read(0.5) == 0:
+            if self.read(seconds) == 0:
                 return
         pytest.fail("the program never stops drawing")
 

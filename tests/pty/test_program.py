@@ -23,6 +23,7 @@ FIRST = "Sign in"
 NOBODY = {"PATH": "/nonexistent"}  # no `az` to sign in with: the first screen stays as it is
 LEAVES_ALTERNATE_SCREEN = b"\x1b[?1049l"
 QUIT, NEXT, HELP, TAB = b"\x11", b"\x1b[19~", b"\x1bOP", b"\t"
+REDRAW, PREVIOUS = b"\x0c", b"\x1b[18~"
 MOST_BYTES = 4_000
 """Bytes that a key press may cost at 120x40."""
 SILENT_SECONDS = 5.0
@@ -185,16 +186,45 @@ def test_is_silent_while_nothing_changes(start: Start, state: Path) -> None:
     assert terminal.read(SILENT_SECONDS) == 0
 
 
-@pytest.mark.parametrize("key", [b"x", b"\x7f", TAB, b"\x1b[B"], ids=["letter", "backspace", "tab", "down"])
-def test_a_key_costs_few_bytes(start: Start, state: Path, key: bytes) -> None:
+KEYS_HERE = {
+    "letter": b"x", "backspace": b"\x7f", "tab": TAB, "down": b"\x1b[B", "help": HELP, "close help": b"\x1b",
+    "palette": b"\x10", "letter in the palette": b"m", "close palette": b"\x1b", "jump": b"\x0f", "close jump": b"\x1b",
+    "leave field": b"\x1b", "all keys": b"?", "close keys": b"\x1b", "drafts": b"\x1bOQ", "close drafts": b"\x1b",
+    "appearance": b"\x1bOS", "close appearance": b"\x1b",
+}  # fmt: skip
+LOOKED_AT = ("palette", "close jump", "all keys", "close appearance")
+PAGES = 11
+
+
+def test_a_key_costs_few_bytes_and_leaves_the_screen_right(start: Start, state: Path) -> None:
     terminal = start(columns=120, rows=40, env={**NOBODY, "COLORTERM": "truecolor"})
+    cost = {}
+
+    def press(name: str, key: bytes) -> None:
+        before = len(terminal.raw)
+        terminal.send(key)
+        terminal.wait_for(lambda _: len(terminal.raw) > before)
+        terminal.quiet(0.2)
+        cost[name] = len(terminal.raw) - before
+
+    def is_right() -> bool:
+        terminal.quiet()
+        seen = terminal.cells()
+        terminal.send(REDRAW)
+        terminal.quiet()
+        return terminal.cells() == seen
+
     at_project(terminal)
     terminal.quiet()
-    before = len(terminal.raw)
-    terminal.send(key)
-    terminal.wait_for(lambda _: len(terminal.raw) > before)
-    terminal.quiet()
-    assert len(terminal.raw) - before < MOST_BYTES
+    for name, key in KEYS_HERE.items():
+        press(name, key)
+        assert name not in LOOKED_AT or is_right(), name
+    for number in range(PAGES):
+        press(f"page {number} on", NEXT)
+    for number in range(PAGES):
+        press(f"page {number} back", PREVIOUS)
+    assert is_right()
+    assert {name: spent for name, spent in cost.items() if spent >= MOST_BYTES} == {}
 
 
 def test_a_byte_that_is_no_text_does_not_end_the_program(start: Start, state: Path) -> None:
