@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -149,35 +150,44 @@ def near_duplicates() -> tuple[float, int]:
     return seconds, collector.groups["W210"].count
 
 
-def peak_memory(path: Path) -> tuple[int, int]:
-    """Return the peak resident memory in MB of a check in a process of its own: (that process, with its helper)."""
+def on_one_core(path: Path) -> float:
+    """Return the seconds that the structural check takes in a process that may use one core only."""
     script = (
-        "import re, subprocess, sys, threading, time\n"
+        "import os, sys, time\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from pathlib import Path\n"
         "from tui.dataset.check import check\n"
-        "from tui.dataset import worker\n"
-        "helpers = []\n"
-        "def peak(pid):\n"
-        "    status = Path(f'/proc/{pid}/status')\n"
-        "    try: return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text()).group(1)) // 1024\n"
-        "    except (OSError, AttributeError): return 0\n"
-        "most = [0]\n"
-        "enter = worker.Helper.__enter__\n"
-        "def watched(self):\n"
-        "    made = enter(self)\n"
-        "    def watch():\n"
-        "        while self._process.poll() is None:\n"
-        "            most[0] = max(most[0], peak(self._process.pid)); time.sleep(0.05)\n"
-        "    threading.Thread(target=watch, daemon=True).start()\n"
-        "    return made\n"
-        "worker.Helper.__enter__ = watched\n"
-        "check(Path(sys.argv[1]))\n"
-        "own = peak('self')\n"
-        "print(own, own + most[0])\n"
+        "begun = time.perf_counter()\n"
+        "check(Path(sys.argv[1]), depth='structure')\n"
+        "print(time.perf_counter() - begun)\n"
     )
     out = subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True)
-    own, both = out.stdout.split()
-    return int(own), int(both)
+    return float(out.stdout)
+
+
+def peak_memory(path: Path) -> tuple[int, int]:
+    """Return the peak resident memory in MB of `phift-tui check`: (its own process, all its processes at one time)."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui", "check", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    own = together = 0
+    while process.poll() is None:
+        with suppress(OSError, AttributeError, ValueError):
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            threads = Path(f"/proc/{process.pid}/task")
+            for thread in threads.iterdir():
+                children += (thread / "children").read_text().split()
+            held = {pid: resident(int(pid)) for pid in {str(process.pid), *children}}
+            own = max(own, held[str(process.pid)])
+            together = max(together, sum(held.values()))
+        time.sleep(0.01)
+    return own // 1024, together // 1024
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process in kB."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(found.group(1)) if found else 0
 
 
 def first_findings(path: Path) -> float:
@@ -204,14 +214,21 @@ def main() -> int:
             "structure": lambda: check(path, depth="structure"),
             "cookbook": lambda: cookbook(path),
         }
-        best = dict.fromkeys(ways, float("inf"))
+        best = dict.fromkeys([*ways, "structure, one core"], float("inf"))
         for _ in range(3):
             for way, work in ways.items():
                 best[way] = min(best[way], timed(work))
+            best["structure, one core"] = min(best["structure, one core"], on_one_core(path))
         for way, seconds in best.items():
             tell(f"  {way:20} {seconds:7.2f} s {megabytes / seconds:7.0f} MB/s {seconds / rows * 1e6:7.2f} µs a row")
         structure = best["structure"]
         results += [
+            (
+                "structural check on one core / bare typed decode, rate",
+                best["bare typed decode"] / best["structure, one core"],
+                ">=",
+                0.5,
+            ),
             ("structural check / bare typed decode, rate", best["bare typed decode"] / structure, ">=", 0.5),
             ("structural check / OpenAI cookbook, rate", best["cookbook"] / structure, ">=", 6.0),
             ("structural check / json.loads, rate", best["json.loads"] / structure, ">=", 2.5),
@@ -223,10 +240,10 @@ def main() -> int:
         tell(f"  near duplicates: {NEAR_ROWS:,} rows, {pairs:,} of {NEAR_ROWS // 40:,} changed copies found")
         results.append((f"seconds for near duplicates in {NEAR_ROWS:,} rows", seconds, "<=", 10.0))
         at_small, at_large = peak_memory(small), peak_memory(path)
-        tell(f"  with its helper process: {at_small[1]} MB, then {at_large[1]} MB")
+        tell(f"  without its helper process: {at_small[0]} MB, then {at_large[0]} MB")
         results += [
-            (f"peak memory in MB at {megabytes // 10} MB", at_small[0], "<=", 150.0),
-            (f"peak memory in MB at {megabytes} MB", at_large[0], "<=", 150.0),
+            (f"peak memory in MB at {megabytes // 10} MB, all processes", at_small[1], "<=", 150.0),
+            (f"peak memory in MB at {megabytes} MB, all processes", at_large[1], "<=", 150.0),
         ]
     for name, value, sign, bound in results:
         kept = value >= bound if sign == ">=" else value <= bound

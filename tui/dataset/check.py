@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 from tui.dataset.convert import ConvertError
 from tui.dataset.duplicates import Index
+from tui.dataset.helper import Helper
 from tui.dataset.lines import UTF8_BOM, newline_of
 from tui.dataset.report import Collector, Finding, Group, Report
 from tui.dataset.rules import DOCUMENTED, Rules
 from tui.dataset.scan import Partial, Stretch, messages_of, scan_stretch
 from tui.dataset.shape import Shape, container_of, shape_of
 from tui.dataset.tokens import counter
-from tui.dataset.worker import Helper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +30,10 @@ __all__ = ["Cancelled", "Finding", "Group", "Report", "Rules", "check"]
 
 _PARTIAL_SECONDS = 0.5
 _FIRST_STRETCH = 2 << 20
-_STRETCH = 8 << 20
+_STRETCH = 4 << 20
+_ASKED_AHEAD = 2
 _WORTH_HELP = 24 << 20
+_TOLD_BYTES = 1 << 20
 _OUTLIER_ROWS = 20
 _SHOWN_OUTLIERS = 20
 
@@ -190,11 +193,19 @@ class _Run:
                 return None if stopped.is_set() else next(work, None)
 
         def help_out(helper: Helper) -> None:
-            while (item := take()) is not None:
-                done[item[0]] = (item[1], helper.judge(item[1]))
+            asked: deque[tuple[int, Stretch]] = deque()
+            while True:
+                # One more than it works on, so that it need not wait for this thread's turn.
+                while len(asked) < _ASKED_AHEAD and (item := take()) is not None:
+                    helper.ask(item[1])
+                    asked.append(item)
+                if not asked:
+                    return
+                number, stretch = asked.popleft()
+                done[number] = (stretch, helper.answer())
 
         helping: Thread | None = None
-        if file.size > _WORTH_HELP and (os.cpu_count() or 1) > 1:
+        if file.size > _WORTH_HELP and _cores() > 1:
             with suppress(OSError):
                 helping = Thread(target=help_out, args=[stack.enter_context(Helper())], daemon=True)
                 helping.start()
@@ -228,8 +239,10 @@ class _Run:
         self._stop_if_asked()
         if self._progress is not None:
             before = sum(file.size for file in self.files if file.done == file.size)
-            self._reached = max(self._reached, before + done)
-            self._progress(self._reached, sum(file.size for file in self.files))
+            total = sum(file.size for file in self.files)
+            if before + done >= min(self._reached + _TOLD_BYTES, total):
+                self._reached = before + done
+                self._progress(self._reached, total)
 
     def _take(self, file: _File, stretch: Stretch, made: Partial) -> None:
         """Add what a stretch amounts to."""
@@ -312,6 +325,13 @@ class _Run:
             complete=complete,
             notes=tuple(notes),
         )
+
+
+def _cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _pieces(file: _File, start: int, newline: bytes) -> Iterator[tuple[int, int]]:

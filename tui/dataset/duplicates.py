@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import struct
-import tempfile
 from array import array
 from operator import add
 from typing import TYPE_CHECKING
@@ -89,6 +88,8 @@ class Index:
     """The fingerprints of whole files, kept on disk, and what they tell."""
 
     def __init__(self) -> None:
+        import tempfile  # which the check's helper process need not wait for
+
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._pieces: list[list[tuple[int, int, int, int]]] = [[] for _ in range(_BUCKETS)]
         self._near_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`

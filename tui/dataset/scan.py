@@ -5,24 +5,23 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from operator import attrgetter, contains
-from pathlib import Path
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from tui.dataset.content import SEPARATOR, check_content
 from tui.dataset.describe import Describer
 from tui.dataset.duplicates import Prints
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
-from tui.dataset.lines import LONGEST_LINE, blocks
+from tui.dataset.lines import LONGEST_LINE, blocks, lines_of
 from tui.dataset.report import Collector
 from tui.dataset.rules import Rules
 from tui.dataset.structure import Message, check_order, check_row
-from tui.dataset.tokens import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from tui.dataset.tokens import Counter
 
 _PATTERNS_KEPT = 4096
 _LONGEST_KEPT = 20
@@ -38,12 +37,27 @@ class _PlainRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=Fals
 
 
 _MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
-_decode = msgspec.json.Decoder(_PlainRow).decode
+_decoder = msgspec.json.Decoder(_PlainRow)
+_decode, _decode_lines = _decoder.decode, _decoder.decode_lines
+_ROW_ENDS = (b"]}\n", b"]}\r\n")
 
 
 def _decode_or_none(line: bytes) -> _PlainRow | None:
     try:
         return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _decode_all(block: bytes, lines: list[bytes]) -> list[_PlainRow] | None:
+    """Return the plain rows of a block, one of each of its lines; None where a line is not one."""
+    try:
+        # A raw line end stands in no string, so a line with this end holds the end of a row: as many rows as lines are
+        # then one a line. Decoding them together saves a call a line.
+        if all(map(bytes.endswith, lines, repeat(_ROW_ENDS))):
+            rows = _decode_lines(block)
+            return rows if len(rows) == len(lines) else None
+        return list(map(_decode, lines))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -107,10 +121,10 @@ def scan_stretch(stretch: Stretch, each_block: Callable[[int], None] = lambda co
         OSError: The file cannot be read.
     """
     scanner = Scanner(stretch.rules, stretch.counter, near=stretch.near)
-    with Path(stretch.path).open("rb") as stream:
+    with open(stretch.path, "rb") as stream:
         stream.seek(stretch.start)
-        for lines, consumed in blocks(stream, stretch.end, stretch.newline):
-            scanner.scan(lines)
+        for block, consumed in blocks(stream, stretch.end, stretch.newline):
+            scanner.scan(block, stretch.newline)
             each_block(consumed)
     return scanner.partial
 
@@ -123,21 +137,22 @@ class Scanner:
         self._rules = rules
         self._counter = counter
         self._near = near
+        self._quotes_in_text = False
         self._clean: dict[tuple[str, ...], bool] = {}
         self._plain_roles = frozenset({"system", "user", "assistant"}) <= rules.roles
 
-    def scan(self, lines: list[bytes]) -> None:
-        """Judge a block of lines, the next ones of the file."""
+    def scan(self, block: bytes, newline: bytes = b"\n") -> None:
+        """Judge a block of whole lines, the next ones of the file."""
         partial = self.partial
         begun = partial.lines
+        lines = lines_of(block, newline)
         kept: Iterable[tuple[int, Sequence[Message]]]
-        try:
-            rows = list(map(_decode, lines))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        rows = _decode_all(block, lines)
+        if rows is None:
             kept = self._judge_each(lines, map(_decode_or_none, lines))
         else:
             conversations = list(map(_MESSAGES, rows))
-            if self._are_plain(lines, conversations):
+            if self._are_plain(lines, conversations, block):
                 partial.rows += len(rows)
                 kept = enumerate(conversations, begun + 1)
             else:
@@ -146,15 +161,23 @@ class Scanner:
         if self._counter is not None:
             self._look_into(list(kept), self._counter)
 
-    def _are_plain(self, lines: list[bytes], conversations: list[list[_PlainMessage]]) -> bool:
-        """Whether nothing is wrong with the structure of any line that decoded as these messages."""
-        for pattern in {tuple(map(_ROLE, messages)) for messages in conversations}:
+    def _are_plain(self, lines: list[bytes], conversations: list[list[_PlainMessage]], block: bytes = b"") -> bool:
+        """Whether nothing is wrong with the structure of any line that decoded as these messages.
+
+        All of it is done without a loop of the interpreter, which would take longer than the decoding. `block` is the
+        lines in one piece, where there is such.
+        """
+        for pattern in set(map(tuple, map(map, repeat(_ROLE), conversations))):
             if not self._is_clean(pattern):
                 return False
         contents = list(map(_CONTENT, chain.from_iterable(conversations)))
-        if any(map(str.isspace, contents)) or any(map(contains, contents, repeat("\0"))):
+        if any(map(str.isspace, contents)) or "\0" in "".join(contents):
             return False
         # A plain row has in quotation marks one key of its own, and two keys and two values a message.
+        if block and not self._quotes_in_text:
+            if block.count(b'"') == 2 * len(conversations) + 8 * len(contents):
+                return True
+            self._quotes_in_text = True
         quotes = list(map(bytes.count, lines, repeat(b'"')))
         fewest = [2 + 8 * len(messages) for messages in conversations]
         return quotes == fewest or all(map(_has_no_duplicate_key, lines, quotes, fewest, map(len, conversations)))
@@ -184,6 +207,9 @@ class Scanner:
         return clean
 
     def _look_into(self, rows: list[tuple[int, Sequence[Message]]], counter: Counter) -> None:
+        # Their patterns take time to compile, and a look at the structure does without.
+        from tui.dataset.content import SEPARATOR, check_content
+
         partial = self.partial
         limit = self._rules.context_tokens
         signed: list[tuple[int, int, list[str]]] = []
@@ -220,12 +246,13 @@ class Scanner:
         """Judge one line thoroughly.
 
         Args:
-            line: The line without its end.
+            line: The line; an LF at its end does not matter.
             number: Its number from 1.
 
         Returns:
             Its messages, empty where none could be made out; None for a blank line.
         """
+        line = line.removesuffix(b"\n")
         if len(line) > LONGEST_LINE:
             self.add("E145", number, "", f"the line is longer than {LONGEST_LINE >> 20} MB and was not read")
             return []
