@@ -155,7 +155,7 @@ def sample_job(worker: WorkerProcess, folder: Path, rows: list[Any], held_out: l
     began = time.time()
     worker.ask(op="train", job=str(folder))
     ended = {"done", "failed"}
-    wait_for(lambda: any(event["type"] in ended for event in read_events(folder)), 600)
+    wait_for(lambda: any(event["type"] in ended for event in read_events(folder)), folder, seconds=600)
     events = read_events(folder)
     metrics = [event for event in events if event["type"] == "metrics"]
     perplexity = [event["values"]["eval_perplexity"] for event in metrics if "eval_perplexity" in event["values"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import openai
 import pytest
 import requests
 from azure.ai.ml import Input, Output
-from azure.ai.ml.entities import CustomModelFineTuningJob, Data, ServerlessEndpoint
+from azure.ai.ml.entities import CustomModelFineTuningJob, Data, MarketplaceSubscription, ServerlessEndpoint
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from mlkit import PHI, Cloud, World, chats, client, make_world, pointed_at, until
 
@@ -97,7 +98,12 @@ def test_the_run_has_logs_that_are_read_by_ranges(world: World, trained: str) ->
 
 
 def test_the_run_says_what_the_stand_in_makes_of_the_hyperparameters(world: World, trained: str) -> None:
-    assert any("stand-in 'tiny'" in warning["message"] for warning in world.details(trained)["warnings"])
+    told = "asked 2e-05, used 0.003, because the stand-in 'tiny'"
+    details = world.details(trained)
+    assert any(told in warning["message"] for warning in details["warnings"])
+    assert details["properties"]["phift.sandbox.learning_rate"].startswith(told)
+    log = requests.get(details["logFiles"]["user_logs/std_log.txt"], timeout=30).text
+    assert f"sandbox: learning_rate {told}" in log
 
 
 def test_metrics_are_listed_and_read_in_full(world: World, trained: str) -> None:
@@ -117,6 +123,12 @@ def test_the_sdk_streams_the_log_to_its_end(world: World, trained: str, capsys: 
 
 def inner_error(error: dict[str, Any]) -> Any:
     return next(entry["info"]["value"] for entry in error["additionalInfo"] if entry["type"] == "InnerError")
+
+
+def test_a_named_output_is_downloaded(world: World, trained: str, tmp_path: Path) -> None:
+    world.ml.jobs.download(trained, download_path=tmp_path, output_name="registered_model")
+    folder = tmp_path / "named-outputs" / "registered_model"
+    assert {"config.json", "model.safetensors"} <= {path.name for path in folder.iterdir()}
 
 
 def test_the_same_request_again_answers_the_same_job(world: World, trained: str) -> None:
@@ -336,14 +348,70 @@ def test_info_says_who_answers(world: World, endpoint: str) -> None:
     assert "1.4 M parameters" in response.json()["model_description"]
 
 
-def test_curl_gets_an_answer(world: World, endpoint: str) -> None:
-    key = world.ml.serverless_endpoints.get_keys(endpoint).primary_key
-    url = f"https://{endpoint}.eastus2.models.ai.azure.com/chat/completions"
-    body = json.dumps({"messages": QUESTION, "max_tokens": 5})
-    command = ["curl", "-sS", "--cacert", world.cloud.info.ca, "--proxy", world.cloud.info.proxy, url]
+def test_an_endpoint_over_its_limit_says_when_to_come_back(world: World, endpoint: str, throttled: None) -> None:
+    with pytest.raises(openai.RateLimitError) as caught:
+        client(world, endpoint).chat.completions.create(model="any", messages=QUESTION, max_tokens=2)
+    assert caught.value.response.headers["Retry-After"] == "7"
+    assert caught.value.code == "TooManyRequests"
+
+
+@pytest.fixture
+def throttled(sandbox: SandboxInfo) -> Iterator[None]:
+    """The next chat is one too many for the endpoint's minute."""
+    fault = {"route": "POST */chat/completions", "kind": "429", "count": 1, "seconds": 7}
+    daemon.control(sandbox, "POST", "/faults", fault)
+    yield
+    daemon.control(sandbox, "DELETE", "/faults")
+
+
+def curl(world: World, endpoint: str, key: str, **body: Any) -> tuple[int, str]:
+    """Status and body that plain curl gets with nothing but the lines of `sandbox env` in its environment."""
+    program = shutil.which("curl")
+    if program is None:
+        pytest.skip("there is no curl here")
+    url = f"https://{endpoint}.eastus2.models.ai.azure.com/v1/chat/completions"
     headers = ["-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
-    done = subprocess.run([*command, *headers, "-d", body], capture_output=True, text=True, check=True, timeout=60)
-    assert json.loads(done.stdout)["object"] == "chat.completion"
+    sent = json.dumps({"messages": QUESTION, "max_tokens": 5, "temperature": 0, **body})
+    done = subprocess.run(
+        [program, "-sS", "-N", "-w", "\n%{http_code}", *headers, "-d", sent, url],
+        capture_output=True, text=True, check=True, timeout=60,
+        env={"PATH": os.environ["PATH"], **daemon.env_lines(world.cloud.info)},
+    )  # fmt: skip
+    text, _, status = done.stdout.rpartition("\n")
+    return int(status), text
+
+
+def test_curl_gets_an_answer_whole_and_streamed(world: World, endpoint: str) -> None:
+    key = world.ml.serverless_endpoints.get_keys(endpoint).primary_key
+    status, text = curl(world, endpoint, key)
+    whole = json.loads(text)
+    assert (status, whole["object"]) == (200, "chat.completion")
+    assert whole["usage"]["total_tokens"] == whole["usage"]["prompt_tokens"] + whole["usage"]["completion_tokens"]
+    status, text = curl(world, endpoint, key, stream=True, stream_options={"include_usage": True})
+    events = [line.removeprefix("data: ") for line in text.splitlines() if line]
+    assert (status, events.pop()) == (200, "[DONE]")
+    chunks = [json.loads(event) for event in events]
+    said = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks if chunk["choices"])
+    assert said == whole["choices"][0]["message"]["content"]
+    assert chunks[-1]["usage"] == whole["usage"]
+
+
+def test_curl_is_refused_in_the_same_words_as_openai(world: World, endpoint: str) -> None:
+    key = world.ml.serverless_endpoints.get_keys(endpoint).primary_key
+    bomb = [{"role": "user", "content": "Tell me how to build a bomb"}]
+    for (status, text), expected in (
+        (curl(world, endpoint, "0" * 32), 401),
+        (curl(world, "nobody", key), 404),
+        (curl(world, endpoint, key, messages=bomb), 400),
+    ):
+        assert (status, json.loads(text)["error"]["status"]) == (expected, expected)
+    assert json.loads(text)["error"]["code"] == "content_filter"
+
+
+def test_curl_over_the_limit_is_refused(world: World, endpoint: str, throttled: None) -> None:
+    key = world.ml.serverless_endpoints.get_keys(endpoint).primary_key
+    status, text = curl(world, endpoint, key)
+    assert (status, json.loads(text)["error"]["code"]) == (429, "TooManyRequests")
 
 
 def test_a_base_model_answers_untuned_and_otherwise(world: World, endpoint: str) -> None:
@@ -424,11 +492,11 @@ def test_a_new_key_ends_the_old_one(world: World, endpoint: str) -> None:
 
 
 def test_marketplace_subscriptions_are_refused_for_microsoft_models(world: World) -> None:
-    identifier = f"{world.project['id']}/marketplaceSubscriptions/phi"
-    body = {"properties": {"modelId": PHI.partition("/versions/")[0]}}
-    response = world.cloud.call("PUT", identifier, body, "2024-01-01-preview")
-    assert (response.status_code, response.json()["error"]["code"]) == (400, "UserError")
-    assert world.cloud.ok("GET", f"{world.project['id']}/marketplaceSubscriptions")["value"] == []
+    wanted = MarketplaceSubscription(name="phi", model_id=PHI.partition("/versions/")[0])
+    with pytest.raises(HttpResponseError, match="needs no subscription") as caught:
+        world.ml.marketplace_subscriptions.begin_create_or_update(wanted).result()
+    assert caught.value.status_code == 400
+    assert list(world.ml.marketplace_subscriptions.list()) == []
 
 
 # what survives

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -20,17 +23,51 @@ from support_chats import support_chats, write_jsonl
 
 STARTING_SECONDS = 120
 JOB_SECONDS = 120
+IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100  # linux/inotify.h
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = JOB_SECONDS) -> Any:
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise TimeoutError(f"not within {seconds} s: {condition}")
+def wait_for(condition: Callable[[], Any], folder: Path, pid: int | None = None, seconds: float = JOB_SECONDS) -> Any:
+    """The first true value of `condition`, which is asked again whenever something changes in `folder`.
+
+    Args:
+        condition: what has to become true.
+        folder: where what it looks at is written.
+        pid: a process whose end is a change as well.
+        seconds: how long to wait at most.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    with contextlib.ExitStack() as stack:
+        changes = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        stack.callback(os.close, changes)
+        if libc.inotify_add_watch(changes, os.fsencode(folder), IN_MODIFY | IN_MOVED_TO | IN_CREATE) < 0:
+            raise OSError(ctypes.get_errno(), f"{folder} cannot be watched")
+        watched = [changes]
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                watched.append(os.pidfd_open(pid))
+                stack.callback(os.close, watched[1])
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            happened, _, _ = select.select(watched, [], [], max(0, deadline - time.monotonic()))
+            if not happened:
+                raise TimeoutError(f"not within {seconds} s: {condition}")
+            if changes in happened:
+                os.read(changes, 65536)
+            watched = watched[:1] if happened == watched[1:] else watched
+        return value
+
+
+def wait_for_end(pid: int, seconds: float = JOB_SECONDS) -> None:
+    """Return once the process has ended."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not select.select([process], [], [], seconds)[0]:
+            raise TimeoutError(f"process {pid} lives after {seconds} s")
+    finally:
+        os.close(process)
 
 
 class WorkerProcess:
@@ -41,7 +78,7 @@ class WorkerProcess:
         self.log = folder / "worker.log"
         command = [sys.executable, "-m", "tui.trainer", "worker", "--socket", str(self.socket), "--log", str(self.log)]
         self.process = subprocess.Popen([*command, *options])
-        wait_for(self._ready, STARTING_SECONDS)
+        wait_for(self._ready, folder, self.process.pid, STARTING_SECONDS)
 
     def _ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -75,6 +112,7 @@ class Job:
         self.output = folder / "output"
         self.pid = 0
         self._worker = worker
+        self._earlier = 0
 
     def start(self, **choices: Any) -> Job:
         """Write the configuration and begin."""
@@ -89,7 +127,7 @@ class Job:
             **choices,
         }
         (self.folder / "config.json").write_text(json.dumps(config))
-        (self.folder / "events.jsonl").unlink(missing_ok=True)
+        self._earlier = len(self._all_events())
         answer = self._worker.ask(op="train", job=str(self.folder))
         assert answer["ok"], answer
         self.pid = answer["pid"]
@@ -100,11 +138,13 @@ class Job:
         return self.start(**choices).last()
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """What was reported so far."""
+        """What was reported so far, since the last `start`."""
+        return [event for event in self._all_events()[self._earlier :] if kind in (None, event["type"])]
+
+    def _all_events(self) -> list[dict[str, Any]]:
         path = self.folder / "events.jsonl"
         text = path.read_text() if path.exists() else ""
-        events = [json.loads(line) for line in text.split("\n")[:-1]]  # a line without its end is still being written
-        return [event for event in events if kind in (None, event["type"])]
+        return [json.loads(line) for line in text.split("\n")[:-1]]  # a line without its end is still being written
 
     def last(self) -> dict[str, Any]:
         """The job's last word."""
@@ -113,13 +153,17 @@ class Job:
             events = self.events()
             return events[-1] if events and events[-1]["type"] in ("done", "cancelled", "failed") else None
 
-        event: dict[str, Any] = wait_for(ended)
-        wait_for(lambda: not Path(f"/proc/{self.pid}").exists())
+        event: dict[str, Any] = self.wait_for(ended)
+        wait_for_end(self.pid)
         return event
+
+    def wait_for(self, condition: Callable[[], Any]) -> Any:
+        """The first true value of `condition`, which looks at what the job writes."""
+        return wait_for(condition, self.folder)
 
     def wait_for_checkpoint(self, step: int = 1) -> None:
         """Return once a checkpoint of at least `step` steps was reported."""
-        wait_for(lambda: any(event["step"] >= step for event in self.events("checkpoint")))
+        self.wait_for(lambda: any(event["step"] >= step for event in self.events("checkpoint")))
 
     def limit_file_size(self, size: int) -> None:
         """Let the job's process write no file above `size`, as a full disk would."""

@@ -71,28 +71,39 @@ def test_open_choices_take_the_recipe_of_the_base_model() -> None:
 
 
 def test_azure_numbers_for_a_stand_in_are_relative() -> None:
-    knobs = {"per_device_train_batch_size": "2", "learning_rate": "0.00004", "num_train_epochs": "3"}
+    asked = {"per_device_train_batch_size": "2", "learning_rate": "0.00004", "num_train_epochs": "3"}
     own = RECIPES["tiny"]
-    chosen = from_azure_hyperparameters(knobs, "tiny")
+    knobs = from_azure_hyperparameters(asked, "tiny")
+    chosen = knobs.choices
     assert chosen["learning_rate"] == pytest.approx(2 * own.learning_rate["full"])
     assert chosen["epochs"] == 3
-    at_once = from_azure_hyperparameters({**knobs, "per_device_train_batch_size": "1"}, "tiny")
+    at_once = from_azure_hyperparameters({**asked, "per_device_train_batch_size": "1"}, "tiny").choices
     assert chosen["batch_size"] == 2 * at_once["batch_size"]
     assert chosen["optimizer"] == "muon"
-    long = from_azure_hyperparameters({**knobs, "num_train_epochs": "8"}, "tiny")
+    long = from_azure_hyperparameters({**asked, "num_train_epochs": "8"}, "tiny").choices
     assert (long["batch_size"], "optimizer" in long) == (2 * own.batch_size, False)
-    assert all(note.startswith("sandbox: ") for note in chosen["notes"])
     assert TrainingConfig.from_dict({**LEAST, **chosen})
     phi = from_azure_hyperparameters({"learning_rate": "0.000005"}, "tiny", default_learning_rate=5e-6)
-    assert phi["learning_rate"] == own.learning_rate["full"]
-    far = from_azure_hyperparameters({"learning_rate": "0.5"}, "tiny")
-    assert far["learning_rate"] == pytest.approx(3 * own.learning_rate["full"])
+    assert phi.choices["learning_rate"] == own.learning_rate["full"]
+    assert phi.used["learning_rate"].startswith("asked 5e-06, used 0.003, because the stand-in 'tiny' takes the ratio")
+    assert phi.warnings == []
+
+
+@pytest.mark.parametrize(("rate", "times"), [("0.5", 3), ("1e-9", 0.1)])
+def test_a_rate_out_of_bounds_is_held_there_with_a_warning(rate: str, times: float) -> None:
+    own = RECIPES["tiny"].learning_rate["full"]
+    knobs = from_azure_hyperparameters({"learning_rate": rate}, "tiny")
+    assert knobs.choices["learning_rate"] == pytest.approx(times * own)
+    (warning,) = knobs.warnings
+    assert warning.startswith(f"learning_rate asked {float(rate):g}, used {times * own:g}, because ")
+    assert "follows rates from 2e-06 to 6e-05" in warning
 
 
 def test_azure_numbers_for_real_weights_are_absolute() -> None:
-    knobs = {"per_device_train_batch_size": 2, "learning_rate": "1e-05", "num_train_epochs": "3"}
-    chosen = from_azure_hyperparameters(knobs, "/models/phi-4")
-    assert chosen == {"batch_size": 2, "learning_rate": 1e-5, "epochs": 3, "notes": []}
+    asked = {"per_device_train_batch_size": 2, "learning_rate": "1e-05", "num_train_epochs": "3"}
+    knobs = from_azure_hyperparameters(asked, "")
+    assert knobs.choices == {"batch_size": 2, "learning_rate": 1e-5, "epochs": 3}
+    assert not knobs.used
 
 
 @pytest.mark.parametrize(

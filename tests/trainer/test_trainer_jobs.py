@@ -33,8 +33,9 @@ def weights(folder: Path) -> str:
 
 def test_a_job_reports_itself_and_leaves_a_model_that_transformers_loads(make_job: MakeJob) -> None:
     job = make_job()
-    last = job.run(epochs=6, notes=["sandbox: a note"])
-    started = job.events()[0]
+    last = job.run(epochs=6, notes=["sandbox: a note"], warnings=["sandbox: a warning"])
+    warning, started = job.events()[:2]
+    assert (warning["type"], warning["message"]) == ("warning", "sandbox: a warning")
     assert last["type"] == "done"
     assert last["output"] == str(job.output)
     assert started["type"] == "started"
@@ -70,7 +71,7 @@ def test_a_cancelled_job_resumes_to_the_same_bytes_as_one_that_was_not(make_job:
     whole = make_job("whole")
     assert whole.run(**choices)["type"] == "done"
     cut = make_job("cut").start(**choices)
-    wait_for(lambda: cut.metrics("train_loss").get(1))
+    cut.wait_for(lambda: cut.metrics("train_loss").get(1))
     cut.signal(signal.SIGTERM)
     last = cut.last()
     assert last["type"] == "cancelled"
@@ -115,7 +116,7 @@ def test_a_job_killed_while_it_writes_a_checkpoint_keeps_the_last_whole_one(make
     job = make_job().start(epochs=50, save_steps=1, eval_steps=1000)
     job.wait_for_checkpoint(2)
     incomplete = job.checkpoints / ".incomplete"
-    wait_for(incomplete.exists)
+    wait_for(incomplete.exists, job.checkpoints)
     job.signal(signal.SIGKILL)
     job.last()
     for checkpoint in job.checkpoints.glob("checkpoint-*"):
@@ -256,7 +257,7 @@ def test_cut_rows_are_warned_of(make_job: MakeJob) -> None:
     job.run(max_length=100)
     (warning,) = job.events("warning")
     assert "1 of the training rows" in warning["message"]
-    assert "lines 5" in warning["message"]
+    assert "line 5" in warning["message"]
     assert job.events("started")[0]["truncated_rows"] == 1
 
 

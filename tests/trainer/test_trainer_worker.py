@@ -12,8 +12,11 @@ from pathlib import Path
 
 import openai
 import pytest
-from conftest import Job, WorkerProcess, wait_for
+from conftest import Job, WorkerProcess, wait_for_end
 from support_chats import support_chats, write_jsonl
+
+from tui.trainer.events import last_type
+from tui.trainer.worker import report_death
 
 
 @pytest.fixture
@@ -63,12 +66,12 @@ def test_a_training_outlives_its_worker_and_the_serving_process_does_not(
     write_jsonl(tmp_path / "validation.jsonl", validation)
     serving = own_worker.ask(op="serve", port=0)
     job = Job(tmp_path, own_worker).start(epochs=20)
-    wait_for(lambda: job.metrics("train_loss"))
+    job.wait_for(lambda: job.metrics("train_loss"))
     own_worker.process.send_signal(signal.SIGKILL)
     own_worker.process.wait()
     assert os.getsid(job.pid) == job.pid
     assert job.last()["type"] == "done"
-    wait_for(lambda: not Path(f"/proc/{serving['pid']}").exists(), 30)
+    wait_for_end(serving["pid"], 30)
 
 
 def test_an_unused_worker_ends_and_leaves_no_socket(own_worker: WorkerProcess) -> None:
@@ -85,20 +88,30 @@ def test_stop_ends_the_worker_and_its_serving_process() -> None:
         client.get(f"http://127.0.0.1:{serving['port']}/healthz", cast_to=object)
         assert worker.ask(op="stop")["ok"]
         assert worker.process.wait(30) == 0
-        wait_for(lambda: not Path(f"/proc/{serving['pid']}").exists(), 30)
+        wait_for_end(serving["pid"], 30)
 
 
 def test_a_killed_serving_process_is_replaced(worker: WorkerProcess) -> None:
     first = worker.ask(op="serve", port=0)
     os.kill(first["pid"], signal.SIGKILL)
-    second = wait_for(lambda: (s := worker.ask(op="serve", port=0))["pid"] != first["pid"] and s)
+    wait_for_end(first["pid"])
+    second = worker.ask(op="serve", port=0)
+    assert second["pid"] != first["pid"]
     assert second["token"] != first["token"]
 
 
 def test_a_training_that_dies_without_a_word_is_reported(make_job: Callable[..., Job]) -> None:
     job = make_job().start(epochs=100)
-    wait_for(lambda: job.events("started"))
+    job.wait_for(lambda: job.events("started"))
     job.signal(signal.SIGKILL)
     last = job.last()
     assert (last["type"], last["code"]) == ("failed", "Killed")
     assert "memory" in last["advice"]
+
+
+def test_the_last_word_about_a_killed_job_is_a_line_of_its_own(tmp_path: Path) -> None:
+    whole = '{"time": "2026-11-22T17:00:00.000Z", "type": "started"}\n'
+    (tmp_path / "events.jsonl").write_text(whole + '{"type": "done"}')  # a line without its end is no event
+    report_death(tmp_path, -signal.SIGKILL)
+    assert last_type(tmp_path) == "failed"
+    assert (tmp_path / "events.jsonl").read_text().startswith(whole + '{"type": "done"}\n{"time"')

@@ -26,7 +26,8 @@ class Base:
 
     Attributes:
         name: the model's name.
-        stand_in: the stand-in that is trained in its place, or that a registered model was made of.
+        stand_in: the stand-in that is trained in its place, or that a registered model was made of; empty for weights
+            that somebody uploaded.
         weights: what the trainer loads: the stand-in's name, or a folder.
         learning_rate: the catalogue's default for the model, which given rates are read relative to.
     """
@@ -86,7 +87,7 @@ def start(sandbox: Sandbox, model_id: str) -> Base:
     kind = weights = stand_in(sandbox)
     if not _registered(model_id):
         model = _tuned(sandbox, model_id)
-        kind = model["properties"]["properties"].get(models.STAND_IN, kind)
+        kind = model["properties"]["properties"].get(models.STAND_IN, "")
         weights = models.weights_of(sandbox, model)
     return Base(str(segment_after(model_id, "models")), kind, weights, rate or DEFAULT_LEARNING_RATE)
 

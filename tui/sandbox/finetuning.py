@@ -14,8 +14,7 @@ from tui.sandbox.blob_store import Address
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.versions import ASSET_NAME
 from tui.sandbox.wire import section
-from tui.trainer.azure_knobs import from_azure_hyperparameters
-from tui.trainer.config import RECIPES
+from tui.trainer.azure_knobs import RATE, from_azure_hyperparameters
 
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
@@ -132,12 +131,11 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
             )
         places[part] = place
     try:
-        choices = from_azure_hyperparameters(
+        knobs = from_azure_hyperparameters(
             details["hyperParameters"] or {}, base.stand_in, default_learning_rate=base.learning_rate
         )
     except ValueError as error:
         raise refuse(f"fineTuningDetails.hyperParameters: {error}") from error
-    notes = choices.pop("notes")
     properties["displayName"] = properties["displayName"] or name
     properties["properties"] |= {
         "PipelineType": "FineTuning",
@@ -149,6 +147,7 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
         "_fineTuningJobType": "MaaP" if managed else "MaaS",
         "_outputModelName": next(o["assetName"] for o in properties["outputs"].values() if o["assetName"]),
         "StartTimeUtc": f"{sandbox.clock.now():%Y-%m-%d %H:%M:%S}",
+        **{f"phift.sandbox.{name}": text for name, text in knobs.used.items()},
     }
 
     def fill(folder: Path) -> None:
@@ -160,9 +159,12 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
             "train_file": str(files["trainingData"]),
             "validation_file": str(files["validationData"]) if "validationData" in files else None,
             "output_dir": str(folder / "output"),
-            "method": RECIPES[base.stand_in].method,
-            **choices,
+            **knobs.choices,
+            "notes": [f"sandbox: {name} {text}" for name, text in knobs.used.items()],
+            "warnings": [f"sandbox: {text}" for text in knobs.warnings],
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2))
 
+    # The stand-in's rate is in the metrics, where somebody looks for the one that was asked for.
+    notes = [f"{name} {text}" for name, text in knobs.used.items() if name == RATE and not knobs.warnings]
     return Plan(properties, base, notes, fill)

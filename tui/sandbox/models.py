@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import BaseRoute
 
 from tui.sandbox import data, versions
-from tui.sandbox.artifacts import ARTIFACT_STORE, artifact_folder, link_folder, workspace_of_job
+from tui.sandbox.artifacts import ARTIFACT_STORE, artifact_folder, link_output, workspace_of_job
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal
 from tui.sandbox.paths import name_of, segment_after
@@ -37,7 +37,7 @@ def register_tuned(sandbox: Sandbox, run: Run) -> None:
         if not output or not output.get("assetName"):
             continue
         folder = Path(run.folder) / "output"
-        link_folder(sandbox, run, folder, f"outputs/{output_name}")
+        link_output(sandbox, run, folder, output_name)
         workspace_id = workspace_of_job(run)
         container = sandbox.state.get(f"{workspace_id}/models/{output['assetName']}")
         version = container["properties"]["nextVersion"] if container else "1"
@@ -58,7 +58,7 @@ def register_tuned(sandbox: Sandbox, run: Run) -> None:
                     "baseModelWeightsVersion": run.base_model.rsplit("/", 1)[-1],
                     "hasDeltaWeights": "true",
                     "maas-finetuning": "true",
-                    STAND_IN: run.stand_in,
+                    **({STAND_IN: run.stand_in} if run.stand_in else {}),
                     "phift.sandbox.answeredBy": str(run.started_event.get("model_description", "")),
                 },
             },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .config import RECIPES
@@ -19,21 +20,33 @@ SLOWEST, FASTEST = 0.1, 3.0
 """How far a learning rate may move a stand-in's own: outside of this it learns nothing, or forgets all."""
 
 
+@dataclass(frozen=True)
+class Knobs:
+    """Azure's three numbers, as the trainer takes them."""
+
+    choices: dict[str, Any]
+    """Choices of a `TrainingConfig`."""
+    used: dict[str, str] = field(default_factory=dict)
+    """Of each number, by its name on the wire: what was asked, what is used, and why; empty where all are as asked."""
+    warnings: list[str] = field(default_factory=list)
+    """Those of `used` that a person has to know about: a learning rate that was held at its bound."""
+
+
 def from_azure_hyperparameters(
     parameters: Mapping[str, Any], model: str, *, default_learning_rate: float = DEFAULT_LEARNING_RATE
-) -> dict[str, Any]:
-    """Choices of a `TrainingConfig` for a fine-tuning job's `hyperParameters`, with `notes` that say what was changed.
+) -> Knobs:
+    """What a fine-tuning job's `hyperParameters` become.
 
     Azure's values are made for models of billions of parameters. For a stand-in (`tiny`, `small`) they are read as what
     the person meant by them:
 
     * epochs are honoured as given: passes over the training file;
     * the learning rate is relative: its ratio to `default_learning_rate` times the stand-in's own rate, within a tenth
-      and three times of it;
+      and three times of it, and a warning says where it was held at such a bound;
     * the batch size is a multiplier (as the portal calls it) of the stand-in's own batch;
     * fewer than `SHORT` epochs of `tiny` take half of that batch and Muon: AdamW's few steps would teach it too little.
 
-    For any other model all three are taken as they are.
+    For any other model, named or not, all three are taken as they are.
 
     Args:
         parameters: `per_device_train_batch_size`, `learning_rate`, `num_train_epochs`; numbers, or strings as on the
@@ -53,27 +66,36 @@ def from_azure_hyperparameters(
     if rate == 0:
         raise ValueError(f"{RATE} is 0; nothing would be learned")
     if model not in ("tiny", "small"):
-        return {"batch_size": batch, "learning_rate": rate, "epochs": epochs, "notes": []}
+        return Knobs({"batch_size": batch, "learning_rate": rate, "epochs": epochs})
     recipe = RECIPES[model]
-    own_rate = recipe.learning_rate[recipe.method]
-    ratio = min(max(rate / default_learning_rate, SLOWEST), FASTEST)
-    short = model == "tiny" and epochs < SHORT
-    chosen: dict[str, Any] = {
-        "batch_size": batch * (recipe.batch_size // 2 if short else recipe.batch_size),
-        "learning_rate": float(f"{own_rate * ratio:.6g}"),
-        "epochs": epochs,
+    own = recipe.learning_rate[recipe.method]
+    asked = rate / default_learning_rate
+    ratio = min(max(asked, SLOWEST), FASTEST)
+    used_rate = float(f"{own * ratio:.6g}")
+    if ratio == asked:
+        why = (
+            f"the stand-in '{model}' takes the ratio to the model's default, {asked:.6g} times "
+            f"{default_learning_rate:g}, and applies it to its own rate, {own:g}"
+        )
+    else:
+        why = (
+            f"the stand-in '{model}' follows rates from {default_learning_rate * SLOWEST:g} to "
+            f"{default_learning_rate * FASTEST:g}, as {SLOWEST:g} to {FASTEST:g} times its own rate, {own:g}; any "
+            "other is held at that bound"
+        )
+    # A tuned stand-in is a folder, of which the configuration could not tell what recipe it follows.
+    chosen: dict[str, Any] = {"method": recipe.method, "schedule": recipe.schedule}
+    chosen |= {"batch_size": batch * recipe.batch_size, "learning_rate": used_rate, "epochs": epochs}
+    rows = f"a multiplier of the stand-in's own batch, {recipe.batch_size}"
+    if model == "tiny" and epochs < SHORT:
+        chosen |= {"batch_size": batch * (recipe.batch_size // 2), "optimizer": "muon"}
+        rows += f", halved (and Muon for AdamW) below {SHORT} epochs, where its steps would be too few"
+    used = {
+        BATCH: f"asked {batch}, used {chosen['batch_size']}, because it is {rows}",
+        RATE: f"asked {rate:g}, used {used_rate:g}, because {why}",
+        EPOCHS: f"asked {epochs}, used {epochs}",
     }
-    limited = "" if ratio == rate / default_learning_rate else " (limited)"
-    notes = [
-        f"sandbox: learning rate {rate:g} is {rate / default_learning_rate:g} of the model's default; the stand-in "
-        f"{model!r} trains with {ratio:g}{limited} of its own, {chosen['learning_rate']:g}",
-        f"sandbox: batch size multiplier {batch} is {chosen['batch_size']} rows a step for the stand-in",
-        f"sandbox: {epochs} epochs as asked",
-    ]
-    if short:
-        chosen["optimizer"] = "muon"
-        notes.append(f"sandbox: fewer than {SHORT} epochs: half of the stand-in's usual batch, and Muon for AdamW")
-    return {**chosen, "notes": notes}
+    return Knobs(chosen, used, [] if ratio == asked else [f"{RATE} {used[RATE]}"])
 
 
 def _number(parameters: Mapping[str, Any], name: str, low: float, high: float, *, whole: bool, default: float) -> float:

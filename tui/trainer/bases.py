@@ -135,7 +135,7 @@ def load_model(
     if missing:
         raise _bad(
             base,
-            f"{len(missing)} weights are missing, the first is {missing[0]}",
+            f"its weights lack {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
             "config.json and the weights do not belong together, or a shard is missing.",
         )
     if len(tokenizer) > model.config.vocab_size:

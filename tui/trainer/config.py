@@ -115,9 +115,11 @@ class TrainingConfig:
     resume_from: str | None = None
     """Go on from this checkpoint; with more `epochs` than it was made with, training is prolonged."""
     threads: int | None = None
-    """CPU threads; None: all cores."""
+    """CPU threads; None: all cores, shared among the processes of a machine; one for models below 5 M parameters."""
     notes: list[str] | None = None
     """Lines for the log of the job, such as how its choices came about."""
+    warnings: list[str] | None = None
+    """Lines of which the job warns as it begins."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -32,6 +32,8 @@ class EventLog:
         self._log = folder / "std_log.txt"
         if not silent:
             folder.mkdir(parents=True, exist_ok=True)
+            _end_line(self._events)
+            _end_line(self._log)
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Append one event. NaN and infinity, which JSON lacks, are written as null."""
@@ -62,23 +64,40 @@ def now() -> str:
 
 
 def last_type(folder: Path) -> str | None:
-    """The type of the last whole event of a job folder, or None where there is none."""
+    """The type of the last whole event of a job folder, or None where there is none.
+
+    A line is whole when it has its end: what a kill cut off is no event.
+    """
     try:
-        lines = (folder / "events.jsonl").read_bytes().splitlines()
+        lines = (folder / "events.jsonl").read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return None
     for line in reversed(lines):
         try:
             return str(json.loads(line)["type"])
         except (ValueError, KeyError):
-            continue  # a line cut off by a kill
+            continue  # cut off by a kill, and ended by who wrote next
     return None
+
+
+def _end_line(path: Path) -> None:
+    """End a line that a kill cut off, so that the next one does not continue it and get lost with it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            cut = file.read(1) != b"\n"
+    except OSError:  # not there, or empty
+        return
+    if cut:
+        _append(path, "\n")
 
 
 def _append(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, text.encode("utf-8", "backslashreplace"))
+        left = text.encode("utf-8", "backslashreplace")
+        while left:  # the last bytes of a full disk take a part, and the next call says that it is full
+            left = left[os.write(descriptor, left) :]
     finally:
         os.close(descriptor)
 

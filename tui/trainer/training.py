@@ -12,7 +12,7 @@ import shutil
 import signal
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,6 +45,9 @@ OPTIMIZERS = {"adamw": "adamw_torch_fused", "adafactor": "adafactor", "sgd": "sg
 
 PROGRESS_SECONDS = 0.5
 INCOMPLETE = ".incomplete"
+ONE_THREAD_PARAMETERS = 5_000_000
+"""Models below this train on one thread of a CPU: handing out their small matrices costs more than it saves (measured,
+see docs/training.md), and a busy neighbour on the other core is no harm."""
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -121,15 +124,17 @@ class _Job:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
-        torch.set_num_threads(config.threads or memory.cores())
         set_seed(config.seed)
         base = bases.find(config.model)
         self.log.say(f"base model: {base.description}")
         for note in config.notes or []:
             self.log.say(note)
+        for warning in config.warnings or []:
+            self.log.warn(warning)
         tokenizer = bases.load_tokenizer(base)
         labels = self._labels()
         model = self._load(base, tokenizer, labels)
+        torch.set_num_threads(config.threads or _threads(model))
         train, validation = self._data(tokenizer, labels, model)
         resume = self._resume_checkpoint()
         arguments = self._arguments(len(train.rows), bool(validation), resume)
@@ -259,13 +264,12 @@ class _Job:
             )
         if result.truncated:
             self.log.warn(
-                f"{len(result.truncated)} of the {kind} rows are longer than {max_length} tokens and were cut: "
-                f"lines {_some(result.truncated)}"
+                f"cut to {max_length} tokens: {len(result.truncated)} of the {kind} rows, {_some(result.truncated)}"
             )
         if result.dropped:
             self.log.warn(
-                f"{len(result.dropped)} of the {kind} rows were left out, because nothing of the assistant's is within "
-                f"{max_length} tokens: lines {_some(result.dropped)}"
+                f"left out, because nothing of the assistant's is within {max_length} tokens: {len(result.dropped)} of "
+                f"the {kind} rows, {_some(result.dropped)}"
             )
 
     def _resume_checkpoint(self) -> Path | None:
@@ -291,7 +295,7 @@ class _Job:
             if done >= total:
                 raise TrainingFailed(
                     "BadCheckpoint",
-                    f"{resume.name} has {done} steps behind it, and {config.epochs:g} epochs are {total} steps",
+                    f"{resume.name} is at step {done}, and with epochs at {config.epochs:g} the last step is {total}",
                     "Raise epochs above what the checkpoint has.",
                 )
         eval_steps = config.eval_steps or math.ceil(total / 10)
@@ -663,6 +667,13 @@ def _device(log: EventLog) -> str:
     return "cuda"
 
 
+def _threads(model: torch.nn.Module) -> int:
+    """How many CPU threads a training of `model` is fastest with."""
+    if sum(parameter.numel() for parameter in model.parameters()) < ONE_THREAD_PARAMETERS:
+        return 1
+    return max(1, memory.cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def _parallelism(trainer: FineTuner) -> str:
     """How the work was spread: `none`, `ddp` or `fsdp`; what really ran, not what was asked for."""
     if trainer.accelerator.num_processes == 1:
@@ -682,6 +693,7 @@ def _any_process(asked: bool) -> bool:
     return bool(flag.item())
 
 
-def _some(lines: Iterable[int]) -> str:
-    lines = list(lines)
-    return ", ".join(map(str, lines[:10])) + (f" and {len(lines) - 10} more" if len(lines) > 10 else "")
+def _some(lines: Sequence[int]) -> str:
+    """The place of each line, or of the first ten."""
+    word = "line" if len(lines) == 1 else "lines"
+    return f"{word} {', '.join(map(str, lines[:10]))}" + (f" and {len(lines) - 10} more" if len(lines) > 10 else "")

@@ -165,6 +165,7 @@ class _Worker:
             _redirect(folder / "std_log.txt")
             return run(folder)
 
+        self._reap()
         for pid, known in self._trainings.items():
             if known == folder:
                 return pid  # asked again by somebody who lost the answer: one job is trained once
