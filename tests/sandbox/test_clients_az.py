@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from azure.identity import AzureCliCredential
+from mlkit import make_world
 
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
@@ -77,15 +78,33 @@ def test_group_provider_and_roles(az: Az, sandbox: SandboxInfo) -> None:
     assert az("group", "exists", "--name", "az-group") is False
 
 
-def test_rest_on_workspaces_and_jobs(az: Az, sandbox: SandboxInfo) -> None:
-    project = {"group": "az-rest", "location": "eastus2", "hub": "az-hub", "name": "az-project"}
-    daemon.control(sandbox, "PUT", "/scenario", {"project": [project]})
-    base = f"https://management.azure.com/subscriptions/{sandbox.subscription}/resourceGroups/az-rest/providers/{ML}/workspaces"
+@pytest.mark.xdist_group("training")
+def test_rest_on_workspaces_and_jobs(az: Az, sandbox_env: SandboxInfo, tmp_path: Path) -> None:
+    world = make_world(sandbox_env, "az-rest", tmp_path)
+    workspaces = f"https://management.azure.com{world.project['id'].rpartition('/')[0]}"
     version = "api-version=2024-10-01-preview"
-    listed = az("rest", "--method", "get", "--url", f"{base}?{version}")["value"]
-    assert {one["name"] for one in listed} == {"az-hub", "az-project"}
-    jobs = az("rest", "--method", "get", "--url", f"{base}/az-project/jobs?{version}")
-    assert jobs["value"] == []
+    listed = az("rest", "--method", "get", "--url", f"{workspaces}?{version}")["value"]
+    assert {one["name"] for one in listed} == {"hub", "project"}
+    assert az("rest", "--method", "get", "--url", f"{workspaces}/project?{version}")["kind"] == "Project"
+
+    jobs = f"{workspaces}/project/jobs"
+    body = json.dumps({"properties": world.body(hyperparameters={"num_train_epochs": "100"})})
+    made = az("rest", "--method", "put", "--url", f"{jobs}/by-az?{version}", "--body", body)
+    assert (made["name"], made["properties"]["status"]) == ("by-az", "NotStarted")
+    assert [one["name"] for one in az("rest", "--method", "get", "--url", f"{jobs}?{version}")["value"]] == ["by-az"]
+    az("rest", "--method", "post", "--url", f"{jobs}/by-az/cancel?{version}")
+    assert world.ended("by-az") == "Canceled"
+    assert az("rest", "--method", "get", "--url", f"{jobs}/by-az?{version}")["properties"]["status"] == "Canceled"
+    with pytest.raises(AssertionError, match="UserError"):
+        az(
+            "rest",
+            "--method",
+            "put",
+            "--url",
+            f"{jobs}/wrong?{version}",
+            "--body",
+            '{"properties": {"jobType": "Sweep"}}',
+        )
     az("group", "delete", "--name", "az-rest", "--yes")
 
 

@@ -13,7 +13,7 @@ from tui.sandbox.runs import Run
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
 
-ARTIFACT_STORE = "workspaceartifactstore"
+ARTIFACT_STORE, DEFAULT_STORE = "workspaceartifactstore", "workspaceblobstore"
 LOG = "user_logs/std_log.txt"
 
 
@@ -33,14 +33,19 @@ def workspace_of_job(run: Run) -> str:
     return run.job.rsplit("/jobs/", 1)[0]
 
 
-def link_folder(sandbox: Sandbox, run: Run, folder: Path, inside: str) -> None:
-    """Make a folder of the run's files readable as artifacts under `inside`, without copying them."""
-    account, container = artifact_place(sandbox, workspace_of_job(run))
-    base = f"{artifact_folder(run)}/{inside}"
+def link_output(sandbox: Sandbox, run: Run, folder: Path, output: str) -> None:
+    """Make a folder readable as a run's artifacts and, where clients look for a named output, in the default store."""
+    workspace_id = workspace_of_job(run)
+    default = datastores.require(sandbox, workspace_id, DEFAULT_STORE)["properties"]
+    places = (
+        (*artifact_place(sandbox, workspace_id), f"{artifact_folder(run)}/outputs/{output}"),
+        (default["accountName"], default["containerName"], f"azureml/{name_of(run.job)}/{output}"),
+    )
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            name = f"{base}/{path.relative_to(folder).as_posix()}"
-            sandbox.blobs.link(Address(account, container, name), path, "application/octet-stream")
+            for account, container, base in places:
+                name = f"{base}/{path.relative_to(folder).as_posix()}"
+                sandbox.blobs.link(Address(account, container, name), path, "application/octet-stream")
 
 
 def link_log(sandbox: Sandbox, run: Run) -> None:
