@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
 _REMOVE = "cleanup.remove"
 _LOOK = "cleanup.look"
-_KINDS = {"endpoint": "endpoint", "job": "job", "model": "model", "data": "data", "project": "project", "hub": "hub"}
+_SPENT = "cleanup.spent"
+_KINDS = {
+    "endpoint": "endpoint",
+    "job": "job",
+    "model": "model",
+    "data": "data",
+    "project": "project",
+    "hub": "hub",
+    "storage": "storage",
+    "vault": "vault",
+}
 _LISTED = 4  # more than this many removals are said as a number
 _ORDER = tuple(_KINDS)  # as Azure asks for it: what depends on something goes before it
 
@@ -61,6 +71,9 @@ class CleanupScreen(RunPage):
         """What bills, the list, progress, outcomes."""
         yield LiveLine(classes="trouble")
         yield LiveLine(classes="billing")
+        spent = LiveLine(classes="spent quiet")
+        spent.display = False
+        yield spent
         yield self._list
         yield LiveLine(classes="about quiet")
         yield ProgressLine(classes="progress")
@@ -79,6 +92,17 @@ class CleanupScreen(RunPage):
             lambda report, cancel: backend.cleanup.inventory(azure, workspace),
             done=self._looked, failed=self._not_looked, quiet=True,
         )  # fmt: skip
+
+        self.program.tasks.start(
+            _SPENT, t("Reckoning what was spent"),
+            lambda report, cancel: backend.spending.so_far(azure, workspace).line(),
+            done=self._reckoned, failed=lambda _: None, quiet=True,
+        )  # fmt: skip
+
+    def _reckoned(self, spent: str) -> None:
+        shown = self.query_one(".spent", LiveLine)
+        shown.display = True
+        shown.show(line(spent))
 
     def _looked(self, items: list[Item]) -> None:
         self.tell_trouble("")
@@ -171,7 +195,7 @@ class CleanupScreen(RunPage):
         if self.before_project() or not chosen or self.program.tasks.of(_REMOVE):
             super().action_forward()
             return
-        whole = next((item for item in chosen if item.kind in ("project", "hub")), None)
+        whole = next((item for item in chosen if item.kind in ("project", "hub", "storage", "vault")), None)
         word = whole.name if whole else str(len(chosen))
         hint = t("To remove them, type the name") if whole else t("To remove them, type their number,")
         lines = [f"{t(_KINDS[item.kind])} {item.name}" for item in chosen]

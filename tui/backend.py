@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tui.services import models as models
     from tui.services import projects as projects
     from tui.services import runs as runs
+    from tui.services import spending as spending
     from tui.services import uploads as uploads
 else:
     from importlib import import_module

@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from tui.recipe import Recipe
-from tui.services import chat, cleanup, deployments, evaluations, jobs, models, projects, runs
+from tui.services import (
+    catalog,
+    chat,
+    cleanup,
+    deployments,
+    evaluations,
+    identity,
+    jobs,
+    models,
+    projects,
+    runs,
+    spending,
+)
 from tui.services.clients import Azure
 from tui.services.costs import Estimate
 from tui.services.errors import (
@@ -43,6 +55,7 @@ class Course:
     """A run and what it told."""
 
     outcome: Outcome | None = None
+    settings: Settings | None = None
     events: list[Event] = field(default_factory=list)
     approved: list[Estimate] = field(default_factory=list)
 
@@ -67,6 +80,7 @@ def course(azure: Azure, settings: Settings, tmp_path: Path) -> Callable[..., Co
         **choices: bool,
     ) -> Course:
         found = into or Course()
+        found.settings = settings
 
         def tell(event: Event) -> None:
             found.events.append(event)
@@ -231,6 +245,25 @@ def test_a_stream_can_be_stopped(complete: Course, azure: Azure, place: Workspac
         list(pieces)
 
 
+def test_what_was_spent_is_known_after_reopening_and_unknown_where_another_journal_has_it(
+    complete: Course, azure: Azure, place: Workspace
+) -> None:
+    assert complete.settings
+    assert complete.outcome
+    assert complete.outcome.job
+    job = complete.outcome.job.name
+    reopened = identity.connect(complete.settings)
+    found = {one.name: one for one in spending.so_far(reopened, place).items}
+    assert found[job].low == pytest.approx(complete.approved[0].total_low)
+    assert found[job].basis == "tokens × epochs × price at the submission"
+    assert found["colours"].basis == "hosting since it was made"
+    elsewhere = spending.so_far(azure, place)
+    assert job in elsewhere.unknown
+    assert "not known and not in it" in elsewhere.line()
+    assert any(line.startswith(f"{job}: unknown") for line in elsewhere.lines())
+    assert complete.done("billable")[0]["spent"]["unknown"] == []
+
+
 def test_keys_open_the_endpoint_until_they_are_replaced(complete: Course, azure: Azure, place: Workspace) -> None:
     endpoint = deployments.get(azure, place, "colours")
     old = deployments.keys(azure, place, "colours")
@@ -248,6 +281,29 @@ def test_an_endpoint_that_is_not_ready_is_waited_for(
 ) -> None:
     upset("POST colours.eastus2.models.ai.azure.com/*", "not-ready", count=2)
     assert deployments.wait_ready(azure, place, "colours").ready
+
+
+def test_a_base_models_endpoint_that_stood_already_is_asked_and_left_standing(
+    complete: Course, azure: Azure, place: Workspace, wanted: Recipe, settings: Settings, journal: Journal,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    model = catalog.require(azure, wanted)
+    name = deployments.base_name(model)
+    flow = Flow(wanted, tmp_path, settings, connect=lambda: azure, approve=lambda _: True)
+    tuned = deployments.get(azure, place, "colours")
+
+    def compare() -> list[str]:
+        found = flow._evaluate_answers(azure, place, model, tuned, tmp_path / "rows.jsonl", journal)
+        assert found.comparison
+        return [one.name for one in deployments.listing(azure, place)]
+
+    assert name not in compare()  # one that the run itself made goes
+    assert deployments.deploy_base(azure, place, model, journal=journal)
+    assert name in compare()
+    (item,) = (one for one in cleanup.inventory(azure, place) if one.name == name)
+    assert not item.billable
+    assert "by the token" in item.line()
+    deployments.delete(azure, place, name)
 
 
 def test_a_name_that_is_taken_is_refused(complete: Course, azure: Azure, place: Workspace, journal: Journal) -> None:
@@ -274,8 +330,12 @@ def test_a_model_of_ones_own_compute_is_served_on_a_machine(
     )
     key = deployments.keys(azure, place, "machine").primary
     assert chat.complete(endpoint.uri, key, [{"role": "user", "content": "Hi"}], max_tokens=2).usage
+    spent = {one.name: one for one in spending.so_far(azure, place).items}
+    assert spent["machine"].low is None  # the list has no price for the machine
     deployments.delete(azure, place, "machine")
     deployments.delete(azure, place, "machine")
+    spent = {one.name: one for one in spending.so_far(azure, place).items}
+    assert spent["machine"].low is None
     assert "machine" not in [one.name for one in deployments.listing(azure, place)]
     assert capfd.readouterr() == ("", "")
 
@@ -417,7 +477,7 @@ def test_the_inventory_names_what_is_billed_and_what_is_in_the_way(everything: l
     assert everything[0].kind == "endpoint"
     assert [item.billable for item in everything if item.kind != "endpoint"].count(True) == 0
     kinds = {item.kind for item in everything}
-    assert kinds == {"endpoint", "model", "job", "data", "project", "hub"}
+    assert kinds == {"endpoint", "model", "job", "data", "project", "hub", "storage", "vault"}
     served = next(item for item in everything if item.name == "colours:1" and item.kind == "model")
     assert "served by colours" in served.reason_kept
     assert all(item.line() and json.dumps(item.to_json()) for item in everything)
@@ -430,10 +490,23 @@ def test_a_served_model_is_not_deleted(complete: Course, azure: Azure, place: Wo
         models.select(azure, place, "colours", "99")
 
 
-def test_everything_goes_in_azures_order(everything: list[cleanup.Item], azure: Azure, place: Workspace) -> None:
-    outcomes = cleanup.remove(azure, list(reversed(everything)))
+def test_everything_goes_in_azures_order(
+    complete: Course, everything: list[cleanup.Item], azure: Azure, place: Workspace
+) -> None:
+    by_kind = {item.kind: item for item in everything}
+    (kept,) = cleanup.remove(azure, [item for item in everything if item.kind == "hub"])
+    assert kept.error  # a hub with a project stays, and so does what it stands on
+    refused = cleanup.remove(azure, [by_kind["hub"], by_kind["storage"]])
+    assert [outcome.removed for outcome in refused] == [False, False]
+    before = Journal(complete.settings.journal).of(place.id) if complete.settings else []
+    outcomes = cleanup.remove(identity.connect(complete.settings or azure.settings), list(reversed(everything)))
     assert [outcome.line() for outcome in outcomes if not outcome.removed] == []
     order = [outcome.item.kind for outcome in outcomes]
-    assert order == sorted(order, key=["endpoint", "job", "model", "data", "project", "hub"].index)
-    with pytest.raises(NotFound):
-        projects.get(azure, place.subscription, place.resource_group, place.name)
+    assert order == sorted(order, key=list(cleanup.KINDS).index)
+    for gone in (place.id, by_kind["storage"].id, by_kind["vault"].id):
+        with pytest.raises(NotFound):
+            azure.rest("GET", gone, api_version=projects.STORAGE_API if "storage" in gone.casefold() else projects.API)
+    after = Journal(complete.settings.journal).of(place.id) if complete.settings else []
+    served = [entry for entry in after if entry.kind == "endpoint" and entry.name == "colours"]
+    assert served[-1].detail["removed"]
+    assert len(after) == len(before)

@@ -20,7 +20,7 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
 
 def run(args: argparse.Namespace) -> int:
     """Remove what bills; 5 where something could not be removed."""
-    from tui.services import cleanup
+    from tui.services import cleanup, spending
 
     azure, place = common.opened(args)
     items = cleanup.inventory(azure, place)
@@ -34,8 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if not common.wants_json(args):
         for item in chosen:
             output.result(item.line())
-    if azure.sandbox:
-        output.say(t("This is the sandbox: nothing is really billed."))
+        output.say(spending.so_far(azure, place).line())
     if args.dry_run:
         return 0
     question = n("Remove this? It cannot be undone.", "Remove these {count}? This cannot be undone.", len(chosen))

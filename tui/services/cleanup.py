@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from tui.messages import mark, t
 from tui.services import costs, deployments, jobs, projects
-from tui.services.errors import PhiftError
+from tui.services.errors import Conflict, PhiftError
 from tui.services.jobs import parse_time
 from tui.services.progress import Cancel, Progress, Report
 
@@ -16,10 +17,21 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.projects import Workspace
 
-Kind = Literal["endpoint", "model", "job", "data", "project", "hub"]
+Kind = Literal["endpoint", "model", "job", "data", "project", "hub", "storage", "vault"]
 _API = "2024-10-01"
-# Azure refuses to delete a model that is deployed and a hub that has projects.
-_ORDER: tuple[Kind, ...] = ("endpoint", "job", "model", "data", "project", "hub")
+KINDS: dict[Kind, str] = {
+    "endpoint": mark("endpoint"),
+    "job": mark("job"),
+    "model": mark("model"),
+    "data": mark("data"),
+    "project": mark("project"),
+    "hub": mark("hub"),
+    "storage": mark("storage account"),
+    "vault": mark("key vault"),
+}
+"""The kinds in words (not translated yet), in the order in which Azure lets them go: it refuses to delete a model that
+is deployed and a hub that has projects, and a hub without its storage is broken."""
+_ORDER = tuple(KINDS)
 
 
 @dataclass(frozen=True)
@@ -52,16 +64,18 @@ class Item:
 
     def line(self) -> str:
         """The item in one line for a person."""
-        parts = [f"{self.kind} {self.name}"]
-        if self.billable:
-            rate = f"{self.hourly.amount:.2f} {self.hourly.currency} an hour" if self.hourly else "price not known"
-            parts.append(f"is billed: {rate}")
-            if self.hourly and self.accrued is not None:
-                parts.append(f"about {self.accrued:.2f} {self.hourly.currency} so far")
+        parts = [f"{t(KINDS[self.kind])} {self.name}"]
+        if self.billable and self.hourly is None:
+            parts.append(t("is billed: price not known"))
+        elif self.billable and self.hourly:
+            amount, currency = f"{self.hourly.amount:.2f}", self.hourly.currency
+            parts.append(t("is billed: {amount} {currency} an hour", amount=amount, currency=currency))
+            if self.accrued is not None:
+                parts.append(t("about {amount} {currency} so far", amount=f"{self.accrued:.2f}", currency=currency))
         if self.detail:
             parts.append(self.detail)
         if self.reason_kept:
-            parts.append(f"kept: {self.reason_kept}")
+            parts.append(t("kept: {reason}", reason=self.reason_kept))
         return ", ".join(parts)
 
 
@@ -84,8 +98,10 @@ class Outcome:
 
     def line(self) -> str:
         """The outcome in one line for a person."""
-        what = f"{self.item.kind} {self.item.name}"
-        return f"{what} removed" if self.error is None else f"{what} not removed: {self.error.message}"
+        kind, name = t(KINDS[self.item.kind]), self.item.name
+        if self.error is None:
+            return t("{kind} {name} removed", kind=kind, name=name)
+        return t("{kind} {name} not removed: {reason}", kind=kind, name=name, reason=self.error.message)
 
 
 def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
@@ -98,9 +114,9 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
     endpoints = deployments.listing(azure, workspace)
     all_jobs = jobs.listing(azure, workspace)
     base_of = {job.output_model: job.model for job in all_jobs if job.output_model}
-    found = [_endpoint(azure, endpoint, base_of.get(endpoint.model_name, "")) for endpoint in endpoints]
+    found = [endpoint_item(azure, endpoint, base_of.get(endpoint.model_name, "")) for endpoint in endpoints]
     for job in all_jobs:
-        kept = "" if job.terminal else f"it is {job.status}; cancel it first"
+        kept = "" if job.terminal else t("it is {status}; cancel it first", status=job.status)
         found.append(
             Item(
                 "job",
@@ -119,7 +135,11 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
     return sorted(found, key=lambda item: (not item.billable, _ORDER.index(item.kind), item.name.casefold()))
 
 
-def _endpoint(azure: Azure, endpoint: deployments.Endpoint, base: str) -> Item:
+def endpoint_item(azure: Azure, endpoint: deployments.Endpoint, base: str) -> Item:
+    """An endpoint with its price and what it has cost; `base` is the name of its base model, empty: not known."""
+    if endpoint.serves_a_base_model:
+        by_token = t("billed by the token, not by the hour")
+        return Item("endpoint", endpoint.id, endpoint.name, False, None, endpoint.created, detail=by_token)
     prices = costs.prices(azure, endpoint.location, azure.settings, instance_type=endpoint.instance_type)
     if endpoint.kind == "online":
         price = prices.of_instance(endpoint.instance_type)
@@ -140,7 +160,7 @@ def _assets(
         path = f"{workspace.id}/{folder}/{name}"
         for version in azure.pages(f"{path}/versions", api_version=_API):
             label = str(version.get("name") or str(version.get("id", "")).rpartition("/")[2])
-            kept = f"it is served by {deployed[name].name}" if name in deployed else ""
+            kept = t("it is served by {name}", name=deployed[name].name) if name in deployed else ""
             created = parse_time((version.get("systemData") or {}).get("createdAt"))
             found.append(
                 Item(kind, f"{path}/versions/{label}", f"{name}:{label}", False, None, created, reason_kept=kept)
@@ -157,11 +177,18 @@ def _spaces(azure: Azure, workspace: Workspace) -> list[Item]:
         for project in projects.projects(azure, workspace.subscription, workspace.hub_id)
         if project.id.casefold() != workspace.id.casefold()
     ]
-    kept = f"it has other projects: {', '.join(siblings)}" if siblings else ""
-    # The data in the storage account costs a little each month; Microsoft's list has its price by use, not by the hour.
-    stays = "its storage account and key vault stay in the resource group"
-    name = workspace.hub_id.rpartition("/")[2]
-    found.append(Item("hub", workspace.hub_id, name, False, None, None, reason_kept=kept, detail=stays))
+    kept = t("it has other projects: {names}", names=", ".join(siblings)) if siblings else ""
+    hub = projects.at(azure, workspace.hub_id)
+    made = projects.made_with(hub)
+    stays = "" if made else t("its storage account and key vault stay: this program did not make them")
+    found.append(Item("hub", hub.id, hub.name, False, None, None, reason_kept=kept, detail=stays))
+    needed = t("the hub {name} needs it; it goes after the hub", name=hub.name)
+    for resource in made:
+        kind: Kind = "storage" if "/storageaccounts/" in resource.casefold() else "vault"
+        # Microsoft's list has these prices by use and not by the hour.
+        detail = t("made with the hub; billed by what it holds and how it is used")
+        name = resource.rpartition("/")[2]
+        found.append(Item(kind, resource, name, False, None, None, reason_kept=kept or needed, detail=detail))
     return found
 
 
@@ -172,7 +199,7 @@ def remove(
     report: Report | None = None,
     cancel: Cancel | None = None,
 ) -> list[Outcome]:
-    """Remove items in the order that Azure asks for: endpoint, job, model, data, project, hub.
+    """Remove items in the order that Azure asks for: endpoint, job, model, data, project, hub, its storage and vault.
 
     One that cannot be removed does not stop the others. An item's `reason_kept` is not looked at: removing another item
     of the same call may take it away, and otherwise Azure refuses.
@@ -184,13 +211,15 @@ def remove(
         Cancelled: cancelled between two items.
     """
     cancel = cancel or Cancel()
-    outcomes = []
+    outcomes: list[Outcome] = []
     ordered = sorted(items, key=lambda item: _ORDER.index(item.kind))
     for number, item in enumerate(ordered):
         cancel.check()
         if report:
-            report(Progress(f"Removing the {item.kind} {item.name}", number, len(ordered), "items"))
+            report(Progress(t("Removing {name}", name=item.name), number, len(ordered), "items", t(KINDS[item.kind])))
         try:
+            if item.kind in ("storage", "vault") and any(one.item.kind == "hub" and one.error for one in outcomes):
+                raise Conflict(t("The hub is still there and needs it."), code="HubNeedsIt")
             _remove(azure, item, report, cancel)
             outcomes.append(Outcome(replace(item, reason_kept=""), True))
         except PhiftError as error:
@@ -200,8 +229,9 @@ def remove(
 
 
 def _remove(azure: Azure, item: Item, report: Report | None, cancel: Cancel) -> None:
-    version = jobs.API if item.kind == "job" else _API
-    deployments.remove(azure, item.id, api_version=version, stage=f"Removing {item.name}", report=report, cancel=cancel)
+    version = {"job": jobs.API, "storage": projects.STORAGE_API, "vault": projects.VAULT_API}.get(item.kind, _API)
+    stage = t("Removing {name}", name=item.name)
+    deployments.remove(azure, item.id, api_version=version, stage=stage, report=report, cancel=cancel)
     container = item.id.rpartition("/versions/")[0]
     if item.kind in ("model", "data") and not any(azure.pages(f"{container}/versions", api_version=_API)):
-        deployments.remove(azure, container, stage=f"Removing {item.name}", report=report, cancel=cancel)
+        deployments.remove(azure, container, stage=stage, report=report, cancel=cancel)

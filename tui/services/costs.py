@@ -26,6 +26,8 @@ _URL = "https://prices.azure.com/api/retail/prices"
 _API = "2023-01-01-preview"
 _SNAPSHOT = "prices/retail.json"
 _STALE = timedelta(days=1)
+CURRENCY = "USD"
+"""Which Microsoft's list is asked for."""
 
 Purpose = Literal["training", "hosting", "input", "output"]
 
@@ -231,7 +233,7 @@ def _quoted(text: str) -> str:
 
 def _fetch(azure: Azure, condition: str) -> list[dict[str, Any]]:
     answer = azure.send(
-        "GET", _URL, api_version=_API, params={"currencyCode": "'USD'", "$filter": condition}, signed=False
+        "GET", _URL, api_version=_API, params={"currencyCode": f"'{CURRENCY}'", "$filter": condition}, signed=False
     ).body
     items = list(answer.get("Items") or [])
     while answer.get("NextPageLink"):
@@ -264,7 +266,7 @@ def _prices(
             meter=str(item.get("meterName", "")),
             unit=str(item.get("unitOfMeasure", "")),
             amount=float(item["retailPrice"]),
-            currency=str(item.get("currencyCode", "USD")),
+            currency=str(item.get("currencyCode", CURRENCY)),
             region=str(item.get("armRegionName", region)),
             source=source,
             date=day,
@@ -310,7 +312,7 @@ def estimate(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices, 
         items=tuple(lines),
         total_low=sum(line.low or 0.0 for line in once if line.known),
         total_high=sum(line.high or 0.0 for line in once if line.known),
-        currency=prices.items[0].currency if prices.items else "USD",
+        currency=prices.items[0].currency if prices.items else CURRENCY,
         unknown=tuple(line.label for line in lines if not line.known),
         hourly=hosting.each if hosting else None,
         source=_source(prices, sandbox),
@@ -363,6 +365,18 @@ def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices)
         f"{counted} tokens ({stats.tokens_total:,} × {epochs} epochs), {price.amount:g} {price.currency}/{price.unit}",
         True,
     )
+
+
+def to_remember(estimate: Estimate, recipe: Recipe, prices: Prices) -> dict[str, Any]:
+    """What the journal keeps of a run's price, from which is told later what it has cost; empty: not known."""
+    if recipe.model.engine == "serverless":
+        if any(line.once and not line.known for line in estimate.items):
+            return {}
+        return {"low": estimate.total_low, "high": estimate.total_high, "currency": estimate.currency}
+    price = prices.of_instance(recipe.model.instance_type)
+    if price is None:
+        return {}
+    return {"machine_hour": price.amount * recipe.model.instance_count, "currency": price.currency}
 
 
 def check_budget(estimate: Estimate, recipe: Recipe, settings: Settings) -> str:

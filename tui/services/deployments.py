@@ -85,13 +85,23 @@ class Endpoint:
     @property
     def model_name(self) -> str:
         """Name of the model behind it."""
-        found = re.search(r"/models/([^/]+)", self.model)
-        return found[1] if found else self.model
+        return name_in(self.model)
+
+    @property
+    def serves_a_base_model(self) -> bool:
+        """Whether a model of the registry is behind it, serverless: billed by the token, not by the hour."""
+        return self.kind == "serverless" and self.model.casefold().startswith("azureml://registries/")
 
     @property
     def model_version(self) -> str:
         """Its version; empty: not told."""
         return self.model.partition("/versions/")[2]
+
+
+def name_in(model: str) -> str:
+    """The model's name in its id."""
+    found = re.search(r"/models/([^/]+)", model)
+    return found[1] if found else model
 
 
 class Keys(NamedTuple):
@@ -404,6 +414,7 @@ def remove(
 
     if not wait_until(gone, stage=stage, seconds=_READY_SECONDS, every=2.0, report=report, cancel=cancel):
         raise ServiceError(f"{path.rpartition('/')[2]} is still there.", code="DeletionPending")
+    Journal(azure.settings.journal).removed(path, azure.now())
 
 
 def _path(azure: Azure, workspace: Workspace, name: str) -> str:
@@ -484,7 +495,7 @@ def _deploy_online(
         answer = azure.send("PUT", place, api_version=API, body=body, report=report, cancel=cancel)
         azure.poll(answer, resource=place, api_version=API, stage=stage, report=report, cancel=cancel)
 
-    with journal.intent("endpoint", name, workspace.id, path, API, model=tuned):
+    with journal.intent("endpoint", name, workspace.id, path, API, model=tuned, instance=instance_type):
         put(path, endpoint, f"Creating the endpoint {name}")
         put(f"{path}/deployments/tuned", deployment, f"Creating its deployment on {instance_type}")
         endpoint["properties"] = {"authMode": "Key", "traffic": {"tuned": 100}}

@@ -24,6 +24,7 @@ from tui.services import (
     jobs,
     projects,
     runs,
+    spending,
     uploads,
 )
 from tui.services.clients import Azure
@@ -157,6 +158,7 @@ class Flow:
         self._cancel = cancel or Cancel()
         self._told = 0.0
         self._stage = ""
+        self._cost: dict[str, Any] = {}
 
     def run(self, *, deploy: bool = False, evaluate: bool = False) -> Outcome:
         """Go through all steps.
@@ -289,6 +291,7 @@ class Flow:
                 azure, self._recipe.target.location, self._settings, instance_type=self._recipe.model.instance_type
             )
             found = costs.estimate(self._recipe, model, prepared.stats, prices, sandbox=azure.sandbox)
+            self._cost = costs.to_remember(found, self._recipe, prices)
             done.fields |= found.to_json()
             done.text += found.lines()
             warning = costs.check_budget(found, self._recipe, self._settings)
@@ -367,6 +370,7 @@ class Flow:
                 name,
                 journal=journal,
                 rows=prepared.train_rows,
+                cost=self._cost,
                 cancel=self._cancel,
             )
             done.fields |= {"job": job.name, "job_status": job.status, "engine": job.engine, "model": job.model}
@@ -496,13 +500,13 @@ class Flow:
     def _billable(self, azure: Azure, workspace: Workspace) -> list[cleanup.Item]:
         with self._step("billable") as done:
             found = [item for item in cleanup.inventory(azure, workspace) if item.billable]
-            done.fields["items"] = [item.to_json() for item in found]
+            spent = spending.so_far(azure, workspace)
+            done.fields |= {"items": [item.to_json() for item in found], "spent": spent.to_json()}
             done.text += [item.line() for item in found] or ["Nothing is billed by the hour."]
             if found:
                 where = f"--resource-group {workspace.resource_group} --project {workspace.name}"
                 done.text.append(f"Remove it with: phift-tui cleanup {'--sandbox ' if azure.sandbox else ''}{where}")
-            if azure.sandbox:
-                done.text.append("This is the sandbox: nothing is really billed.")
+            done.text.append(spent.line())
             return found
 
     def _report(self, step: Step) -> Report:

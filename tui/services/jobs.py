@@ -121,6 +121,7 @@ def submit(
     *,
     journal: Journal,
     rows: int | None = None,
+    cost: dict[str, Any] | None = None,
     cancel: Cancel | None = None,
 ) -> Job:
     """Submit the recipe's run under `name`; a job of that name that exists is returned instead of buying a second one.
@@ -135,6 +136,7 @@ def submit(
         name: from `new_name`; after a lost answer, the same again.
         journal: where the intent and the outcome are noted.
         rows: number of training rows, from which progress is reckoned.
+        cost: from `costs.to_remember`, kept in the journal.
         cancel: stops before the submission, not after it.
 
     Raises:
@@ -149,7 +151,9 @@ def submit(
     if rows:
         tags["phift.steps"] = str(expected_steps(recipe, rows))
     try:
-        with journal.intent("job", name, workspace.id, _path(workspace, name), API, model=model.name) as learnt:
+        with journal.intent(
+            "job", name, workspace.id, _path(workspace, name), API, model=model.name, cost=cost or {}
+        ) as learnt:
             if recipe.model.engine == "script":
                 _submit_script(azure, workspace, recipe, model, training, validation, name, tags)
             else:
@@ -393,7 +397,9 @@ def resume(azure: Azure, workspace: Workspace, name: str) -> Job:
     again = f"{re.sub(r'-[0-9a-f]{10}$', '', name)}-{secrets.token_hex(5)}"
     properties["displayName"] = again
     journal = Journal(azure.settings.journal)
-    with journal.intent("job", again, workspace.id, _path(workspace, again), API, model=job.model):
+    before = journal.find("job", name, workspace.id)
+    cost = before.detail.get("cost") if before else None
+    with journal.intent("job", again, workspace.id, _path(workspace, again), API, model=job.model, cost=cost or {}):
         azure.rest("PUT", _path(workspace, again), api_version=API, body={"properties": properties})
     return get(azure, workspace, again)
 

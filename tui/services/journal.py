@@ -151,6 +151,19 @@ class Journal:
         """The last entries, newest first."""
         return self._entries("ORDER BY id DESC LIMIT ?", limit)
 
+    def of(self, workspace: str) -> list[Entry]:
+        """All entries of a workspace, oldest first."""
+        return self._entries("WHERE workspace = ? COLLATE NOCASE ORDER BY id", workspace)
+
+    def removed(self, resource_id: str, moment: datetime) -> None:
+        """Note with what was made that it is there no longer, since what it cost ended then."""
+        with self._database() as database:
+            database.execute(
+                "UPDATE entries SET detail = json_patch(detail, ?) WHERE outcome IS NOT NULL AND kind = 'endpoint' "
+                "AND json_extract(detail, '$.id') = ? COLLATE NOCASE AND json_extract(detail, '$.removed') IS NULL",
+                (json.dumps({"removed": moment.isoformat()}), resource_id),
+            )
+
     def find(self, kind: str, name: str, workspace: str) -> Entry | None:
         """The newest entry for that name, where there is one."""
         found = self._entries(

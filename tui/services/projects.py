@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
 
 API = "2024-10-01"
-_STORAGE_API = "2023-04-01"
-_VAULT_API = "2023-07-01"
+STORAGE_API = "2023-04-01"
+VAULT_API = "2023-07-01"
 _ACCOUNT_API = "2024-10-01"
 _CONNECTION_API = "2024-10-01"
 _GROUP_API = "2022-09-01"
@@ -185,7 +185,7 @@ def ensure_hub(
         journal,
         "storage",
         storage,
-        _STORAGE_API,
+        STORAGE_API,
         {
             "location": target.location,
             "sku": {"name": "Standard_LRS"},
@@ -211,7 +211,7 @@ def ensure_hub(
         journal,
         "key-vault",
         vault,
-        _VAULT_API,
+        VAULT_API,
         {
             "location": target.location,
             "properties": {
