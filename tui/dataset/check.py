@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from tui.dataset.convert import ConvertError
 from tui.dataset.duplicates import Index
@@ -19,7 +19,7 @@ from tui.dataset.report import Collector, Finding, Group, Report
 from tui.dataset.rules import DOCUMENTED, Rules
 from tui.dataset.scan import Partial, Stretch, messages_of, scan_stretch
 from tui.dataset.shape import Shape, container_of, shape_of
-from tui.dataset.tokens import counter
+from tui.dataset.tokens import EXACT_BYTES, counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,14 +84,13 @@ def check(
         OSError: A file cannot be read.
         ValueError: `tokenizer` is no tokenizer.
     """
-    with ExitStack() as stack:
-        run = _Run(path, validation, rules, progress, partial, cancelled)
-        stack.callback(run.index.close)
+    run = _Run(path, validation, rules, progress, partial, cancelled)
+    with closing(run.index):
         if depth == "full":
             run.look_first()
-            run.counter = counter(rules.vocabulary, run.files[0].path, messages_of, tokenizer)
+            run.counter = _counter(rules, run.files[0], tokenizer)
         for file in run.files:
-            run.judge(file, stack)
+            run.judge(file)
         return run.finish()
 
 
@@ -136,7 +135,7 @@ class _Run:
         file.partial = Partial()
         file.done = 0
 
-    def judge(self, file: _File, stack: ExitStack) -> None:
+    def judge(self, file: _File) -> None:
         """Judge one file."""
         self._stop_if_asked()
         whole = Collector()
@@ -152,8 +151,9 @@ class _Run:
         if not self._is_lines(file, shape):
             file.done = file.size
             return
-        for stretch, made in self._stretches(file, start, newline, stack):
-            self._take(file, stretch, made)
+        with ExitStack() as stack:
+            for stretch, made in self._stretches(file, start, newline, stack):
+                self._take(file, stretch, made)
         self._judge_size(file)
 
     def _mark(self, file: _File, whole: Collector) -> int:
@@ -197,7 +197,7 @@ class _Run:
             while True:
                 # One more than it works on, so that it need not wait for this thread's turn.
                 while len(asked) < _ASKED_AHEAD and (item := take()) is not None:
-                    helper.ask(item[1])
+                    helper.ask(scan_stretch, item[1])
                     asked.append(item)
                 if not asked:
                     return
@@ -325,6 +325,18 @@ class _Run:
             complete=complete,
             notes=tuple(notes),
         )
+
+
+def _counter(rules: Rules, file: _File, tokenizer: Path | None) -> Counter:
+    """Return what counts the tokens of a file."""
+    asked = rules.vocabulary, file.path, messages_of, tokenizer
+    if file.size > EXACT_BYTES:
+        # The vocabulary is needed for the calibration alone, and its memory would not come back to the system.
+        with suppress(OSError), Helper() as helper:
+            helper.ask(counter, *asked)
+            if (made := helper.answer()) is not None:
+                return cast("Counter", made)
+    return counter(*asked)
 
 
 def _cores() -> int:

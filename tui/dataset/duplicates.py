@@ -22,8 +22,8 @@ NEAR_ROWS = 250_000
 NEAR = 0.75
 """Estimated Jaccard similarity of word pairs from which two rows are near duplicates."""
 
-_BUCKETS = 64
-_BUCKET_SHIFT = 58
+_BUCKETS = 256
+_BUCKET_SHIFT = 56
 _PRINT = struct.Struct("<QQIB")
 _PERMUTATIONS = 64
 _BANDS = 16
@@ -91,7 +91,9 @@ class Index:
         import tempfile  # which the check's helper process need not wait for
 
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self._pieces: list[list[tuple[int, int, int, int]]] = [[] for _ in range(_BUCKETS)]
+        # Of each bucket's pieces the place in the file, the length, the lines before it, and whose it is; as numbers
+        # in a row, since they grow with the files.
+        self._pieces = [array("Q") for _ in range(_BUCKETS)]
         self._near_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._near_keys = array("Q")
         self._near_lines = array("I")
@@ -109,7 +111,7 @@ class Index:
         file = _VALIDATION if validation else _TRAIN
         for number, bucket in enumerate(prints.buckets):
             if bucket:
-                self._pieces[number].append((self._file.tell(), len(bucket), lines, file))
+                self._pieces[number].extend((self._file.tell(), len(bucket), lines, file))
                 self._file.write(bucket)
         room = max(0, NEAR_ROWS - self._near_rows[file])
         count = min(room, len(prints.near_keys))
@@ -129,18 +131,21 @@ class Index:
         self._near(found, cancelled)
         found.into(train, validation)
 
-    def _records(self, pieces: list[tuple[int, int, int, int]]) -> Iterator[tuple[int, int, int, int]]:
-        for start, length, lines, file in pieces:
+    def _records(self, pieces: array[int], wanted: int) -> Iterator[tuple[int, int, int, int]]:
+        for at in range(0, len(pieces), 4):
+            start, length, lines, file = pieces[at : at + 4]
+            if file != wanted:
+                continue
             self._file.seek(start)
             for prompt, answer, line, _ in _PRINT.iter_unpack(self._file.read(length)):
                 yield prompt, answer, line + lines, file
 
-    def _bucket(self, pieces: list[tuple[int, int, int, int]], found: _Found) -> None:
+    def _bucket(self, pieces: array[int], found: _Found) -> None:
         rows: dict[tuple[int, int, int], int] = {}
         prompts: dict[tuple[int, int], tuple[int, int]] = {}
         # Training rows come first, whatever order the files were read in.
         for wanted in (_TRAIN, _VALIDATION):
-            for prompt, answer, line, file in self._records([piece for piece in pieces if piece[3] == wanted]):
+            for prompt, answer, line, file in self._records(pieces, wanted):
                 first = rows.setdefault((prompt, answer, file), line)
                 if first != line:
                     found.add("W209", file, line, f"the same as line {first}")

@@ -1,4 +1,4 @@
-"""The caller's end of the check's helper process.
+"""The caller's end of a helper process, for the second core and for what would leave much memory behind.
 
 It is a plain subprocess that reads pickled requests from its standard input and answers on its standard output. A fork
 would copy the threads' locks of a running terminal application, and multiprocessing's spawn would import the caller's
@@ -13,14 +13,11 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from tui.dataset.scan import Partial
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
-
-    from tui.dataset.scan import Stretch
 
 _HERE = str(Path(__file__).resolve().parents[2])
 
@@ -52,17 +49,16 @@ class Helper:
                 pipe.close()
         self._process.wait()
 
-    def ask(self, stretch: Stretch) -> None:
-        """Hand over a stretch; the answers come in the order of the questions."""
+    def ask(self, work: Callable[..., object], *arguments: object) -> None:
+        """Hand over a function of a module and its arguments; the answers come in the order of the questions."""
         # Where the helper is gone, its missing answer tells.
         with suppress(OSError):
-            pickle.dump(stretch, self._requests)
+            pickle.dump((work, arguments), self._requests)
             self._requests.flush()
 
-    def answer(self) -> Partial | None:
-        """Return what the stretch asked about longest ago amounts to; None where the helper is gone."""
+    def answer(self) -> Any:
+        """Return what the function asked for longest ago returned; None where it failed or the helper is gone."""
         try:
-            made = pickle.load(self._answers)  # noqa: S301 - our own process wrote it
+            return pickle.load(self._answers)  # noqa: S301 - our own process wrote it
         except (OSError, EOFError, ValueError, pickle.UnpicklingError):
             return None
-        return made if isinstance(made, Partial) else None

@@ -262,8 +262,6 @@ def counter(
         return _uncalibrated(vocabulary)
     family = _FAMILIES[vocabulary]
     real = [total for total, _ in exact.count(rows)]
-    # What follows is done without the vocabulary, which takes as much memory as all the rest.
-    _loaded.cache_clear()
     template = [family.per_message * len(row) for row in rows]
     text = [total - fixed for total, fixed in zip(real, template, strict=True)]
     guessed = [total - fixed for (total, _), fixed in zip(_uncalibrated(vocabulary).count(rows), template, strict=True)]
