@@ -11,18 +11,14 @@ from textual.widgets import Static
 
 from screens.lookups import CATALOGUE, load_catalogue, load_estimate
 from screens.page import Step
-from tui import actions
+from tui import actions, backend
 from tui.messages import n, t
-from tui.recipe import Hyperparameters
+from tui.recipe import LABELS, SCRIPT_ONLY
 from tui.widgets.field import Field
 from tui.widgets.summary import total
 
 if TYPE_CHECKING:
     from tui.services.catalog import Range
-
-SCRIPT_ONLY = tuple(
-    name for name, info in Hyperparameters.model_fields.items() if (info.description or "").endswith("`script` only.")
-)
 
 
 class HyperparametersScreen(Step):
@@ -62,9 +58,8 @@ class HyperparametersScreen(Step):
             help_line=t("A higher estimate is refused; empty: no limit."),
         )
         for name in SCRIPT_ONLY:
-            label = t(name.replace("_", " ").capitalize().replace("Lora", "LoRA"))
-            help_line = (Hyperparameters.model_fields[name].description or "").removesuffix("; `script` only.") + "."
-            yield Field(f"hyperparameters.{name}", label, help_line=t(help_line))
+            path = f"hyperparameters.{name}"
+            yield Field(path, t(LABELS[path]))
 
     def entered(self) -> None:
         """The catalogue has the model's ranges; the estimate wants prices."""
@@ -93,11 +88,7 @@ class HyperparametersScreen(Step):
             rows = report.rows
             if recipe.validation.mode == "split":
                 rows -= round(rows * recipe.validation.share)
-            batch = knobs.batch_size_multiplier
-            if recipe.model.engine == "script":
-                batch *= knobs.gradient_accumulation * recipe.model.instance_count
-            steps = -(-rows // batch) * knobs.epochs
-            parts.append(n("{count} step", "{count} steps", steps))
+            parts.append(n("{count} step", "{count} steps", backend.jobs.expected_steps(recipe, rows)))
             parts.append(n("{count} row seen", "{count} rows seen", rows * knobs.epochs))
             tokens = report.stats.billable_tokens(knobs.epochs)
             about = t("about {tokens} tokens") if report.stats.tokens_are_estimate else t("{tokens} tokens")

@@ -166,6 +166,43 @@ class Budget(_Part):
     """Highest estimate in US dollars at which a submit is allowed; unset: no limit."""
 
 
+LABELS = {
+    "target.subscription": "Subscription",
+    "target.resource_group": "Resource group",
+    "target.location": "Region",
+    "target.hub": "Hub",
+    "target.project": "Project",
+    "model.name": "Model",
+    "model.engine": "Engine",
+    "model.instance_type": "GPU size",
+    "model.instance_count": "Nodes",
+    "model.compute": "Cluster",
+    "model.weights": "Weights",
+    "validation.share": "Share",
+    "validation.seed": "Seed",
+    "hyperparameters.epochs": "Epochs",
+    "hyperparameters.learning_rate": "Learning rate",
+    "hyperparameters.batch_size_multiplier": "Batch size",
+    "hyperparameters.seed": "Seed",
+    "hyperparameters.method": "Method",
+    "hyperparameters.lora_rank": "LoRA rank",
+    "hyperparameters.lora_alpha": "LoRA alpha",
+    "hyperparameters.loss": "Loss",
+    "hyperparameters.optimizer": "Optimizer",
+    "hyperparameters.schedule": "Schedule",
+    "hyperparameters.gradient_accumulation": "Gradient accumulation",
+    "output.model": "Tuned model",
+    "deployment.content_safety": "Content safety",
+    "budget.limit": "Budget",
+}
+"""What the fields that are asked for are called, in the portal's words where it has one; not translated yet."""
+
+SCRIPT_ONLY = tuple(
+    name for name, info in Hyperparameters.model_fields.items() if (info.description or "").endswith("`script` only.")
+)
+"""The hyperparameters that only the engine `script` takes."""
+
+
 class RecipeError(ValueError):
     """A recipe that cannot be read; `place` is `file: table.field`."""
 

@@ -29,38 +29,48 @@ def drafts(tmp_path: Path) -> Callable[[], Recipe]:
     return only
 
 
-def test_it_is_walked_from_the_first_question_to_an_answering_endpoint(
+def test_it_is_walked_from_the_first_question_to_a_removed_endpoint(
     cli: Cli, write: Write, tmp_path: Path, drafts: Callable[[], Recipe]
 ) -> None:
     _, recipe = write()
     target = recipe.target
+    rows = tmp_path / "rows.jsonl"
+    (tmp_path / "faulty.jsonl").write_text(rows.read_text("utf-8") + "\n", "utf-8")
+    (tmp_path / "doomed.jsonl").write_text("not JSON\n", "utf-8")
     answers = [
-        *(target.resource_group, "", "!", "hub-passing", "<"),  # a wrong name, and one step back
+        *(target.resource_group, "mars", "", "!", "hub-passing", "<"),  # a wrong region, a wrong name, and once more
         *(target.resource_group, "", target.hub, target.project),
-        *("2", "serverless"),
-        *("?", str(tmp_path / "absent.jsonl"), str(tmp_path / "rows.jsonl")),
+        *("Phi-3-mini-4k-instruct", "serverless", "<", "2", "serverless"),
+        *("?", str(tmp_path / "absent.jsonl"), str(tmp_path / "doomed.jsonl"), "no", str(tmp_path / "faulty.jsonl")),
         *("split", "7", "0.25", ""),
-        *("", "", "1"),
-        *("plain", "maybe", "no"),
-        *("yes", "yes"),
+        *("1", "", ""),
+        *("plain", "-", "yes", "yes", "maybe", "no"),
+        *("bicep", "submit", "<", "submit", "yes"),
+        *("Which cleaner may I use?", ""),
+        "yes",
     ]
     ended = cli("--plain", "--sandbox", stdin="\n".join(answers) + "\n")
     assert ended.code == 0, ended.err
     said = ended.err
     for part in (
-        "Not possible: only letters",
+        "no region mars",
+        "Not possible: letters, digits",
+        "retired; fine-tuning ended on 2025-08-30",
+        "Tune its successor Phi-4-mini-instruct",
         "does not exist",
-        "Input should be less than 0.9",
+        "malformed JSON",
+        "above 0, below 0.9",
         "Answer yes or no",
         "deployment.content_safety: False",
         "Training: ",
         "Completed",
         "content safety off",
         "question: ",
-        "phift-tui cleanup --sandbox",
+        "is billed: ",
+        "endpoint plain removed",
     ):
         assert part in said
-    assert said.count("Training: ") == 1
+    assert "Microsoft.MachineLearningServices" in ended.out
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", said)
     kept = drafts()
     assert kept.target.hub == target.hub
@@ -80,7 +90,7 @@ def test_it_can_be_left_at_any_question_and_keeps_the_draft(
 def test_a_dumb_terminal_gets_it_without_being_asked(cli: Cli) -> None:
     ended = cli("--sandbox", stdin="q\n", TERM="dumb")
     assert ended.code == 0
-    assert "Step 1 of 7" in ended.err
+    assert "Step 1 of 8" in ended.err
     assert "\x1b" not in ended.err + ended.out
 
 
@@ -90,3 +100,15 @@ def test_a_run_that_is_not_approved_makes_nothing(cli: Cli, write: Write) -> Non
     assert ended.code == 7
     assert "Nothing was created" in ended.err
     assert cli("jobs", "list", place=recipe).code == 5
+
+
+def test_a_draft_that_is_there_is_offered_and_a_new_one_gets_a_name_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    assert cli("--plain", "--sandbox", stdin="first-group\nq\n").code == 0
+    kept = cli("--plain", "--sandbox", stdin="\nq\n")
+    assert "[first-group]" in kept.err
+    assert cli("--plain", "--sandbox", stdin="new\nsecond-group\nq\n").code == 0
+    folder = tmp_path / "home" / "state" / "phift-tui" / "drafts"
+    assert sorted(recipes.load(path).target.resource_group for path in folder.glob("*.toml")) == [
+        "first-group",
+        "second-group",
+    ]

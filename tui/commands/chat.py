@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from tui.commands import common, output
 from tui.messages import t
 from tui.text import clean
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from tui.services.chat import Collected, Message
 
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
@@ -29,37 +35,63 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
 
 def run(args: argparse.Namespace) -> int:
     """Print the answers, streamed; with `--json` one object an answer."""
-    from tui.services import chat, deployments
+    from tui.services import deployments
 
     azure, place = common.opened(args)
     endpoint = common.endpoint_named(azure, place, args.endpoint)
     key, _ = deployments.keys(azure, place, args.endpoint)
-    history: list[chat.Message] = [{"role": "system", "content": args.system}] if args.system else []
+    history: list[Message] = [{"role": "system", "content": args.system}] if args.system else []
     if args.message is None and sys.stdin.isatty():
         output.say(t("One question a line; ctrl+d ends."))
     for question in [args.message] if args.message is not None else _lines():
         if not question.strip():
             continue
         history.append({"role": "user", "content": question.strip()})
-        answer = chat.Collected()
-        with common.cancel_on_signal() as cancel:
-            for delta in chat.stream(
-                endpoint.uri,
-                key,
-                history,
-                temperature=args.temperature,
-                max_tokens=args.max_tokens,
-                cancel=cancel,
-            ):
-                answer.add(delta)
-                if not common.wants_json(args):
-                    print(clean(delta.text), end="", flush=True)
+        shown = None if common.wants_json(args) else _show
+        answer = reply(endpoint.uri, key, history, temperature=args.temperature, max_tokens=args.max_tokens, show=shown)
         if common.wants_json(args):
             output.data(answer.to_json())
         else:
             print(flush=True)
         history.append({"role": "assistant", "content": answer.text})
     return 0
+
+
+def reply(
+    uri: str,
+    key: SecretStr,
+    history: list[Message],
+    *,
+    temperature: float = 0.0,
+    max_tokens: int,
+    show: Callable[[str], None] | None = None,
+) -> Collected:
+    """The endpoint's answer to a conversation; ctrl+c stops it.
+
+    Args:
+        uri: of the endpoint.
+        key: of the endpoint.
+        history: the conversation, the question last.
+        temperature: 0 to 2.
+        max_tokens: the longest answer.
+        show: given each piece as it comes.
+
+    Raises:
+        PhiftError: the endpoint did not answer, or the person stopped it.
+    """
+    from tui.services import chat
+
+    answer = chat.Collected()
+    with common.cancel_on_signal() as cancel:
+        for delta in chat.stream(uri, key, history, temperature=temperature, max_tokens=max_tokens, cancel=cancel):
+            answer.add(delta)
+            if show:
+                show(delta.text)
+    return answer
+
+
+def _show(piece: str) -> None:
+    print(clean(piece), end="", flush=True)
 
 
 def _lines() -> Iterator[str]:

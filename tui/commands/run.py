@@ -26,7 +26,7 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
     parser.set_defaults(run=run)
 
 
-class _Teller:
+class Teller:
     """Tells a person on stderr, or a program on stdout one object a line, whose last is that of the step `run`."""
 
     def __init__(self, *, json: bool, sandbox: bool, asks: bool) -> None:
@@ -66,7 +66,7 @@ class _Teller:
 
 def run(args: argparse.Namespace) -> int:
     """Run the flow; 0 when every step is done, else the exit code of the error that stopped it."""
-    teller = _Teller(json=common.wants_json(args), sandbox=getattr(args, "sandbox", False), asks=not args.yes)
+    teller = Teller(json=common.wants_json(args), sandbox=getattr(args, "sandbox", False), asks=not args.yes)
     try:
         _flow(args, teller)
     except BrokenPipeError:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _flow(args: argparse.Namespace, teller: _Teller) -> None:
+def _flow(args: argparse.Namespace, teller: Teller) -> None:
     from tui import recipe as recipes
     from tui.services import flow
 
