@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from wirekit import Wire
 
 import assets
+from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The state folder of a sandbox of the test's own, which does not outlive the test."""
+    path = tmp_path / "state"
+    yield path
+    if path.exists():
+        daemon.stop(path)
 
 
 @pytest.fixture

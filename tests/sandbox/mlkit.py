@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import openai
 import pytest
@@ -16,6 +15,7 @@ import requests
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Data
 from azure.identity import ClientSecretCredential
+from waiting import until
 
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
@@ -24,7 +24,6 @@ ML = "Microsoft.MachineLearningServices"
 PREVIEW = "2024-10-01-preview"
 PHI = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
 TERMINAL = ("Completed", "Failed", "Canceled")
-T = TypeVar("T")
 
 
 class Cloud:
@@ -71,17 +70,6 @@ class Cloud:
             return body if body["properties"]["provisioningState"] == "Succeeded" else None
 
         return until(provisioned)
-
-
-def until(condition: Callable[[], T | None], seconds: float = 60) -> T:
-    """The first truthy answer of `condition`, asked twenty times a second."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{condition.__name__} did not come true in {seconds} s")
 
 
 def chats(path: Path, rows: int = 24) -> Path:

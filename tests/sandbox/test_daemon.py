@@ -8,38 +8,14 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from waiting import alive, until, until_gone
 from wirekit import Wire
 
 from tui.sandbox import daemon
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "state"
-    yield path
-    if path.exists():
-        daemon.stop(path)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 10
-    while alive(pid):
-        assert time.monotonic() < deadline, f"process {pid} does not end"
-        time.sleep(0.01)
 
 
 def test_two_starts_at_once_make_one_sandbox(folder: Path) -> None:
@@ -82,11 +58,14 @@ def test_a_long_operation_goes_on_after_a_restart(folder: Path) -> None:
     os.kill(first.pid, signal.SIGKILL)
     until_gone(first.pid)
     wire = Wire(daemon.start(folder, pace=0.2))
-    deadline = time.monotonic() + 10
-    while (state := wire.arm("GET", "…/providers/Microsoft.Search").json["registrationState"]) != "Registered":
-        assert state == "Registering"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    seen: list[str] = []
+
+    def registered() -> bool:
+        seen.append(wire.arm("GET", "…/providers/Microsoft.Search").json["registrationState"])
+        return seen[-1] == "Registered"
+
+    until(registered, 10)
+    assert set(seen[:-1]) <= {"Registering"}
 
 
 def test_a_taken_port_is_said_clearly(folder: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 import requests
 from azure.ai.ml.entities import Data, ManagedOnlineDeployment, ManagedOnlineEndpoint, Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from mlkit import PHI, World, chats, make_world, pointed_at, until
+from mlkit import PHI, World, chats, make_world, pointed_at
+from waiting import until
 
 from tui.sandbox.daemon import SandboxInfo
 

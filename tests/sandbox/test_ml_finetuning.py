@@ -19,7 +19,8 @@ import requests
 from azure.ai.ml import Input, Output
 from azure.ai.ml.entities import CustomModelFineTuningJob, Data, MarketplaceSubscription, ServerlessEndpoint
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from mlkit import PHI, Cloud, World, chats, client, make_world, pointed_at, until
+from mlkit import PHI, Cloud, World, chats, client, make_world, pointed_at
+from waiting import until
 
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlkit import until
+from waiting import until
 
 from tui.sandbox import runs, supervisor
 from tui.sandbox.runs import JOB_TYPE, Run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from azure.ai.ml.entities import Hub, Project, WorkspaceConnection
 from azure.ai.ml.entities._credentials import ApiKeyConfiguration
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
+from waiting import until
 from wirekit import Wire
 
 from tui.sandbox.daemon import SandboxInfo
@@ -37,10 +37,7 @@ def client(sandbox_env: SandboxInfo, group: str) -> MLClient:
 def result(poller: Any) -> Any:
     """The poller's result, without the SDK's five seconds between two looks at its deployment."""
     inner = poller.polling_method().poller
-    deadline = time.monotonic() + 20
-    while not inner.done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(inner.done, 20)
     return poller.result()
 
 

@@ -16,7 +16,7 @@ from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal, principal_of
 from tui.sandbox.operations import finisher, retry_after
 from tui.sandbox.paths import GROUP, name_of, segment_after
-from tui.sandbox.tracked import require_group
+from tui.sandbox.tracked import remove, require_group
 from tui.sandbox.wire import answer, json_body, page, section
 
 if TYPE_CHECKING:
@@ -288,10 +288,7 @@ class _Deployments:
         return answer(body, 200 if existed else 201, {"Azure-AsyncOperation": status, **retry_after(self._sandbox)})
 
     async def delete(self, request: Request) -> Response:
-        require_group(self._sandbox, request.url.path)
-        if self._sandbox.state.get(request.url.path) is None:
-            return Response(status_code=204)
-        self._sandbox.delete(request.url.path)
+        remove(self._sandbox, request.url.path)
         return Response(status_code=204)
 
     async def status(self, request: Request) -> Response:

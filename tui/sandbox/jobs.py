@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from tui.sandbox import command_jobs, finetuning, runs
 from tui.sandbox.errors import ServiceError
-from tui.sandbox.operations import accepted, finisher
+from tui.sandbox.operations import begin, finisher
 from tui.sandbox.paths import WORKSPACE
 from tui.sandbox.runs import JOB_TYPE, Run
 from tui.sandbox.versions import VIEWS, workspace_of
@@ -56,6 +56,10 @@ def projected(body: dict[str, Any], version: str) -> dict[str, Any]:
     properties = body["properties"]
     if properties["jobType"] != "FineTuning":
         return body
+    # What the sandbox made of the hyperparameters is told by the run; the job's body is as Azure's.
+    properties["properties"] = {
+        name: value for name, value in properties["properties"].items() if not name.startswith("phift.sandbox.")
+    }
     outputs = [output for output in (properties.get("outputs") or {}).values() if output]
     if version == "2024-10-01-preview":
         return body
@@ -218,10 +222,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         if body["properties"]["status"] in runs.TERMINAL:
             raise user_error(f"The job is already in the final state {body['properties']['status']}.", "InvalidState")
         sandbox.supervisor.cancel(identifier)
-        operation = sandbox.operations.start("cancel-job", identifier, 0.5)
-        location = workspace_of(sandbox, request)["location"]
-        headers = accepted(sandbox, operation, identifier, location)
-        return Response(status_code=202, headers=headers)
+        return Response(status_code=202, headers=begin(sandbox, "cancel-job", identifier, 0.5))
 
     async def delete(request: Request) -> Response:
         identifier = job_id(request)
@@ -230,9 +231,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             return Response(status_code=204)
         if body["properties"]["status"] not in runs.TERMINAL:
             raise user_error("A job can be deleted once it has ended; cancel it first.", "InvalidState")
-        operation = sandbox.operations.start("delete-job", identifier, 0.5)
-        headers = accepted(sandbox, operation, identifier, workspace_of(sandbox, request)["location"])
-        return Response(status_code=202, headers=headers)
+        return Response(status_code=202, headers=begin(sandbox, "delete-job", identifier, 0.5))
 
     one = f"{WORKSPACE}/jobs/{{name}}"
     return [

@@ -11,9 +11,9 @@ from starlette.routing import BaseRoute, Route
 
 from tui.sandbox import base_models, usages
 from tui.sandbox.models import DEPLOYMENT_TYPE
-from tui.sandbox.operations import accepted, finisher
+from tui.sandbox.operations import begin, finisher
 from tui.sandbox.paths import WORKSPACE
-from tui.sandbox.serverless import KEYS_SECONDS, key_name, keys, refuse
+from tui.sandbox.serverless import keys, refuse, renewed_key
 from tui.sandbox.versions import workspace_of
 from tui.sandbox.wire import answer, json_body, page, section, system_data
 
@@ -83,12 +83,6 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             raise refuse(f"Online deployment {request.path_params['deployment']} was not found.", "NotFound", 404)
         return body
 
-    def started(
-        request: Request, kind: str, resource_id: str, seconds: float, payload: dict[str, Any]
-    ) -> dict[str, str]:
-        operation = sandbox.operations.start(kind, resource_id, seconds, payload)
-        return accepted(sandbox, operation, resource_id, workspace_of(sandbox, request)["location"])
-
     def check_traffic(identifier: str, traffic: dict[str, Any]) -> None:
         total = sum(share for share in traffic.values() if isinstance(share, int))
         if total not in (0, 100):
@@ -143,7 +137,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         }
         with state.transaction():
             state.put(identifier, ONLINE_TYPE, resource)
-            headers = started(request, "online-ready", identifier, ENDPOINT_SECONDS, {"type": ONLINE_TYPE})
+            headers = begin(sandbox, "online-ready", identifier, ENDPOINT_SECONDS, {"type": ONLINE_TYPE})
         return answer(state.require(identifier), 200 if present else 201, headers)
 
     async def put_deployment(request: Request) -> Response:
@@ -182,7 +176,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         }
         with state.transaction():
             state.put(identifier, DEPLOYMENT_TYPE, resource)
-            headers = started(request, "online-ready", identifier, DEPLOYMENT_SECONDS, {"type": DEPLOYMENT_TYPE})
+            headers = begin(sandbox, "online-ready", identifier, DEPLOYMENT_SECONDS, {"type": DEPLOYMENT_TYPE})
         sandbox.supervisor.warm_up()
         return answer(state.require(identifier), 200 if present else 201, headers)
 
@@ -213,9 +207,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         return answer(keys(sandbox, body["id"]))
 
     async def regenerate_keys(request: Request) -> Response:
-        body, name = require_endpoint(request), key_name(await json_body(request))
-        headers = started(request, "renew-endpoint-key", body["id"], KEYS_SECONDS, {"key": name})
-        return Response(status_code=202, headers=headers)
+        return await renewed_key(sandbox, require_endpoint(request)["id"], request)
 
     async def get_logs(request: Request) -> Response:
         body = require_deployment(request)
@@ -223,7 +215,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             {"content": f"{body['systemData']['createdAt']} deployment {body['name']} is served by the sandbox.\n"}
         )
 
-    def deletion(request: Request, identifier: str, kind: str) -> Response:
+    def deletion(identifier: str, kind: str) -> Response:
         body = state.get(identifier)
         if body is None:
             return Response(status_code=204)
@@ -231,11 +223,11 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         with state.transaction():
             sandbox.operations.cancel(identifier)
             state.put(identifier, kind, body)
-            headers = started(request, "online-delete", identifier, DELETE_SECONDS, {})
+            headers = begin(sandbox, "online-delete", identifier, DELETE_SECONDS)
         return Response(status_code=202, headers=headers)
 
     async def delete_endpoint(request: Request) -> Response:
-        return deletion(request, endpoint_id(request), ONLINE_TYPE)
+        return deletion(endpoint_id(request), ONLINE_TYPE)
 
     async def delete_deployment(request: Request) -> Response:
         endpoint, name = require_endpoint(request), request.path_params["deployment"]
@@ -243,7 +235,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             raise refuse(
                 f"The deployment '{name}' still gets traffic; set its traffic to 0 first.", "DeploymentHasTraffic"
             )
-        return deletion(request, deployment_id(request), DEPLOYMENT_TYPE)
+        return deletion(deployment_id(request), DEPLOYMENT_TYPE)
 
     one = f"{WORKSPACE}/onlineEndpoints/{{name}}"
     inner = f"{one}/deployments/{{deployment}}"

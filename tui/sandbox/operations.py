@@ -198,6 +198,16 @@ def accepted(
     }
 
 
+def begin(
+    sandbox: Sandbox, kind: str, resource_id: str, seconds: float, payload: dict[str, Any] | None = None
+) -> dict[str, str]:
+    """Begin an operation on what lives in a workspace; returns the headers that tell where to follow it."""
+    workspace = sandbox.state.require("/".join(resource_id.split("/")[:9]))
+    return accepted(
+        sandbox, sandbox.operations.start(kind, resource_id, seconds, payload), resource_id, workspace["location"]
+    )
+
+
 def retry_after(sandbox: Sandbox) -> dict[str, str]:
     """Return the header that paces a poller: whole seconds as Azure's, milliseconds where the sandbox runs faster."""
     if sandbox.config.pace >= 1:

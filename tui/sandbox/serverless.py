@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from tui.sandbox import base_models, models
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.models import SERVERLESS_TYPE
-from tui.sandbox.operations import accepted, finisher
+from tui.sandbox.operations import begin, finisher
 from tui.sandbox.paths import WORKSPACE
 from tui.sandbox.versions import workspace_of
 from tui.sandbox.wire import answer, json_body, page, section, system_data
@@ -58,16 +58,19 @@ def renew_key(sandbox: Sandbox, endpoint_id: str, name: str) -> None:
     sandbox.state.settings.set(setting, sandbox.state.settings.get(setting, 0) + 1)
 
 
-def key_name(given: dict[str, Any]) -> str:
-    """The key that a regenerateKeys request names.
+async def renewed_key(sandbox: Sandbox, endpoint_id: str, request: Request) -> Response:
+    """The answer to a regenerateKeys request of an endpoint (serverless or online).
 
     Raises:
-        ServiceError: 400 UserError.
+        ServiceError: 400 UserError where it names no key.
     """
+    given = await json_body(request)
     name = str(given.get("keyType", "")).capitalize()
     if name not in KEY_NAMES:
         raise refuse(f"The keyType '{given.get('keyType')}' is not valid; use Primary or Secondary.", "BadArgument")
-    return name
+    return Response(
+        status_code=202, headers=begin(sandbox, "renew-endpoint-key", endpoint_id, KEYS_SECONDS, {"key": name})
+    )
 
 
 def routes(sandbox: Sandbox) -> list[BaseRoute]:
@@ -82,12 +85,6 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         if body is None:
             raise refuse(f"Serverless endpoint {request.path_params['name']} was not found.", "NotFound", 404)
         return body
-
-    def started(
-        request: Request, kind: str, endpoint_id: str, seconds: float, payload: dict[str, Any]
-    ) -> dict[str, str]:
-        operation = sandbox.operations.start(kind, endpoint_id, seconds, payload)
-        return accepted(sandbox, operation, endpoint_id, workspace_of(sandbox, request)["location"])
 
     def check_model(model_id: str, region: str, endpoint_id: str) -> None:
         base_models.check_deployable(sandbox, model_id, region)
@@ -154,7 +151,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         }
         with state.transaction():
             state.put(endpoint_id, SERVERLESS_TYPE, resource)
-            headers = started(request, "create-serverless", endpoint_id, CREATE_SECONDS, {})
+            headers = begin(sandbox, "create-serverless", endpoint_id, CREATE_SECONDS)
         sandbox.supervisor.warm_up()
         return answer(state.require(endpoint_id), 200 if present else 201, headers)
 
@@ -177,9 +174,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         return answer(keys(sandbox, require(request)["id"]))
 
     async def regenerate_keys(request: Request) -> Response:
-        body, name = require(request), key_name(await json_body(request))
-        headers = started(request, "renew-endpoint-key", body["id"], KEYS_SECONDS, {"key": name})
-        return Response(status_code=202, headers=headers)
+        return await renewed_key(sandbox, require(request)["id"], request)
 
     async def delete(request: Request) -> Response:
         endpoint_id = identifier(request)
@@ -190,7 +185,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         with state.transaction():
             sandbox.operations.cancel(endpoint_id)
             state.put(endpoint_id, SERVERLESS_TYPE, body)
-            headers = started(request, "delete-serverless", endpoint_id, DELETE_SECONDS, {})
+            headers = begin(sandbox, "delete-serverless", endpoint_id, DELETE_SECONDS)
         return Response(status_code=202, headers=headers)
 
     one = f"{WORKSPACE}/serverlessEndpoints/{{name}}"

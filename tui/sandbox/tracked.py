@@ -45,6 +45,15 @@ def require_group(sandbox: Sandbox, resource_id: str) -> dict[str, Any]:
     return body
 
 
+def remove(sandbox: Sandbox, resource_id: str) -> bool:
+    """Remove a resource of a group with all that lives in it; returns whether there was one."""
+    require_group(sandbox, resource_id)
+    if sandbox.state.get(resource_id) is None:
+        return False
+    sandbox.delete(resource_id)
+    return True
+
+
 def region(location: Any, kind: str) -> str:
     """Return a location in its short spelling ("East US 2" is ``eastus2``); raises Azure's 400 for an unknown one."""
     if not isinstance(location, str) or not location.strip():
@@ -207,11 +216,7 @@ class _Tracked:
 
     async def delete(self, request: Request) -> Response:
         self._kind(request)
-        require_group(self._sandbox, request.url.path)
-        if self._sandbox.state.get(request.url.path) is None:
-            return Response(status_code=204)
-        self._sandbox.delete(request.url.path)
-        return Response(status_code=200)
+        return Response(status_code=200 if remove(self._sandbox, request.url.path) else 204)
 
     async def check_name(self, request: Request) -> Response:
         name = str((await json_body(request)).get("name", ""))
