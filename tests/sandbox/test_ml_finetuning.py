@@ -206,6 +206,30 @@ def test_a_region_without_the_model_is_refused(world: World) -> None:
     assert inner_error(error)["innerError"]["code"] == "ModelNotSupportedByMaaS"
 
 
+@pytest.mark.parametrize(
+    ("scenario", "status", "code", "words"),
+    [
+        ({"providers": {"Microsoft.Network": "NotRegistered"}}, 409, "MissingSubscriptionRegistration", "Network"),
+        ({"subscription": {"quota_id": "FreeTrial_2014-09-01"}}, 400, "UserError", "FreeTrial_2014-09-01"),
+        ({"access": {"role": "Reader"}}, 403, "AuthorizationFailed", "workspaces/jobs/write"),
+        ({"subscription": {"state": "Disabled"}}, 409, "ReadOnlyDisabledSubscription", "read only"),
+    ],
+    ids=["provider", "free", "reader", "disabled"],
+)
+def test_a_subscription_that_may_not_is_refused(
+    world: World,
+    upset: Callable[[dict[str, Any]], None],
+    scenario: dict[str, Any],
+    status: int,
+    code: str,
+    words: str,
+) -> None:
+    upset(scenario)
+    response = world.submit("not-allowed")
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert words in response.json()["error"]["message"]
+
+
 @pytest.fixture
 def calendar(sandbox: SandboxInfo) -> Iterator[Callable[[str], None]]:
     """Set the catalogue's date; afterwards it is today again."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.sandbox import base_models, data
+from tui.sandbox import access, base_models, data
 from tui.sandbox.base_models import Base
 from tui.sandbox.blob_store import Address
 from tui.sandbox.errors import ServiceError
+from tui.sandbox.paths import segment_after
 from tui.sandbox.versions import ASSET_NAME
 from tui.sandbox.wire import section
 from tui.trainer.azure_knobs import RATE, from_azure_hyperparameters
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
 
 TASKS = {name.lower(): name for name in ("ChatCompletion", "TextCompletion")}
+# "You can't use free or trial Azure subscriptions" (prerequisites of serverless fine-tuning).
+FREE_OFFERS = ("FreeTrial_", "AzureForStudents_", "AzurePass_")
 INPUT = {"description": None, "uri": None, "mode": "ReadOnlyMount", "jobInputType": None}
 
 
@@ -105,14 +108,28 @@ def shape(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _require_eligible(sandbox: Sandbox, subscription: str) -> None:
+    """Raise where a subscription lacks what fine-tuning is documented to need: Microsoft.Network and a paid offer."""
+    access.require_registered(sandbox, subscription, "Microsoft.Network")
+    policies = sandbox.state.require(f"/subscriptions/{subscription}")["subscriptionPolicies"]
+    if policies["quotaId"].startswith(FREE_OFFERS):
+        raise refuse(
+            f"The subscription {subscription} is of a free or trial offer ({policies['quotaId']}). Fine-tuning needs a "
+            "subscription with a valid payment method.",
+            "SubscriptionNotSupported",
+        )
+
+
 def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[str, Any]) -> Plan:
     """Check a new fine-tuning job and return what to do.
 
     Raises:
         ServiceError: 400 UserError: model retired, archived, unknown or not offered in the workspace's region
-            (ModelNotSupportedByMaaS), hyperparameters out of range; 404 UserError: data that does not exist.
+            (ModelNotSupportedByMaaS), hyperparameters out of range, a free subscription; 404 UserError: data that does
+            not exist; 409 MissingSubscriptionRegistration: a provider that fine-tuning needs.
     """
     properties = shape(given)
+    _require_eligible(sandbox, str(segment_after(workspace["id"], "subscriptions")))
     details = properties["fineTuningDetails"]
     managed = bool((properties["resources"] or {}).get("instanceTypes"))
     model_uri = details["model"]["uri"]
