@@ -99,7 +99,7 @@ def test_an_error_of_the_first_question_creates_nothing(
 def test_a_name_that_is_something_else_is_refused(azure: Azure, own_target: Target, journal: Journal) -> None:
     hub, project = make(azure, own_target, journal)
     crossed = own_target.model_copy(update={"hub": project.name})
-    with pytest.raises(UsageError, match="is a project, not a hub"):
+    with pytest.raises(UsageError, match="is not a hub"):
         projects.ensure_hub(azure, crossed, journal=journal)
     elsewhere = own_target.model_copy(update={"location": "westus3"})
     with pytest.raises(UsageError, match="eastus2"):

@@ -105,7 +105,7 @@ def test_the_source_is_always_said() -> None:
     assert "not Microsoft's list" in costs.estimate(Recipe(), MODEL, stats(1), shipped).source
     found = costs.estimate(Recipe(), MODEL, stats(1), PRICES, sandbox=True)
     assert "sandbox" in found.source
-    assert found.lines()[-1] == "In the sandbox: nothing is billed"
+    assert found.lines()[-1] == "sandbox: nothing is billed"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,23 @@ _ML = "Microsoft.MachineLearningServices"
 _REGISTER_SECONDS = 600.0
 
 Level = Literal["ok", "warning", "problem", "unknown"]
+LEVELS: dict[Level, str] = {
+    "ok": mark("ok"),
+    "warning": mark("warning"),
+    "problem": mark("problem"),
+    "unknown": mark("unknown"),
+}
+"""The levels in words, not translated yet."""
+STEPS = {
+    "project": mark("project"),
+    "upload": mark("upload"),
+    "submit": mark("submit"),
+    "monitor": mark("monitor"),
+    "deploy": mark("deploy"),
+    "ask": mark("ask"),
+    "clean up": mark("clean up"),
+}
+"""The steps that findings name, in words, not translated yet."""
 _Presence = Literal["present", "absent", "hidden"]
 OnFinding = Callable[["Finding"], None]
 

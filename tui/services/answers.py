@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tui.messages import mark, t
 from tui.services.errors import (
     Conflict,
     ModelUnavailable,
@@ -38,87 +39,99 @@ class _Known:
 _KNOWN = {
     "authorizationfailed": _Known(
         PermissionDenied,
-        "The signed-in identity lacks a role assignment for this action.",
-        "Run `phift-tui doctor`: it names the missing permission and the command that grants it.",
+        mark("The signed-in identity lacks a role assignment for this action."),
+        mark("Run `phift-tui doctor`: it names the missing permission and the command that grants it."),
     ),
     "linkedauthorizationfailed": _Known(
         PermissionDenied,
-        "The signed-in identity lacks a permission on another resource that this one uses.",
-        "Run `phift-tui doctor`: it names the missing permission and the command that grants it.",
+        mark("The signed-in identity lacks a permission on another resource that this one uses."),
+        mark("Run `phift-tui doctor`: it names the missing permission and the command that grants it."),
     ),
     "authorizationpermissionmismatch": _Known(
         PermissionDenied,
-        "Storage is opened by identity here, and the role for its data is missing; Owner does not include it.",
-        "Have the role Storage Blob Data Contributor assigned on the storage account.",
+        mark("Storage is opened by identity here, and the role for its data is missing; Owner does not include it."),
+        mark("Have the role Storage Blob Data Contributor assigned on the storage account."),
     ),
     "keybasedauthenticationnotpermitted": _Known(
         PermissionDenied,
-        "The storage account of the hub forbids keys.",
-        "Have the role Storage Blob Data Contributor assigned on the storage account; uploads then use the identity.",
+        mark("The storage account of the hub forbids keys."),
+        mark(
+            "Have the role Storage Blob Data Contributor assigned on the storage account; uploads then go by identity."
+        ),
     ),
     "missingsubscriptionregistration": _Known(
         ProviderNotRegistered,
-        "The subscription is not registered for a resource provider that this step needs.",
-        "Register it on the access screen, or have an administrator run `az provider register`.",
+        mark("The subscription is not registered for a resource provider that this step needs."),
+        mark("Register it on the access screen, or have an administrator run `az provider register`."),
     ),
     "subscriptionnotregistered": _Known(
         ProviderNotRegistered,
-        "The subscription is not registered for a resource provider that this step needs.",
-        "Register it on the access screen, or have an administrator run `az provider register`.",
+        mark("The subscription is not registered for a resource provider that this step needs."),
+        mark("Register it on the access screen, or have an administrator run `az provider register`."),
     ),
     "modelnotsupportedbymaas": _Known(
         ModelUnavailable,
-        "This model cannot be fine-tuned serverless in this region.",
-        "Choose a region of the model, or another model; the model screen shows both.",
+        mark("This model cannot be fine-tuned serverless in this region."),
+        mark("Choose a region of the model, or another model; the model screen shows both."),
     ),
     # The two codes below are not seen in Azure's documents; the sandbox answers with them.
     "modelretired": _Known(
-        ModelUnavailable, "Microsoft has retired this model.", "Choose its successor; the model screen names it."
+        ModelUnavailable,
+        mark("Microsoft has retired this model."),
+        mark("Choose its successor; the model screen names it."),
     ),
     "modelnotsupported": _Known(
         ModelUnavailable,
-        "This model cannot be fine-tuned.",
-        "Choose another model; the model screen shows which can be.",
+        mark("This model cannot be fine-tuned."),
+        mark("Choose another model; the model screen shows which can be."),
     ),
     "invalidauthenticationtoken": _Known(
-        SignInRequired, "The sign-in is no longer valid.", "Sign in again; nothing is lost."
+        SignInRequired, mark("The sign-in is no longer valid."), mark("Sign in again; nothing is lost.")
     ),
-    "expiredauthenticationtoken": _Known(SignInRequired, "The sign-in has expired.", "Sign in again; nothing is lost."),
+    "expiredauthenticationtoken": _Known(
+        SignInRequired, mark("The sign-in has expired."), mark("Sign in again; nothing is lost.")
+    ),
     "resourcegroupnotfound": _Known(
-        NotFound, "The resource group does not exist, or the identity may not see it.", "Choose another or create it."
+        NotFound,
+        mark("The resource group does not exist, or the identity may not see it."),
+        mark("Choose another or create it."),
     ),
     "subscriptionnotfound": _Known(
         NotFound,
-        "The subscription does not exist in this tenant, or the identity may not see it.",
-        "Choose the tenant and subscription again.",
+        mark("The subscription does not exist in this tenant, or the identity may not see it."),
+        mark("Choose the tenant and subscription again."),
     ),
     "quotaexceeded": _Known(
-        ServiceError, "A limit of the subscription is reached.", "Free what is no longer used, or ask for more quota."
+        ServiceError,
+        mark("A limit of the subscription is reached."),
+        mark("Free what is no longer used, or ask for more quota."),
     ),
     "content_filter": _Known(
         ServiceError,
-        "Azure AI Content Safety refused the prompt or the answer; the endpoint works.",
-        "Reword the message, or deploy without content safety where that is allowed.",
+        mark("Azure AI Content Safety refused the prompt or the answer; the endpoint works."),
+        mark("Reword the message, or deploy without content safety where that is allowed."),
     ),
     "requestdisallowedbypolicy": _Known(
         PermissionDenied,
-        "An Azure policy of the organisation forbids this resource.",
-        "Show the message to its administrator.",
+        mark("An Azure policy of the organisation forbids this resource."),
+        mark("Show the message to its administrator."),
     ),
 }
 
 _BY_STATUS: dict[int, _Known] = {
-    401: _Known(SignInRequired, "The sign-in is not accepted.", "Sign in again; nothing is lost."),
+    401: _Known(SignInRequired, mark("The sign-in is not accepted."), mark("Sign in again; nothing is lost.")),
     403: _Known(
         PermissionDenied,
-        "The signed-in identity is not allowed to do this.",
-        "Run `phift-tui doctor`: it names the missing permission and the command that grants it.",
+        mark("The signed-in identity is not allowed to do this."),
+        mark("Run `phift-tui doctor`: it names the missing permission and the command that grants it."),
     ),
     404: _Known(NotFound, "", ""),
     409: _Known(Conflict, "", ""),
     412: _Known(Conflict, "", ""),
     429: _Known(
-        Throttled, "Azure limits how often it may be asked.", "Wait a little; the step can be repeated safely."
+        Throttled,
+        mark("Azure limits how often it may be asked."),
+        mark("Wait a little; the step can be repeated safely."),
     ),
 }
 
@@ -144,13 +157,14 @@ def error_from(status: int, headers: Mapping[str, str], body: str, reason: str =
     known = known or _BY_STATUS.get(status, _Known(ServiceError, "", ""))
     if status >= 500 and known.kind is ServiceError and not known.meaning:
         # Whether the request took effect is as little known as when no answer came.
-        known = _Known(Unreachable, "Azure failed on its own side; retries did not help.", "Try again in some minutes.")
-    text = redact(message or f"Azure answered {status} {reason}".strip()).strip()
+        meaning = mark("Azure failed on its own side; retries did not help.")
+        known = _Known(Unreachable, meaning, mark("Try again in some minutes."))
+    text = redact(message or t("Azure answered {status}.", status=f"{status} {reason}".strip())).strip()
     return known.kind(
         text if text.endswith((".", "!", "?")) else f"{text}.",
         code=code,
-        meaning=known.meaning,
-        next_step=known.next_step,
+        meaning=t(known.meaning),
+        next_step=t(known.next_step),
         request_id=request_id,
         raw=redact(body[:_RAW_LIMIT]),
     )
@@ -164,8 +178,8 @@ def error_in(document: Any, fallback: str) -> PhiftError:
     return known.kind(
         redact(message or fallback),
         code=code or None,
-        meaning=known.meaning,
-        next_step=known.next_step,
+        meaning=t(known.meaning),
+        next_step=t(known.next_step),
         raw=redact(json.dumps(document, indent=1)[:_RAW_LIMIT]),
     )
 

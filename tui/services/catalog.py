@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import assets
+from tui.messages import t
 from tui.recipe import Engine, Recipe, write_private
 from tui.services.errors import ModelUnavailable, NotFound, UsageError
 from tui.settings import Settings
@@ -115,14 +116,17 @@ class Model:
 
     def availability(self, engine: Engine, on: date, region: str = "") -> Availability:
         """Whether `engine` can tune it on a day, in a region where one is given."""
-        said = self.engines.get(engine, Availability(None, "the catalogue does not say"))
+        said = self.engines.get(engine, Availability(None, t("the catalogue does not say")))
         if engine == "script":
             return said
         if self.status(on) == "retired":
-            since = f" since {self.finetune_retirement}" if self.finetune_retirement else ""
-            return Availability(False, f"fine-tuning is retired{since}")
+            if self.finetune_retirement is None:
+                return Availability(False, t("fine-tuning is retired"))
+            return Availability(False, t("fine-tuning is retired since {date}", date=self.finetune_retirement))
         if engine == "serverless" and region and self.regions and region not in self.regions:
-            return Availability(False, f"not offered in {region}; offered in {', '.join(self.regions)}")
+            return Availability(
+                False, t("not offered in {region}; offered in {names}", region=region, names=", ".join(self.regions))
+            )
         return said
 
 
@@ -216,7 +220,10 @@ def named(catalogue: Catalogue, name: str) -> Model:
     model = find(catalogue, name)
     if model is None:
         known = ", ".join(sorted(known.name for known in catalogue.models))
-        raise UsageError(f"The catalogue has no model called {name!r}.", next_step=f"Choose one of {known}.")
+        raise UsageError(
+            t("The catalogue has no model called {name!r}.", name=name),
+            next_step=t("Choose one of {known}.", known=known),
+        )
     return model
 
 
@@ -236,23 +243,34 @@ def check(catalogue: Catalogue, recipe: Recipe, today: date) -> Model:
     model = find(catalogue, name, recipe.model.version)
     if model is None:
         known = ", ".join(sorted(other.name for other in catalogue.models if other.status(today) == "available"))
+        version = recipe.model.version
         raise ModelUnavailable(
-            f"The catalogue has no model {name!r}"
-            + (f" of version {recipe.model.version}" if recipe.model.version else "")
-            + ".",
+            t("The catalogue has no model {name!r} of version {version}.", name=name, version=version)
+            if version
+            else t("The catalogue has no model called {name!r}.", name=name),
             code="ModelNotFound",
-            meaning="Nothing was uploaded.",
-            next_step=f"Choose one of: {known}.",
+            meaning=t("Nothing was uploaded."),
+            next_step=t("Choose one of: {known}.", known=known),
         )
     available = model.availability(engine, today, region)
     if available.ok is not False:
         return model
-    dates = ""
+    meaning = t("Nothing was uploaded.")
     if model.status(today) == "retired" and model.finetune_retirement:
-        dates = f" Fine-tuning was deprecated on {model.finetune_deprecation} and ended on {model.finetune_retirement}."
+        meaning += " " + (
+            t("Fine-tuning was deprecated on {first} and ended on {last}.", first=model.finetune_deprecation,
+              last=model.finetune_retirement)
+            if model.finetune_deprecation
+            else t("Fine-tuning ended on {date}.", date=model.finetune_retirement)
+        )  # fmt: skip
     raise ModelUnavailable(
-        f"{model.name} cannot be fine-tuned by the engine {engine!r}: {available.reason}.",
-        meaning=f"Nothing was uploaded.{dates}",
+        t(
+            "{model} cannot be fine-tuned by the engine {engine!r}: {reason}.",
+            model=model.name,
+            engine=engine,
+            reason=available.reason,
+        ),
+        meaning=meaning,
         next_step=" ".join(ways(catalogue, model, engine, today, region)),
     )
 
@@ -263,13 +281,16 @@ def ways(catalogue: Catalogue, model: Model, engine: Engine, today: date, region
     if model.status(today) == "retired":
         successor = find(catalogue, model.successor) if model.successor else None
         if successor and successor.availability(engine, today, region).ok:
-            found.append(f"Tune its successor {successor.name}.")
+            found.append(t("Tune its successor {name}.", name=successor.name))
         found.append(
-            f"Or use the engine script with weights of {model.name} that you have, in Azure or in the sandbox."
+            t(
+                "Or use the engine script with weights of {name} that you have, in Azure or in the sandbox.",
+                name=model.name,
+            )
         )
     elif model.regions and region not in model.regions:
-        found.append(f"Use a hub in one of: {', '.join(model.regions)}.")
-    return found or ["Choose another model or engine."]
+        found.append(t("Use a hub in one of: {names}.", names=", ".join(model.regions)))
+    return found or [t("Choose another model or engine.")]
 
 
 def today(azure: Azure) -> date:
@@ -444,19 +465,19 @@ def _engines(
     tasks: Iterable[str], options: Iterable[str], computes: Iterable[str], regions: Iterable[str]
 ) -> dict[Engine, Availability]:
     tunable = any(task.replace("_", "-").lower() == "chat-completion" for task in tasks)
-    unknown = Availability(None, "the catalogue does not say")
+    unknown = Availability(None, t("the catalogue does not say"))
     if not tunable:
-        no = Availability(False, "the catalogue lists no chat fine-tuning for it") if tasks else unknown
-        return {"serverless": no, "managed": no, "script": Availability(True, "with its weights")}
+        no = Availability(False, t("the catalogue lists no chat fine-tuning for it")) if tasks else unknown
+        return {"serverless": no, "managed": no, "script": Availability(True, t("with its weights"))}
     serverless = unknown
     if regions or any("maas" in option.lower() for option in options):
         serverless = Availability(True)
     elif options:
-        serverless = Availability(False, "the catalogue does not offer it serverless")
+        serverless = Availability(False, t("the catalogue does not offer it serverless"))
     return {
         "serverless": serverless,
         "managed": Availability(True) if computes else unknown,
-        "script": Availability(True, "with its weights"),
+        "script": Availability(True, t("with its weights")),
     }
 
 

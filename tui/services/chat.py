@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from tui.messages import t
 from tui.services.answers import error_from
 from tui.services.errors import Cancelled, PhiftError, Unreachable
 from tui.services.progress import Cancel
@@ -137,10 +138,10 @@ def stream(
                 return
             yield _delta(line)
         raise Unreachable(
-            "The answer broke off.",
+            t("The answer broke off."),
             code="StreamBroken",
-            meaning="The connection ended before the endpoint said that it was done.",
-            next_step="Ask again.",
+            meaning=t("The connection ended before the endpoint said that it was done."),
+            next_step=t("Ask again."),
         )
     finally:
         response.close()
@@ -205,7 +206,7 @@ def _lines(response: Any, cancel: Cancel) -> Iterator[str]:
     try:
         for raw in response.iter_lines(chunk_size=None):
             if cancel.is_set:
-                raise Cancelled("The answer was stopped.")
+                raise Cancelled(t("The answer was stopped."))
             line = raw.decode("utf-8", "replace")
             if line.startswith("data:"):
                 yield line[5:].strip()
@@ -217,7 +218,7 @@ def _delta(line: str) -> Delta:
     try:
         event = json.loads(line)
     except ValueError:
-        raise Unreachable("The endpoint sent a piece that is not JSON.", code="BadAnswer", raw=line[:2000]) from None
+        raise Unreachable(t("The endpoint sent a piece that is not JSON."), code="BadAnswer", raw=line[:2000]) from None
     if event.get("error"):
         raise _refused(event)
     choice = (event.get("choices") or [{}])[0]

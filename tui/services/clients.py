@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from tui.messages import t
 from tui.services import log
 from tui.services.answers import error_from, error_in
 from tui.services.errors import PhiftError, ServiceError, SignInRequired, Unreachable
@@ -241,7 +242,7 @@ class Azure:
                 state = str(latest.body.get("status", ""))
                 if state.lower() in _FINISHED:
                     if state.lower() != "succeeded":
-                        raise error_in(latest.body, f"The operation ended as {state}.")
+                        raise error_in(latest.body, t("The operation ended as {state}.", state=state))
                     break
             elif location:
                 latest = self.send("GET", location, report=report, cancel=cancel)
@@ -255,7 +256,7 @@ class Azure:
                 state = str((latest.body.get("properties") or {}).get("provisioningState") or "Succeeded")
                 if state.lower() in _FINISHED:
                     if state.lower() != "succeeded":
-                        raise error_in(latest.body.get("properties"), f"The resource ended as {state}.")
+                        raise error_in(latest.body.get("properties"), t("The resource ended as {state}.", state=state))
                     return latest.body
             wait = _retry_after(latest.headers, wait)
             if report and stage:
@@ -284,10 +285,10 @@ def _json(content: bytes) -> dict[str, Any]:
         body = json.loads(content) if content.strip() else {}
     except ValueError:
         raise Unreachable(
-            "The answer was cut off or is not JSON.",
+            t("The answer was cut off or is not JSON."),
             code="BadAnswer",
-            meaning="The connection broke in the middle, or a proxy answered in Azure's place.",
-            next_step="Try again; if it happens always, look at the proxy settings.",
+            meaning=t("The connection broke in the middle, or a proxy answered in Azure's place."),
+            next_step=t("Try again; if it happens always, look at the proxy settings."),
             raw=redact(content[:2000].decode("utf-8", "replace")),
         ) from None
     return body if isinstance(body, dict) else {"value": body}
@@ -347,12 +348,12 @@ def sign_in_error(error: Exception) -> PhiftError:
     code = next((word.strip(":,.()") for word in text.split() if word.startswith("AADSTS")), None)
     first = text.partition("\n")[0].partition(" Trace ID:")[0]
     return SignInRequired(
-        first or "Azure did not accept the sign-in.",
+        first or t("Azure did not accept the sign-in."),
         code=code,
-        meaning="Nothing can be asked of Azure until the sign-in works.",
-        next_step="Run `az login` in a shell, or choose another way to sign in."
+        meaning=t("Nothing can be asked of Azure until the sign-in works."),
+        next_step=t("Run `az login` in a shell, or choose another way to sign in.")
         if "Azure CLI" in text or "az login" in text
-        else "Sign in again, or choose another way to sign in.",
+        else t("Sign in again, or choose another way to sign in."),
         raw=text[:4000],
     )
 
@@ -362,24 +363,24 @@ def unreachable(error: Exception) -> Unreachable:
     text = redact(str(error))
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
         return Unreachable(
-            "The certificate of the answering server is not trusted.",
+            t("The certificate of the answering server is not trusted."),
             code="UntrustedCertificate",
-            meaning="A company proxy that opens TLS stands between, or the machine's certificates are out of date.",
-            next_step="Set REQUESTS_CA_BUNDLE to the certificate file that your network uses.",
+            meaning=t("A company proxy that opens TLS stands between, or the machine's certificates are out of date."),
+            next_step=t("Set REQUESTS_CA_BUNDLE to the certificate file that your network uses."),
             raw=text,
         )
     if "timed out" in text.lower() or "timeout" in text.lower():
-        message = "Azure did not answer in time."
+        message = t("Azure did not answer in time.")
     elif "Name or service not known" in text or "resolve" in text.lower():
-        message = "The name of the Azure server could not be resolved."
+        message = t("The name of the Azure server could not be resolved.")
     elif "ProxyError" in text or "Tunnel connection failed" in text or "connect to proxy" in text:
-        message = "The proxy did not let the request through."
+        message = t("The proxy did not let the request through.")
     else:
-        message = "Azure could not be reached."
+        message = t("Azure could not be reached.")
     return Unreachable(
         message,
-        meaning="What was sent may or may not have taken effect; it is looked up before it is repeated.",
-        next_step="Check the network and HTTPS_PROXY, then repeat the step.",
+        meaning=t("What was sent may or may not have taken effect; it is looked up before it is repeated."),
+        next_step=t("Check the network and HTTPS_PROXY, then repeat the step."),
         raw=text[:4000],
     )
 
@@ -398,7 +399,9 @@ def load_sdk(settings: Settings) -> None:
         from azure.ai.ml.operations import _job_operations
 
         if not callable(getattr(_job_operations, "get_git_properties", None)):
-            raise PhiftError("This version of azure-ai-ml is not supported.", next_step="Install azure-ai-ml 1.35.")
+            raise PhiftError(
+                t("This version of azure-ai-ml is not supported."), next_step=t("Install azure-ai-ml 1.35.")
+            )
         _job_operations.get_git_properties = _no_properties
         log.capture(settings)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import assets
+from tui.messages import mark, n, t
 from tui.recipe import Recipe, write_private
 from tui.services.errors import BudgetExceeded, PhiftError
 from tui.settings import Settings
@@ -133,22 +134,20 @@ class Estimate:
     source: str
     """Where the prices come from, and of which day."""
     note: str = ""
-    """`sandbox: nothing is billed`, or empty."""
+    """That nothing is billed in the sandbox (not translated yet), or empty."""
 
     def lines(self) -> list[str]:
         """The estimate for a person."""
-        shown = [f"{line.label}: {_amount(line, self.currency)} ({line.basis})" for line in self.items]
-        total = f"{self.total_low:,.2f}"
-        if f"{self.total_high:,.2f}" != total:
-            total += f" to {self.total_high:,.2f}"
-        missing = [line.label for line in self.items if line.once and not line.known]
+        shown = [f"{t(line.label)}: {_amount(line, self.currency)} ({line.basis})" for line in self.items]
+        missing = [t(line.label) for line in self.items if line.once and not line.known]
         shown.append(
-            f"Total before deployment: unknown, as {', '.join(missing).lower()} is"
+            t("Total before deployment: unknown; what is missing: {names}", names=", ".join(missing))
             if missing
-            else f"Total before deployment: {total} {self.currency} (estimate)"
-        )
-        shown.append(f"Prices: {self.source}")
-        return [*shown, f"In the {self.note}"] if self.note else shown
+            else t("Total before deployment: {amount} (estimate)",
+                   amount=amount_of(self.total_low, self.total_high, self.currency))
+        )  # fmt: skip
+        shown.append(t("Prices: {source}", source=self.source))
+        return [*shown, t(self.note)] if self.note else shown
 
     def to_json(self) -> dict[str, Any]:
         """The estimate for programs."""
@@ -167,11 +166,18 @@ class Estimate:
         }
 
 
+def amount_of(low: float, high: float, currency: str) -> str:
+    """An amount, or the range that it lies in, for a person."""
+    least, most = f"{low:,.2f}", f"{high:,.2f}"
+    if least == most:
+        return f"{most} {currency}"
+    return t("{low} to {high} {currency}", low=least, high=most, currency=currency)
+
+
 def _amount(line: Line, currency: str) -> str:
     if line.low is None or line.high is None:
-        return "unknown"
-    low, high = f"{line.low:,.2f}", f"{line.high:,.2f}"
-    return f"{low if low == high else f'{low} to {high}'} {currency}"
+        return t("unknown")
+    return amount_of(line.low, line.high, currency)
 
 
 def _words(price: Price) -> str:
@@ -293,16 +299,18 @@ def estimate(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices, 
     hosting = prices.of(model.name, "hosting")
     lines = [_training(recipe, model, stats, prices)]
     if recipe.model.engine == "serverless":
-        lines.append(_rate("Hosting of the deployed model", hosting, "an hour from deployment until it is deleted"))
-        lines.append(_rate("Input", prices.of(model.name, "input"), "for a million tokens"))
-        lines.append(_rate("Output", prices.of(model.name, "output"), "for a million tokens"))
+        hour = t("an hour from deployment until it is deleted")
+        million = t("for a million tokens")
+        lines.append(_rate(mark("Hosting of the deployed model"), hosting, hour, 1))
+        lines.append(_rate(mark("Input"), prices.of(model.name, "input"), million, 1_000_000))
+        lines.append(_rate(mark("Output"), prices.of(model.name, "output"), million, 1_000_000))
         if recipe.deployment.content_safety:
             lines.append(
                 Line(
-                    "Content safety",
+                    mark("Content safety"),
                     None,
                     None,
-                    "billed by Azure AI Content Safety for each request",
+                    t("billed by Azure AI Content Safety for each request"),
                     False,
                     once=False,
                 )
@@ -316,53 +324,62 @@ def estimate(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices, 
         unknown=tuple(line.label for line in lines if not line.known),
         hourly=hosting.each if hosting else None,
         source=_source(prices, sandbox),
-        note="sandbox: nothing is billed" if sandbox else "",
+        note=mark("sandbox: nothing is billed") if sandbox else "",
     )
 
 
 def _source(prices: Prices, sandbox: bool) -> str:
     if sandbox:
-        return "the sandbox's stand-in for Microsoft's retail price list"
+        return t("the sandbox's stand-in for Microsoft's retail price list")
     if prices.source == "snapshot":
-        return f"estimates shipped with the program, of {prices.date}; not Microsoft's list"
-    return f"Microsoft's retail price list for {prices.region}, {prices.date}"
+        return t("estimates shipped with the program, of {date}; not Microsoft's list", date=prices.date)
+    return t("Microsoft's retail price list for {region}, {date}", region=prices.region, date=prices.date)
 
 
-def _rate(label: str, price: Price | None, per: str) -> Line:
+def _rate(label: str, price: Price | None, per: str, times: int) -> Line:
     if price is None or price.each is None:
-        return Line(label, None, None, "no price in Microsoft's list", False, once=False)
-    amount = price.each * (1_000_000 if "million" in per else 1)
+        return Line(label, None, None, t("no price in Microsoft's list"), False, once=False)
+    amount = price.each * times
     return Line(label, amount, amount, f"{per} ({price.meter})", True, once=False)
 
 
 def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices) -> Line:
-    label, epochs = "Training", recipe.hyperparameters.epochs
+    label, epochs = mark("Training"), recipe.hyperparameters.epochs
     if recipe.model.engine != "serverless":
         instance = recipe.model.instance_type or (model.instance_types[0] if model.instance_types else "")
         price = prices.of_instance(instance) if instance else None
-        rate = f"{price.amount:.2f} {price.currency} an hour" if price else "a price not known here"
-        return Line(
-            label,
-            None,
-            None,
-            f"{recipe.model.instance_count} × {instance or 'GPU size not chosen'} at {rate}, for a time "
-            "that is not known before the run",
-            False,
-        )
+        machines = f"{recipe.model.instance_count} × {instance}"
+        if not instance:
+            basis = t("the GPU size is not chosen, and how long the run takes is not known before it")
+        elif price is None:
+            basis = t("{machines}; neither their price nor the time is known before the run", machines=machines)
+        else:
+            basis = t(
+                "{machines} at {amount} {currency} an hour each, for a time that is not known before the run",
+                machines=machines,
+                amount=f"{price.amount:.2f}",
+                currency=price.currency,
+            )
+        return Line(label, None, None, basis, False)
     price = prices.of(model.name, "training")
     if price is None or price.each is None:
-        return Line(label, None, None, "no fine-tuning price for this model in Microsoft's list", False)
+        return Line(label, None, None, t("no fine-tuning price for this model in Microsoft's list"), False)
     if stats is None:
-        return Line(label, None, None, "the tokens are not counted yet", False)
+        return Line(label, None, None, t("the tokens are not counted yet"), False)
     tokens = stats.billable_tokens(epochs)
     error = stats.tokens_error if stats.tokens_are_estimate else 0.0
     amount = tokens * price.each
-    counted = f"about {tokens:,}" if stats.tokens_are_estimate else f"{tokens:,}"
+    counted = (
+        n("about {count} token", "about {count} tokens", tokens)
+        if stats.tokens_are_estimate
+        else n("{count} token", "{count} tokens", tokens)
+    )
+    passes = n("{each} × {count} epoch", "{each} × {count} epochs", epochs, each=f"{stats.tokens_total:,}")
     return Line(
         label,
         amount * (1 - error),
         amount * (1 + error),
-        f"{counted} tokens ({stats.tokens_total:,} × {epochs} epochs), {price.amount:g} {price.currency}/{price.unit}",
+        f"{counted} ({passes}), {price.amount:g} {price.currency}/{price.unit}",
         True,
     )
 
@@ -394,18 +411,32 @@ def check_budget(estimate: Estimate, recipe: Recipe, settings: Settings) -> str:
     limit = min(limits)
     if any(line.once and not line.known for line in estimate.items):
         raise BudgetExceeded(
-            f"There is a budget of {limit:.2f} {estimate.currency}, and the price of the training is not known.",
+            t(
+                "There is a budget of {limit} {currency}, and the price of the training is not known.",
+                limit=f"{limit:.2f}",
+                currency=estimate.currency,
+            ),
             code="PriceUnknown",
-            meaning="Nothing was submitted.",
-            next_step="Look up the price, and take the budget out of the recipe or settings for this run.",
+            meaning=t("Nothing was submitted."),
+            next_step=t("Look up the price, and take the budget out of the recipe or settings for this run."),
         )
     if estimate.total_high > limit:
         raise BudgetExceeded(
-            f"The run may cost {estimate.total_high:.2f} {estimate.currency}; the budget is {limit:.2f}.",
-            meaning="Nothing was submitted.",
-            next_step="Fewer epochs or rows cost less; or raise the budget in the recipe or settings.",
+            t(
+                "The run may cost {amount} {currency}; the budget is {limit}.",
+                amount=f"{estimate.total_high:.2f}",
+                currency=estimate.currency,
+                limit=f"{limit:.2f}",
+            ),
+            meaning=t("Nothing was submitted."),
+            next_step=t("Fewer epochs or rows cost less; or raise the budget in the recipe or settings."),
         )
     share = estimate.total_high / limit
     if share >= settings.budget_warning:
-        return f"The run may cost {estimate.total_high:.2f} {estimate.currency}, {share:.0%} of the budget."
+        return t(
+            "The run may cost {amount} {currency}, {share} of the budget.",
+            amount=f"{estimate.total_high:.2f}",
+            currency=estimate.currency,
+            share=f"{share:.0%}",
+        )
     return ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui.messages import n, t
 from tui.recipe import Recipe
 from tui.services.catalog import Model, rules
 from tui.services.errors import Cancelled, DataRefused, UsageError
@@ -46,21 +47,25 @@ def readable(path: Path) -> None:
     """
     try:
         if path.is_dir():
-            raise UsageError(f"{path} is a folder.", code="NotAFile", next_step="Name a chat JSONL file.")
+            raise UsageError(
+                t("{path} is a folder.", path=path), code="NotAFile", next_step=t("Name a chat JSONL file.")
+            )
         with path.open("rb") as file:
             if not file.read(1):
-                raise UsageError(f"{path} is empty.", code="EmptyFile", next_step="Name a file with chat rows.")
+                raise UsageError(
+                    t("{path} is empty.", path=path), code="EmptyFile", next_step=t("Name a file with chat rows.")
+                )
     except FileNotFoundError:
         raise UsageError(
-            f"{path} does not exist.",
+            t("{path} does not exist.", path=path),
             code="FileNotFound",
-            next_step="Look at the path; a recipe's begin at its folder.",
+            next_step=t("Look at the path; a recipe's begin at its folder."),
         ) from None
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be read: {error.strerror or error}.",
+            t("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error),
             code="FileUnreadable",
-            next_step="Mend the file's permissions, or name another.",
+            next_step=t("Mend the file's permissions, or name another."),
         ) from None
 
 
@@ -91,7 +96,7 @@ def prepare(
         Cancelled: cancelled.
     """
     if not recipe.data.train:
-        raise UsageError("The recipe names no training file.", next_step="Set data.train.")
+        raise UsageError(t("The recipe names no training file."), next_step=t("Set data.train."))
     source = recipe.data_path(base)
     readable(source)
     apart: Path | None = None
@@ -113,12 +118,14 @@ def prepare(
         )
     except SplitError as error:
         raise DataRefused(
-            f"{source.name} cannot be split: {error}.",
+            t("{file} cannot be split: {reason}.", file=source.name, reason=error),
             code="CannotSplit",
-            next_step="Give more rows, a validation file, or choose no validation.",
+            next_step=t("Give more rows, a validation file, or choose no validation."),
         ) from None
     except OSError as error:
-        raise UsageError(f"The split cannot be written to {folder}: {error.strerror or error}.") from None
+        raise UsageError(
+            t("The split cannot be written to {folder}: {reason}.", folder=folder, reason=error.strerror or error)
+        ) from None
     share = parts.train_rows / max(parts.train_rows + parts.validation_rows, 1)
     stats = replace(
         found.stats,
@@ -144,7 +151,7 @@ def _check(
 
     def progress(done: int, total: int) -> None:
         if report:
-            report(Progress("Checking the data", done, total, "bytes", source.name))
+            report(Progress(t("Checking the data"), done, total, "bytes", source.name))
 
     try:
         return check.check(
@@ -156,16 +163,16 @@ def _check(
             cancelled=lambda: cancel.is_set,
         )
     except check.Cancelled:
-        raise Cancelled("The check was stopped.") from None
+        raise Cancelled(t("The check was stopped.")) from None
     except OSError as error:
-        raise UsageError(f"{source} cannot be read: {error.strerror or error}.") from None
+        raise UsageError(t("{path} cannot be read: {reason}.", path=source, reason=error.strerror or error)) from None
 
 
 def _told(report: Tell | None) -> Callable[[int, int], None] | None:
     if report is None:
         return None
     tell = report
-    return lambda done, total: tell(Progress("Splitting the data", done, total, "rows"))
+    return lambda done, total: tell(Progress(t("Splitting the data"), done, total, "rows"))
 
 
 def _rows(path: Path | None) -> int:
@@ -178,11 +185,15 @@ def _rows(path: Path | None) -> int:
 def _refused(source: Path, found: Report) -> DataRefused:
     count = sum(group.count for group in found.errors)
     first = found.errors[0]
-    where = f"line {first.first[0].line}" if first.first and first.first[0].line else "the file"
+    kinds = "; ".join(f"{t(group.title)} ({group.code}, {group.count:,} ×)" for group in found.errors[:5])
     return DataRefused(
-        f"{source.name} has {count:,} {'error' if count == 1 else 'errors'}.",
-        meaning="; ".join(f"{group.title} ({group.code}, {group.count:,} times)" for group in found.errors[:5])
-        + f". The first is at {where}. Nothing was uploaded.",
-        next_step=f"See all of them with `phift-tui check {source}`, mend what can be mended with `--fix OUT.jsonl`.",
+        n("{file} has {count} error.", "{file} has {count} errors.", count, file=source.name),
+        meaning=t("{kinds}. The first is in line {line}. Nothing was uploaded.", kinds=kinds, line=first.first[0].line)
+        if first.first and first.first[0].line
+        else t("{kinds}. Nothing was uploaded.", kinds=kinds),
+        next_step=t(
+            "See all of them with `phift-tui check {file}`, mend what can be mended with `--fix OUT.jsonl`.",
+            file=source,
+        ),
         raw=json.dumps(found.to_json(), ensure_ascii=False),
     )

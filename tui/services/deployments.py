@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import SecretStr
 
+from tui.messages import t
 from tui.services import chat, costs
 from tui.services.clients import wait_until
 from tui.services.errors import (
@@ -130,8 +131,8 @@ def model_id(workspace: Workspace, job: Job) -> str:
     """
     if not job.succeeded or not job.output_model:
         raise UsageError(
-            f"{job.name} is {job.status} and has no tuned model to deploy.",
-            next_step="Wait until the job has completed.",
+            t("{job} is {status} and has no tuned model to deploy.", job=job.name, status=job.status),
+            next_step=t("Wait until the job has completed."),
         )
     return (
         f"azureml://locations/{workspace.location}/workspaces/{workspace.workspace_id}"
@@ -179,8 +180,8 @@ def deploy(
     except Cancelled as error:
         raise Cancelled(
             error.message,
-            meaning=f"The endpoint {name} may go on being made, and is billed from when it serves.",
-            next_step=f"Repeat the step to go on, or stop it with `phift-tui deployments delete {name}`.",
+            meaning=t("The endpoint {name} may go on being made, and is billed from when it serves.", name=name),
+            next_step=t("Repeat the step to go on, or stop it with `phift-tui deployments delete {name}`.", name=name),
         ) from None
 
 
@@ -198,7 +199,7 @@ def _deploy_serverless(
     existing = _existing(azure, path)
     if existing and existing.model.casefold() != wanted.casefold():
         raise _taken(existing)
-    stage = f"Creating the endpoint {name}"
+    stage = t("Creating the endpoint {name}", name=name)
     if not existing or existing.state in ("CreationFailed", "Failed"):
         report(Progress(stage))
         body = {
@@ -260,10 +261,12 @@ def require_free(azure: Azure, workspace: Workspace, name: str) -> None:
 def _taken(endpoint: Endpoint) -> Conflict:
     served = ":".join(part for part in (endpoint.model_name, endpoint.model_version) if part)
     return Conflict(
-        f"The endpoint {endpoint.name} exists and serves {served}.",
+        t("The endpoint {name} exists and serves {served}.", name=endpoint.name, served=served),
         code="NameTaken",
-        next_step="Set another deployment.endpoint, or delete that one: "
-        f"`phift-tui deployments delete {endpoint.name}`.",
+        next_step=t(
+            "Set another deployment.endpoint, or delete that one: `phift-tui deployments delete {name}`.",
+            name=endpoint.name,
+        ),
     )
 
 
@@ -281,10 +284,12 @@ def wait_ready(
         nonlocal endpoint
         endpoint = get(azure, workspace, name)
         if endpoint.state in ("CreationFailed", "Failed", "Suspended"):
-            raise ServiceError(f"The endpoint {name} ended as {endpoint.state}.", code=endpoint.state)
+            raise ServiceError(
+                t("The endpoint {name} ended as {state}.", name=name, state=endpoint.state), code=endpoint.state
+            )
         return endpoint.ready
 
-    stage = f"Waiting for {name} to come online"
+    stage = t("Waiting for {name} to come online", name=name)
     if not wait_until(online, stage=stage, seconds=_READY_SECONDS, every=2.0, report=report, cancel=cancel):
         raise _not_ready(name, endpoint.state)
     secret = keys(azure, workspace, name).primary
@@ -303,7 +308,7 @@ def wait_ready(
             return False
         return True
 
-    stage = f"Waiting for the first answer of {name}"
+    stage = t("Waiting for the first answer of {name}", name=name)
     if not wait_until(answers, stage=stage, seconds=_FIRST_ANSWER_SECONDS, every=1.0, report=report, cancel=cancel):
         raise last or _not_ready(name, endpoint.state)
     return endpoint
@@ -311,10 +316,12 @@ def wait_ready(
 
 def _not_ready(name: str, state: str) -> ServiceError:
     return ServiceError(
-        f"The endpoint {name} is still {state}.",
+        t("The endpoint {name} is still {state}.", name=name, state=state),
         code="DeploymentNotReady",
-        meaning="It may already be billed.",
-        next_step=f"Look again with `phift-tui deployments list`, or `phift-tui deployments delete {name}`.",
+        meaning=t("It may already be billed."),
+        next_step=t(
+            "Look again with `phift-tui deployments list`, or `phift-tui deployments delete {name}`.", name=name
+        ),
     )
 
 
@@ -386,7 +393,7 @@ def delete(
         path = _path(azure, workspace, name)
     except NotFound:
         return
-    remove(azure, path, stage=f"Deleting the endpoint {name}", report=report, cancel=cancel)
+    remove(azure, path, stage=t("Deleting the endpoint {name}", name=name), report=report, cancel=cancel)
 
 
 def remove(
@@ -413,7 +420,7 @@ def remove(
         return False
 
     if not wait_until(gone, stage=stage, seconds=_READY_SECONDS, every=2.0, report=report, cancel=cancel):
-        raise ServiceError(f"{path.rpartition('/')[2]} is still there.", code="DeletionPending")
+        raise ServiceError(t("{name} is still there.", name=path.rpartition("/")[2]), code="DeletionPending")
     Journal(azure.settings.journal).removed(path, azure.now())
 
 
@@ -470,9 +477,9 @@ def _deploy_online(
     model_id(workspace, job)  # refuses a job without a model
     if not instance_type:
         raise UsageError(
-            "A model tuned on your own compute is served on a virtual machine.",
+            t("A model tuned on your own compute is served on a virtual machine."),
             code="InstanceTypeMissing",
-            next_step="Choose its size, for instance Standard_NC24ads_A100_v4.",
+            next_step=t("Choose its size, for instance Standard_NC24ads_A100_v4."),
         )
     path = f"{workspace.id}/onlineEndpoints/{name}"
     tuned = f"{workspace.id}/models/{job.output_model}/versions/{job.output_version or '1'}"
@@ -496,8 +503,8 @@ def _deploy_online(
         azure.poll(answer, resource=place, api_version=API, stage=stage, report=report, cancel=cancel)
 
     with journal.intent("endpoint", name, workspace.id, path, API, model=tuned, instance=instance_type):
-        put(path, endpoint, f"Creating the endpoint {name}")
-        put(f"{path}/deployments/tuned", deployment, f"Creating its deployment on {instance_type}")
+        put(path, endpoint, t("Creating the endpoint {name}", name=name))
+        put(f"{path}/deployments/tuned", deployment, t("Creating its deployment on {size}", size=instance_type))
         endpoint["properties"] = {"authMode": "Key", "traffic": {"tuned": 100}}
-        put(path, endpoint, "Sending all traffic to it")
+        put(path, endpoint, t("Sending all traffic to it"))
     return wait_ready(azure, workspace, name, report=report, cancel=cancel)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tui import recipe as recipes
+from tui.messages import t
 from tui.recipe import Recipe, RecipeError
 from tui.services.errors import PhiftError, UsageError
 from tui.settings import Settings
@@ -34,10 +35,10 @@ def save(settings: Settings, recipe: Recipe) -> Path:
         recipes.save(recipe, path)
     except OSError as error:
         raise PhiftError(
-            f"The draft could not be written to {path}: {error.strerror or error}.",
+            t("The draft could not be written to {path}: {reason}.", path=path, reason=error.strerror or error),
             code="DraftNotSaved",
-            meaning="The choices are kept while the program runs.",
-            next_step="Free space or mend the folder's permissions; the next change tries again.",
+            meaning=t("The choices are kept while the program runs."),
+            next_step=t("Free space or mend the folder's permissions; the next change tries again."),
         ) from None
     return path
 
@@ -78,7 +79,8 @@ def load(settings: Settings, name: str) -> Recipe:
         return recipes.load(path)
     except RecipeError as error:
         raise UsageError(
-            f"The draft cannot be read: {error}.", next_step="Mend the file in an editor, or remove the draft."
+            t("The draft cannot be read: {error}.", error=error),
+            next_step=t("Mend the file in an editor, or remove the draft."),
         ) from None
 
 
@@ -90,5 +92,5 @@ def remove(settings: Settings, name: str) -> None:
 def _path(settings: Settings, name: str) -> Path:
     # A recipe's name has no character that a file name may not have; a name from elsewhere may.
     if not name or "/" in name or "\0" in name or name.startswith("."):
-        raise UsageError(f"{name!r} cannot be the name of a draft.")
+        raise UsageError(t("{name!r} cannot be the name of a draft.", name=name))
     return settings.drafts / f"{name}.toml"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.messages import mark, n, t
 from tui.services import chat, deployments
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Cancel, Progress, Report
@@ -25,11 +26,11 @@ _AT_ONCE = 4
 
 # Wire name, what a person calls it, whether less is better.
 _MEASURES = (
-    ("eval_loss", "validation loss", True),
-    ("eval_perplexity", "validation perplexity", True),
-    ("eval_token_accuracy", "token accuracy", False),
-    ("eval_accuracy", "accuracy", False),
-    ("eval_macro_f1", "macro F1", False),
+    ("eval_loss", mark("validation loss"), True),
+    ("eval_perplexity", mark("validation perplexity"), True),
+    ("eval_token_accuracy", mark("token accuracy"), False),
+    ("eval_accuracy", mark("accuracy"), False),
+    ("eval_macro_f1", mark("macro F1"), False),
 )
 
 
@@ -62,8 +63,8 @@ class RunComparison:
 
     def lines(self) -> list[str]:
         """The comparison as a table for a person."""
-        shown = [f"{'validation rows':24} {'base':>10} {'tuned':>10}"]
-        return shown + [f"{one.name:24} {one.base:10.4g} {one.tuned:10.4g}" for one in self.measures]
+        shown = [_row(t("validation rows"), t("base"), t("tuned"))]
+        return shown + [_row(t(one.name), f"{one.base:.4g}", f"{one.tuned:.4g}") for one in self.measures]
 
 
 @dataclass(frozen=True)
@@ -108,18 +109,31 @@ class AnswerComparison:
     def lines(self) -> list[str]:
         """The comparison for a person."""
         if self.comparison is None:
-            shown = [f"{len(self.asked)} questions: exact answers {self.exact:.0%}, token F1 {self.f1:.2f}"]
+            asked = n("{count} question", "{count} questions", len(self.asked))
+            exact_share, mean = f"{self.exact:.0%}", f"{self.f1:.2f}"
+            shown = [t("{asked}: exact answers {exact}, token F1 {f1}", asked=asked, exact=exact_share, f1=mean)]
         else:
             exact, f1 = self.comparison.exact, self.comparison.f1
+            asked = n("{count} held-out question", "{count} held-out questions", len(self.asked))
             shown = [
-                f"{f'{len(self.asked)} held-out questions':24} {'base':>10} {'tuned':>10}",
-                f"{'exact answers':24} {exact.base:10.0%} {exact.tuned:10.0%}",
-                f"{'token F1':24} {f1.base:10.2f} {f1.tuned:10.2f}",
+                _row(asked, t("base"), t("tuned")),
+                _row(t("exact answers"), f"{exact.base:.0%}", f"{exact.tuned:.0%}"),
+                _row(t("token F1"), f"{f1.base:.2f}", f"{f1.tuned:.2f}"),
                 self.comparison.summary(),
             ]
         if self.refused:
-            shown.append(f"{self.refused} refused by content safety, counted as wrong")
+            shown.append(
+                n(
+                    "{count} was refused by content safety and counts as wrong",
+                    "{count} were refused by content safety and count as wrong",
+                    self.refused,
+                )
+            )
         return shown
+
+
+def _row(label: str, base: str, tuned: str) -> str:
+    return f"{label:24} {base:>10} {tuned:>10}"
 
 
 def from_run(snapshot: Snapshot) -> RunComparison | None:
@@ -184,9 +198,9 @@ def compare_endpoints(
     try:
         rows = chosen(data, questions, seed)
     except OSError as error:
-        raise UsageError(f"{data} cannot be read: {error.strerror or error}.") from None
+        raise UsageError(t("{path} cannot be read: {reason}.", path=data, reason=error.strerror or error)) from None
     if not rows:
-        raise UsageError(f"{data} has no row with a user turn and an answer to it.", code="NoQuestions")
+        raise UsageError(t("{file} has no row with a user turn and an answer to it.", file=data), code="NoQuestions")
     asker = _Asker(azure, workspace, rows, max_tokens, seed, report, cancel or Cancel())
     answers = asker.ask([tuned] if base is None else [tuned, base])
     references = [row.reference for row in rows]
@@ -242,7 +256,7 @@ class _Asker:
                         self.refused += 1
                     answers[which][row] = text or ""
                     if self._report:
-                        self._report(Progress("Asking held-out questions", done, len(work), "answers"))
+                        self._report(Progress(t("Asking held-out questions"), done, len(work), "answers"))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

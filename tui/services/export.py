@@ -153,7 +153,7 @@ def _cli_script(recipe: Recipe, names: _Names, inside: str) -> list[str]:
         "environment": jobs.ENVIRONMENT,
         "inputs": inputs,
         "outputs": {"registered_model": {"type": "custom_model", "name": names.output}},
-        "distribution": {"type": "pytorch", "process_count_per_instance": 1},
+        "distribution": {"type": "pytorch", "process_count_per_instance": jobs.processes(recipe.model.instance_type)},
         "resources": {
             "instance_type": recipe.model.instance_type or "INSTANCE_TYPE",
             "instance_count": recipe.model.instance_count,
@@ -264,7 +264,7 @@ def _python_script(recipe: Recipe, names: _Names) -> str:
 {validation}        'model': Input(type='custom_model', path={recipe.model.weights or names.model!r}),
     }},
     outputs={{'registered_model': Output(type='custom_model', name={names.output!r})}},
-    distribution=PyTorchDistribution(process_count_per_instance=1),
+    distribution=PyTorchDistribution(process_count_per_instance={jobs.processes(recipe.model.instance_type)}),
     instance_type={recipe.model.instance_type or "INSTANCE_TYPE"!r},
     instance_count={recipe.model.instance_count},
 ))

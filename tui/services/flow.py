@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tui.messages import mark, n, t
 from tui.recipe import Recipe
 from tui.services import (
     access,
@@ -60,20 +61,33 @@ Step = Literal[
 ]
 Status = Literal["started", "progress", "done", "failed"]
 _TITLES: dict[Step, str] = {
-    "sign-in": "Signing in",
-    "access": "Looking at access",
-    "data": "Checking the data",
-    "estimate": "Estimating the cost",
-    "project": "Hub and project",
-    "upload": "Uploading",
-    "submit": "Submitting the job",
-    "monitor": "Training",
-    "evaluate": "Base against tuned",
-    "deploy": "Deploying",
-    "ask": "Asking the endpoint",
-    "billable": "What is billed now",
-    "run": "Run",
+    "sign-in": mark("Signing in"),
+    "access": mark("Looking at access"),
+    "data": mark("Checking the data"),
+    "estimate": mark("Estimating the cost"),
+    "project": mark("Hub and project"),
+    "upload": mark("Uploading"),
+    "submit": mark("Submitting the job"),
+    "monitor": mark("Training"),
+    "evaluate": mark("Base against tuned"),
+    "deploy": mark("Deploying"),
+    "ask": mark("Asking the endpoint"),
+    "billable": mark("What is billed now"),
+    "run": mark("Run"),
 }
+_SAFETY = {
+    True: mark("Content safety is on."),
+    False: mark("Content safety is off."),
+    None: mark("Whether content safety is on is not known."),
+}
+OUTCOMES = {
+    "done": mark("it is there"),
+    "found": mark("it is there"),
+    "failed": mark("it failed"),
+    "absent": mark("it is not there"),
+    None: mark("not known yet"),
+}
+"""Outcomes of the journal's entries in words, not translated yet."""
 _TELL_EVERY = 1.0
 
 
@@ -91,7 +105,7 @@ class Event:
     def lines(self) -> list[str]:
         """The event for a person."""
         if self.status == "started":
-            return [] if self.step == "run" else [f"{_TITLES[self.step]} …"]
+            return [] if self.step == "run" else [f"{t(_TITLES[self.step])} …"]
         return [f"  {line}" for line in self.text]
 
 
@@ -178,7 +192,7 @@ class Flow:
                 "model": outcome.job.output_model if outcome.job else None,
                 "endpoint": outcome.endpoint.name if outcome.endpoint else None,
             }
-            done.text.append("Done.")
+            done.text.append(t("Done."))
         return outcome
 
     def _go(self, outcome: Outcome, deploy: bool, evaluate: bool) -> None:
@@ -239,12 +253,18 @@ class Flow:
         with self._step("sign-in") as done:
             azure = self._connect()
             done.fields |= {"identity": azure.identity.name, "method": azure.identity.method, "sandbox": azure.sandbox}
-            done.text.append(f"{azure.identity.name}, by {azure.identity.method}")
+            done.text.append(t("{name}, by {method}", name=azure.identity.name, method=azure.identity.method))
             if azure.sandbox:
-                done.text.append("The sandbox: Azure on this machine, with a small stand-in model. Nothing is billed.")
+                done.text.append(
+                    t("The sandbox: Azure on this machine, with a small stand-in model. Nothing is billed.")
+                )
             for entry in journal.reconcile(azure):
                 done.text.append(
-                    f"{entry.kind} {entry.name}, left open by an earlier run: {entry.outcome or 'not known'}"
+                    t(
+                        "{name}, left open by an earlier run: {outcome}",
+                        name=f"{entry.kind} {entry.name}",
+                        outcome=t(OUTCOMES[entry.outcome]),
+                    )
                 )
             return azure
 
@@ -261,9 +281,18 @@ class Flow:
             if problems:
                 raise _denied(problems)
             done.text.append(
-                f"{sum(finding.level == 'ok' for finding in findings)} of {len(findings)} findings in order"
+                n(
+                    "{fine} of {count} finding in order",
+                    "{fine} of {count} findings in order",
+                    len(findings),
+                    fine=sum(finding.level == "ok" for finding in findings),
+                )
             )
-            done.text += [f"{one.level}: {one.title}. {one.detail}".strip() for one in findings if one.level != "ok"]
+            done.text += [
+                f"{t(access.LEVELS[one.level])}: {one.title}. {one.detail}".strip()
+                for one in findings
+                if one.level != "ok"
+            ]
             return model
 
     def _data(self, model: Model) -> Prepared:
@@ -281,8 +310,14 @@ class Flow:
                 "tokens_are_estimate": stats.tokens_are_estimate,
                 "warnings": {group.code: group.count for group in found.report.warnings},
             }
-            done.text.append(f"{found.train_rows} training rows, {found.validation_rows} validation rows")
-            done.text += [f"warning {group.code}: {group.title} ({group.count})" for group in found.report.warnings]
+            done.text += [
+                n("{count} training row", "{count} training rows", found.train_rows),
+                n("{count} validation row", "{count} validation rows", found.validation_rows),
+            ]
+            done.text += [
+                f"{t(access.LEVELS['warning'])} {group.code}: {t(group.title)} ({group.count})"
+                for group in found.report.warnings
+            ]
             return found
 
     def _estimate(self, azure: Azure, model: Model, prepared: Prepared) -> Estimate:
@@ -299,7 +334,7 @@ class Flow:
                 done.fields["warning"] = warning
                 self._on_event(Event("estimate", "progress", {"warning": warning}, (warning,)))
             if not self._approve(found):
-                raise Cancelled("Not approved.", meaning="Nothing was created or uploaded.")
+                raise Cancelled(t("Not approved."), meaning=t("Nothing was created or uploaded."))
             return found
 
     def _project(self, azure: Azure, journal: Journal) -> Workspace:
@@ -308,7 +343,14 @@ class Flow:
             hub = projects.ensure_hub(azure, target, journal=journal, report=report, cancel=self._cancel)
             project = projects.ensure_project(azure, target, hub, journal=journal, report=report, cancel=self._cancel)
             done.fields |= {"hub": hub.name, "project": project.name, "location": project.location}
-            done.text.append(f"project {project.name} in the hub {hub.name}, {project.location}")
+            done.text.append(
+                t(
+                    "project {name} in the hub {hub}, {region}",
+                    name=project.name,
+                    hub=hub.name,
+                    region=project.location,
+                )
+            )
             return project
 
     def _upload(
@@ -327,8 +369,13 @@ class Flow:
                 {"name": one.name, "version": one.version, "bytes": one.bytes, "reused": one.reused} for one in sent
             ]
             for one in sent:
-                what = "was there already" if one.reused else "sent"
-                done.text.append(f"{one.name}:{one.version}, {one.bytes:,} bytes, {what}")
+                label = f"{one.name}:{one.version}"
+                done.text.append(
+                    n("{name}, {count} byte, was there already", "{name}, {count} bytes, was there already", one.bytes,
+                      name=label)
+                    if one.reused
+                    else n("{name}, {count} byte, sent", "{name}, {count} bytes, sent", one.bytes, name=label)
+                )  # fmt: skip
             return sent[0], sent[1] if len(sent) > 1 else None
 
     def _begin(self, azure: Azure, workspace: Workspace, journal: Journal, mark: str, deploy: bool) -> tuple[int, str]:
@@ -391,7 +438,7 @@ class Flow:
             def lost(error: PhiftError) -> None:
                 if shown[-1:] != [(error.code,)]:
                     shown[:] = [(error.code,)]
-                    text = (f"{error.message} The job goes on; asking again until it answers.",)
+                    text = (error.message, t("The job goes on; asking again until it answers."))
                     self._on_event(Event("monitor", "progress", {"job": name, "error": error.to_json()}, text))
                 if azure.sandbox:
                     self._connect()  # a sandbox that died is started again by connecting to it, and by nothing else
@@ -402,10 +449,18 @@ class Flow:
                 raise last.failure
             if last.job.status == "Canceled":
                 raise Cancelled(
-                    f"The job {name} was cancelled in Azure.", next_step="Run the recipe again for a new job."
+                    t("The job {name} was cancelled in Azure.", name=name),
+                    next_step=t("Run the recipe again for a new job."),
                 )
             done.fields |= {"metrics": {key: metric.last for key, metric in last.metrics.items()}}
-            done.text.append(f"{name}: {last.job.status}; model {last.job.output_model}:{last.job.output_version}")
+            done.text.append(
+                t(
+                    "{name}: {status}; model {model}",
+                    name=name,
+                    status=last.job.status,
+                    model=f"{last.job.output_model}:{last.job.output_version}",
+                )
+            )
             return last
 
     def _evaluate_run(self, snapshot: Snapshot) -> evaluations.RunComparison | None:
@@ -413,7 +468,7 @@ class Flow:
             found = evaluations.from_run(snapshot)
             measured = found.to_json() if found else {"measures": [], "step": None}
             done.fields |= {"part": "validation", "measures": measured["measures"], "at_step": measured["step"]}
-            done.text += found.lines() if found else ["The run has no validation of the base model to compare with."]
+            done.text += found.lines() if found else [t("The run has no validation of the base model to compare with.")]
             return found
 
     def _deploy(self, azure: Azure, workspace: Workspace, job: Job, journal: Journal) -> Endpoint:
@@ -431,8 +486,10 @@ class Flow:
                 cancel=self._cancel,
             )
             done.fields |= found.to_json()
-            safety = {True: "on", False: "off", None: "not known"}[found.content_safety]
-            done.text.append(f"{found.name} answers at {found.uri}; content safety {safety}")
+            done.text += [
+                t("{name} answers at {address}", name=found.name, address=found.uri),
+                t(_SAFETY[found.content_safety]),
+            ]
             return found
 
     def _questions(self, prepared: Prepared) -> Path:
@@ -502,10 +559,11 @@ class Flow:
             found = [item for item in cleanup.inventory(azure, workspace) if item.billable]
             spent = spending.so_far(azure, workspace)
             done.fields |= {"items": [item.to_json() for item in found], "spent": spent.to_json()}
-            done.text += [item.line() for item in found] or ["Nothing is billed by the hour."]
+            done.text += [item.line() for item in found] or [t("Nothing is billed by the hour.")]
             if found:
                 where = f"--resource-group {workspace.resource_group} --project {workspace.name}"
-                done.text.append(f"Remove it with: phift-tui cleanup {'--sandbox ' if azure.sandbox else ''}{where}")
+                command = f"phift-tui cleanup {'--sandbox ' if azure.sandbox else ''}{where}"
+                done.text.append(t("Remove it with: {command}", command=command))
             done.text.append(spent.line())
             return found
 
@@ -563,14 +621,19 @@ def _told_of(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _denied(problems: list[access.Finding]) -> PhiftError:
-    first = problems[0]
+    first, more = problems[0], len(problems) - 1
     kind = ProviderNotRegistered if first.code.startswith("provider.") else AccessError
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    message = f"{first.title}."
+    if more:
+        message = n(
+            "{title} (and {count} more problem).", "{title} (and {count} more problems).", more, title=first.title
+        )
+    fails = t("Without it this step fails: {step}.", step=t(access.STEPS.get(first.step, first.step)))
     return kind(
-        f"{first.title}{more}.",
+        message,
         code=first.code,
-        meaning=f"{first.detail} The step {first.step!r} would fail.".strip(),
-        next_step=first.command or "See all findings with `phift-tui doctor`.",
+        meaning=f"{first.detail} {fails}".strip(),
+        next_step=first.command or t("See all findings with `phift-tui doctor`."),
     )
 
 

@@ -12,8 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.messages import t
 from tui.recipe import Engine, Hyperparameters, Recipe
-from tui.services import projects, uploads
+from tui.services import machines, projects, uploads
 from tui.services.answers import error_in
 from tui.services.clients import Answer, load_sdk
 from tui.services.errors import Conflict, NotFound, PhiftError, Throttled, Unreachable, UsageError
@@ -32,8 +33,8 @@ TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 ENVIRONMENT = "azureml://registries/azureml/environments/acft-hf-nlp-gpu/labels/latest"
 """Microsoft's fine-tuning image for Hugging Face models; the trainer's own requirements are added to it."""
 _TOOL = "phift-tui"
-_CODE = "phift-trainer"
-_CODE_API = "2024-10-01"
+_TRAINER_CODE = "phift-trainer"
+_CODE_API = _COMPUTE_API = "2024-10-01"
 # What of a job's body is a choice, and not what came of it.
 _CHOICES = (
     "jobType", "experimentName", "description", "tags", "fineTuningDetails", "resources", "queueSettings", "computeId",
@@ -102,11 +103,27 @@ def hyperparameters(recipe: Hyperparameters) -> dict[str, str]:
     }
 
 
-def expected_steps(recipe: Recipe, rows: int) -> int:
-    """Optimizer steps of a run over `rows` training rows on one device."""
+def processes(size: str) -> int:
+    """Processes of the trainer on one machine of a size: one for each GPU.
+
+    A size that the list does not have gets one; the trainer then says in its log how many GPUs it leaves unused.
+    """
+    known = machines.size(size)
+    return known.gpus if known else 1
+
+
+def expected_steps(recipe: Recipe, rows: int, size: str = "") -> int:
+    """Optimizer steps of a run over `rows` training rows.
+
+    Args:
+        recipe: the choices.
+        rows: training rows.
+        size: the machine size of a `script` run; empty: the recipe's.
+    """
     batch = recipe.hyperparameters.batch_size_multiplier
     if recipe.model.engine == "script":
-        batch *= recipe.hyperparameters.gradient_accumulation * recipe.model.instance_count
+        batch *= recipe.hyperparameters.gradient_accumulation
+        batch *= processes(size or recipe.model.instance_type) * recipe.model.instance_count
     return math.ceil(rows / batch) * recipe.hyperparameters.epochs
 
 
@@ -148,14 +165,15 @@ def submit(
         return found
     (cancel or Cancel()).check()
     tags = {"phift.engine": recipe.model.engine, "phift.model": model.name}
+    size = machine(azure, workspace, recipe, model) if recipe.model.engine == "script" else ""
     if rows:
-        tags["phift.steps"] = str(expected_steps(recipe, rows))
+        tags["phift.steps"] = str(expected_steps(recipe, rows, size))
     try:
         with journal.intent(
             "job", name, workspace.id, _path(workspace, name), API, model=model.name, cost=cost or {}
         ) as learnt:
             if recipe.model.engine == "script":
-                _submit_script(azure, workspace, recipe, model, training, validation, name, tags)
+                _submit_script(azure, workspace, recipe, size, model, training, validation, name, tags)
             else:
                 _submit_fine_tuning(azure, workspace, recipe, model, training, validation, name, tags)
             learnt["submitted"] = True
@@ -228,9 +246,25 @@ def instance_type(recipe: Recipe, model: Model) -> str:
         return recipe.model.instance_type
     if not model.instance_types:
         raise UsageError(
-            f"The catalogue names no GPU size for {model.name}.", next_step="Choose an instance type in the recipe."
+            t("The catalogue names no GPU size for {model}.", model=model.name),
+            next_step=t("Choose an instance type in the recipe."),
         )
     return model.instance_types[0]
+
+
+def machine(azure: Azure, workspace: Workspace, recipe: Recipe, model: Model) -> str:
+    """The GPU size that a `script` run gets: that of the recipe's cluster, as Azure has it, or of serverless compute.
+
+    Raises:
+        UsageError: nothing names one.
+    """
+    if not recipe.model.compute:
+        return instance_type(recipe, model)
+    try:
+        cluster = azure.rest("GET", f"{workspace.id}/computes/{recipe.model.compute}", api_version=_COMPUTE_API)
+    except NotFound:
+        return recipe.model.instance_type  # the submission says that there is no such cluster
+    return str((cluster["properties"].get("properties") or {}).get("vmSize") or recipe.model.instance_type)
 
 
 def script_arguments(recipe: Recipe, *, validation: bool) -> list[str]:
@@ -283,7 +317,7 @@ def _trainer_code(azure: Azure, workspace: Workspace, cancel: Cancel | None) -> 
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     version = digest.hexdigest()[:16]
-    path = f"{workspace.id}/codes/{_CODE}/versions/{version}"
+    path = f"{workspace.id}/codes/{_TRAINER_CODE}/versions/{version}"
     try:
         azure.rest("GET", path, api_version=_CODE_API, cancel=cancel)
     except NotFound:
@@ -297,6 +331,7 @@ def _submit_script(
     azure: Azure,
     workspace: Workspace,
     recipe: Recipe,
+    size: str,
     model: Model,
     training: DataAsset,
     validation: DataAsset | None,
@@ -323,14 +358,12 @@ def _submit_script(
         inputs=inputs,
         outputs={"registered_model": Output(type="custom_model", name=recipe.output.model)},
         compute=recipe.model.compute or None,
-        distribution=PyTorchDistribution(process_count_per_instance=1),
+        distribution=PyTorchDistribution(process_count_per_instance=processes(size)),
         instance_count=recipe.model.instance_count,
         tags=tags,
     )
     if not recipe.model.compute:
-        job.resources = JobResourceConfiguration(
-            instance_type=instance_type(recipe, model), instance_count=recipe.model.instance_count
-        )
+        job.resources = JobResourceConfiguration(instance_type=size, instance_count=recipe.model.instance_count)
     client = azure.ml(workspace)
     with azure.sdk():
         client.jobs.create_or_update(job)
@@ -387,7 +420,9 @@ def resume(azure: Azure, workspace: Workspace, name: str) -> Job:
     body = azure.rest("GET", _path(workspace, name), api_version=API)
     job = _job(body)
     if not job.terminal:
-        raise UsageError(f"{name} is {job.status}; it can be submitted again when it has ended.")
+        raise UsageError(
+            t("{name} is {status}; it can be submitted again when it has ended.", name=name, status=job.status)
+        )
     given = body["properties"]
     properties = {key: given[key] for key in _CHOICES if given.get(key) is not None}
     properties["outputs"] = {
@@ -438,7 +473,7 @@ def _job(body: dict[str, Any]) -> Job:
         output_model=str(output.get("assetName") or own.get("_outputModelName") or ""),
         output_version=str(output.get("assetVersion") or ""),
         studio_url=str(studio),
-        error=error_in(properties["error"], "The job failed.") if properties.get("error") else None,
+        error=error_in(properties["error"], t("The job failed.")) if properties.get("error") else None,
         terminal=status in TERMINAL,
         steps=int(steps) if steps.isdigit() else None,
         training_uri=str((details.get("trainingData") or inputs.get("train") or {}).get("uri") or ""),

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.messages import t
 from tui.services.errors import Cancelled, NotFound, PhiftError, Throttled, Unreachable
 
 if TYPE_CHECKING:
@@ -85,10 +86,10 @@ class Journal:
 
     def _unusable(self, reason: object) -> PhiftError:
         return PhiftError(
-            f"The journal {self.path} cannot be used: {reason}.",
+            t("The journal {path} cannot be used: {reason}.", path=self.path, reason=reason),
             code="JournalUnusable",
-            meaning="Without it, a submit after a lost connection could be paid for twice, so nothing is submitted.",
-            next_step="Free space on the disk, or move the file away; a new one is made.",
+            meaning=t("Without it, a submit after a lost connection could be paid for twice, so nothing is submitted."),
+            next_step=t("Free space on the disk, or move the file away; a new one is made."),
         )
 
     @contextmanager

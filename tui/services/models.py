@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tui.messages import t
 from tui.services import deployments
 from tui.services.errors import Conflict, NotFound
 from tui.services.jobs import parse_time
@@ -53,7 +54,7 @@ def select(azure: Azure, workspace: Workspace, name: str, version: str = "") -> 
     """
     found = [model for model in listing(azure, workspace, name) if not version or model.version == version]
     if not found:
-        raise NotFound(f"The project has no model {name}{f':{version}' if version else ''}.")
+        raise NotFound(t("The project has no model {name}.", name=f"{name}:{version}" if version else name))
     return found
 
 
@@ -71,13 +72,15 @@ def delete(azure: Azure, workspace: Workspace, name: str, version: str) -> None:
     ]
     if serving:
         raise Conflict(
-            f"The model {name}:{version} is served by {', '.join(serving)}.",
+            t("The model {name}:{version} is served by {names}.", name=name, version=version, names=", ".join(serving)),
             code="ModelIsDeployed",
-            next_step=f"Delete that endpoint first: `phift-tui deployments delete {serving[0]}`.",
+            next_step=t("Delete that endpoint first: `phift-tui deployments delete {name}`.", name=serving[0]),
         )
-    deployments.remove(azure, f"{container}/versions/{version}", stage=f"Deleting {name}:{version}")
+    deployments.remove(
+        azure, f"{container}/versions/{version}", stage=t("Deleting {name}:{version}", name=name, version=version)
+    )
     if not any(azure.pages(f"{container}/versions", api_version=_API)):
-        deployments.remove(azure, container, stage=f"Deleting {name}")
+        deployments.remove(azure, container, stage=t("Deleting {name}", name=name))
 
 
 def _name(item: dict[str, Any]) -> str:

@@ -6,7 +6,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tui.messages import mark, t
 from tui.services.errors import Cancelled
+
+UNITS = {
+    "answers": mark("answers"),
+    "bytes": mark("bytes"),
+    "items": mark("things"),
+    "questions": mark("questions"),
+    "rows": mark("rows"),
+    "steps": mark("steps"),
+}
+"""What is counted, in words for more than one, not translated yet; others stand for themselves."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +37,16 @@ class Progress:
 
     def line(self) -> str:
         """The progress in one line for a person."""
-        parts = [self.stage]
-        if self.done is not None and self.unit == "s":
-            parts.append(f"{self.done:.0f} s")
-        elif self.done is not None and self.total is not None:
-            parts.append(f"{self.done:,.0f} of {self.total:,.0f} {self.unit}".strip())
-        if self.detail:
-            parts.append(self.detail)
-        return ", ".join(parts)
+        return ", ".join(part for part in (self.stage, self.amount(), self.detail) if part)
+
+    def amount(self) -> str:
+        """How far it is, in words; empty: not countable."""
+        unit = t(UNITS.get(self.unit, self.unit))
+        if self.done is None:
+            return ""
+        if self.total is None or self.unit == "s":
+            return f"{self.done:,.0f} {unit}".strip()
+        return t("{done} of {total} {unit}", done=f"{self.done:,.0f}", total=f"{self.total:,.0f}", unit=unit).strip()
 
 
 Report = Callable[[Progress], None]
@@ -61,7 +74,7 @@ class Cancel:
             Cancelled: a stop was asked for.
         """
         if self._event.is_set():
-            raise Cancelled("Stopped on request.")
+            raise Cancelled(t("Stopped on request."))
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until a stop is asked for.

@@ -89,11 +89,11 @@ def subscription_of(azure: Azure, target: Target) -> str:
     found = [one for one in subscriptions(azure) if one.state in ("Enabled", "Warned", "PastDue")]
     if len(found) == 1:
         return found[0].id
-    listed = ", ".join(f"{one.name} ({one.id})" for one in found) or "none"
+    listed = ", ".join(f"{one.name} ({one.id})" for one in found) or t("none")
     raise UsageError(
-        f"Which subscription is meant? {azure.identity.name} sees: {listed}.",
+        t("Which subscription is meant? {name} sees: {listed}.", name=azure.identity.name, listed=listed),
         code="SubscriptionNotChosen",
-        next_step="Set target.subscription in the recipe.",
+        next_step=t("Set target.subscription in the recipe."),
     )
 
 
@@ -155,18 +155,18 @@ def ensure_hub(
     """
     subscription, group = target.subscription, target.resource_group
     report = report or _silent
-    report(Progress("Looking for the hub", 0, 4, "steps", target.hub))
+    report(Progress(t("Looking for the hub"), 0, 4, "steps", target.hub))
     path = workspace_path(subscription, group, target.hub)
     existing = _existing(azure, path, API, cancel)
     short = _short_name(subscription, group, target.hub)
     if existing:
         if not _settled(existing):
-            existing = _wait(azure, path, API, f"Creating the hub {target.hub}", report, cancel)
+            existing = _wait(azure, path, API, t("Creating the hub {name}", name=target.hub), report, cancel)
         hub = _checked(_workspace(existing), "hub", target)
         if target.ai_services:
             _connect_ai_services(azure, target, path, short, journal, report, cancel)
         return hub
-    report(Progress("Resource group", 1, 4, "steps", group))
+    report(Progress(t("Resource group"), 1, 4, "steps", group))
     _ensure(
         azure,
         journal,
@@ -174,12 +174,12 @@ def ensure_hub(
         _group(subscription, group),
         _GROUP_API,
         {"location": target.location},
-        "Resource group",
+        t("Resource group"),
         report,
         cancel,
     )
     storage = f"{_group(subscription, group)}/providers/Microsoft.Storage/storageAccounts/st{short}"
-    report(Progress("Storage account", 2, 4, "steps", f"st{short}"))
+    report(Progress(t("Storage account"), 2, 4, "steps", f"st{short}"))
     _ensure(
         azure,
         journal,
@@ -200,12 +200,12 @@ def ensure_hub(
                 },
             },
         },
-        "Creating the storage account",
+        t("Creating the storage account"),
         report,
         cancel,
     )
     vault = f"{_group(subscription, group)}/providers/Microsoft.KeyVault/vaults/kv{short}"
-    report(Progress("Key vault", 3, 4, "steps", f"kv{short}"))
+    report(Progress(t("Key vault"), 3, 4, "steps", f"kv{short}"))
     _ensure(
         azure,
         journal,
@@ -221,11 +221,11 @@ def ensure_hub(
                 "enableRbacAuthorization": True,
             },
         },
-        "Creating the key vault",
+        t("Creating the key vault"),
         report,
         cancel,
     )
-    report(Progress("Hub", 4, 4, "steps", target.hub))
+    report(Progress(t("Hub"), 4, 4, "steps", target.hub))
     made = _ensure(
         azure,
         journal,
@@ -239,7 +239,7 @@ def ensure_hub(
             "identity": {"type": "SystemAssigned"},
             "properties": {"friendlyName": target.hub, "storageAccount": storage, "keyVault": vault},
         },
-        f"Creating the hub {target.hub}",
+        t("Creating the hub {name}", name=target.hub),
         report,
         cancel,
     )
@@ -287,9 +287,14 @@ def ensure_project(
     project = _checked(_workspace(body), "project", target)
     if project.hub_id.casefold() != hub.id.casefold():
         raise UsageError(
-            f"The project {project.name} belongs to the hub {project.hub_id.rpartition('/')[2]}, not to {hub.name}.",
+            t(
+                "The project {name} belongs to the hub {other}, not to {hub}.",
+                name=project.name,
+                other=project.hub_id.rpartition("/")[2],
+                hub=hub.name,
+            ),
             code="ProjectOfAnotherHub",
-            next_step="Choose that hub, or another name for the project.",
+            next_step=t("Choose that hub, or another name for the project."),
         )
     return project
 
@@ -318,27 +323,37 @@ def made_with(hub: Workspace) -> list[str]:
     return [made for made in (hub.storage_id, hub.vault_id) if made.rpartition("/")[2] in (f"st{short}", f"kv{short}")]
 
 
-def _checked(workspace: Workspace, kind: str, target: Target) -> Workspace:
+def _checked(workspace: Workspace, kind: Literal["hub", "project"], target: Target) -> Workspace:
+    name, group = workspace.name, workspace.resource_group
     if workspace.kind != kind:
         raise UsageError(
-            f"{workspace.name} exists in {workspace.resource_group}, but is a {workspace.kind}, not a {kind}.",
+            t("{name} exists in {group} and is not a hub.", name=name, group=group)
+            if kind == "hub"
+            else t("{name} exists in {group} and is not a project.", name=name, group=group),
             code="NameTaken",
-            next_step=f"Choose another name for the {kind}.",
+            next_step=t("Choose another name."),
         )
     if workspace.state.lower() in ("failed", "canceled"):
         raise PhiftError(
-            f"The {kind} {workspace.name} exists, but its creation ended as {workspace.state}.",
+            t("{name} exists, but its creation ended as {state}.", name=name, state=workspace.state),
             code="WorkspaceFailed",
-            next_step=f"Delete it in the portal or by `az ml workspace delete -n {workspace.name} "
-            f"-g {workspace.resource_group}`, or choose another name.",
+            next_step=t(
+                "Delete it in the portal or by `{command}`, or choose another name.",
+                command=f"az ml workspace delete -n {name} -g {group}",
+            ),
         )
     if kind == "hub" and workspace.location.replace(" ", "").lower() != target.location.lower():
         raise UsageError(
-            f"The hub {workspace.name} is in {workspace.location}, not in {target.location}.",
+            t(
+                "The hub {name} is in {there}, not in {here}.",
+                name=name,
+                there=workspace.location,
+                here=target.location,
+            ),
             code="HubInAnotherRegion",
-            meaning="The region of the hub decides which models can be tuned.",
-            next_step=f"Set the location to {workspace.location}, or choose another hub.",
-        )
+            meaning=t("The region of the hub decides which models can be tuned."),
+            next_step=t("Set the location to {region}, or choose another hub.", region=workspace.location),
+        )  # fmt: skip
     return workspace
 
 
@@ -416,7 +431,7 @@ def _connect_ai_services(
             f"{_group(target.subscription, target.resource_group)}"
             f"/providers/Microsoft.CognitiveServices/accounts/ai{short}"
         )
-        report(Progress("Azure AI Services", None, None, "", f"ai{short}"))
+        report(Progress(t("Azure AI Services"), None, None, "", f"ai{short}"))
         _ensure(
             azure,
             journal,
@@ -430,7 +445,7 @@ def _connect_ai_services(
                 "identity": {"type": "SystemAssigned"},
                 "properties": {"customSubDomainName": f"ai{short}"},
             },
-            "Creating Azure AI Services",
+            t("Creating Azure AI Services"),
             report,
             cancel,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tui.messages import mark, t
 from tui.services import jobs
 from tui.services.answers import error_in
 from tui.services.errors import Cancelled, JobFailed, NotFound, PhiftError, ServiceError, Throttled, Unreachable
@@ -99,14 +100,14 @@ class Snapshot:
         """The snapshot in one line for a person."""
         parts = [self.job.status]
         if self.progress:
-            parts.append(f"step {self.progress[0]} of {self.progress[1]}")
+            parts.append(t("step {step} of {steps}", step=self.progress[0], steps=self.progress[1]))
         parts += [
             f"{label} {metric.last:.4g}"
-            for name, label in (("train_loss", "training loss"), ("eval_loss", "validation loss"))
+            for name, label in (("train_loss", t("training loss")), ("eval_loss", t("validation loss")))
             if (metric := self.metrics.get(name)) and metric.last is not None
         ]
         if self.seconds_left is not None:
-            parts.append(f"about {self.seconds_left:.0f} s left")
+            parts.append(t("about {seconds} s left", seconds=f"{self.seconds_left:.0f}"))
         return [", ".join(parts)]
 
 
@@ -374,25 +375,25 @@ def _main_log(files: dict[str, str]) -> str:
 def _failure(job: Job, details: dict[str, Any]) -> PhiftError | None:
     if job.status != "Failed":
         return None
-    told = error_in(details.get("error") or {}, "The job failed, and run history gives no reason.")
+    told = error_in(details.get("error") or {}, t("The job failed, and run history gives no reason."))
     if job.error and not details.get("error"):
         told = job.error
     code = told.code if told.code != ServiceError.default_code else JobFailed.default_code
-    meaning, next_step = _ADVICE.get(code, ("", "Read the log's last lines; the job can be run again."))
-    return JobFailed(told.message, code=code, meaning=meaning, next_step=next_step, raw=told.raw)
+    meaning, next_step = _ADVICE.get(code, ("", mark("Read the log's last lines; the job can be run again.")))
+    return JobFailed(told.message, code=code, meaning=t(meaning), next_step=t(next_step), raw=told.raw)
 
 
 # What a person can change, by the trainer's and the service's failure codes.
 _ADVICE = {
     "OutOfMemory": (
-        "The rows and the batch did not fit into the memory of the device.",
-        "Lower the batch size multiplier, or shorten the longest rows.",
+        mark("The rows and the batch did not fit into the memory of the device."),
+        mark("Lower the batch size multiplier, or shorten the longest rows."),
     ),
-    "NaNLoss": ("The training diverged.", "Lower the learning rate, for instance to a tenth."),
-    "BadRow": ("A row of the data could not be trained on.", "Check the data; the message names the row."),
-    "BadModel": ("The base model could not be loaded.", "Choose another model or weights."),
-    "DiskFull": ("There was no room for a checkpoint.", "Free space where the job runs."),
-    "UserError": ("", "Mend what the message names, and submit again."),
+    "NaNLoss": (mark("The training diverged."), mark("Lower the learning rate, for instance to a tenth.")),
+    "BadRow": (mark("A row of the data could not be trained on."), mark("Check the data; the message names the row.")),
+    "BadModel": (mark("The base model could not be loaded."), mark("Choose another model or weights.")),
+    "DiskFull": (mark("There was no room for a checkpoint."), mark("Free space where the job runs.")),
+    "UserError": ("", mark("Mend what the message names, and submit again.")),
 }
 
 
@@ -440,7 +441,7 @@ def follow(
             cancel.sleep(watch.interval)
     except Cancelled:
         raise Cancelled(
-            "No longer watching.",
-            meaning=f"The job {name} goes on in Azure.",
-            next_step=f"Watch it again with `phift-tui jobs watch {name}`.",
+            t("No longer watching."),
+            meaning=t("The job {name} goes on in Azure.", name=name),
+            next_step=t("Watch it again with `phift-tui jobs watch {name}`.", name=name),
         ) from None

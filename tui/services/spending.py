@@ -55,9 +55,8 @@ class Spending:
 
     def line(self) -> str:
         """The sum in one line for a person."""
-        low, high = f"{self.low:,.2f}", f"{self.high:,.2f}"
-        amount = low if low == high else t("{low} to {high}", low=low, high=high)
-        parts = [t("Spent in this project so far: about {amount} {currency}", amount=amount, currency=self.currency)]
+        amount = costs.amount_of(self.low, self.high, self.currency)
+        parts = [t("Spent in this project so far: about {amount}", amount=amount)]
         if self.unknown:
             parts.append(t("not known and not in it: {names}", names=", ".join(self.unknown)))
         if self.sandbox:
@@ -70,8 +69,7 @@ class Spending:
         for item in self.items:
             amount = t("unknown")
             if item.low is not None and item.high is not None:
-                low, high = f"{item.low:,.2f}", f"{item.high:,.2f}"
-                amount = f"{low if low == high else t('{low} to {high}', low=low, high=high)} {self.currency}"
+                amount = costs.amount_of(item.low, item.high, self.currency)
             found.append(f"{item.name}: {amount} ({item.basis})")
         return [*found, t("Tokens asked of endpoints and Content Safety are billed by use and not counted here.")]
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import parse_qs
 
+from tui.messages import t
 from tui.services.clients import load_sdk
 from tui.services.errors import NotFound, PhiftError, UsageError
 from tui.services.journal import Journal
@@ -107,12 +108,12 @@ def upload(
             if not reused:
                 _send(target, content, concurrency, report, cancel)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise UsageError(t("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error)) from None
     version = content.digest[:16]
     asset_path = f"{workspace.id}/data/{name}/versions/{version}"
     uri = f"azureml://datastores/{_DATASTORE}/paths/{place}"
     if report:
-        report(Progress("Registering the data", content.size, content.size, "bytes", name))
+        report(Progress(t("Registering the data"), content.size, content.size, "bytes", name))
     try:
         azure.rest("GET", asset_path, api_version=API, cancel=cancel)
     except NotFound:
@@ -133,7 +134,7 @@ class _Content:
         self._state = self._stat()
         self.size = self._state[0]
         if not self.size:
-            raise UsageError(f"{name} is empty.", next_step="Choose a file with chat rows.")
+            raise UsageError(t("{name} is empty.", name=name), next_step=t("Choose a file with chat rows."))
         self.blocks: list[tuple[str, int]] = []
         whole = hashlib.sha256()
         done = 0
@@ -144,7 +145,7 @@ class _Content:
             self.blocks.append((f"{len(self.blocks):06d}-{piece.hexdigest()[:24]}", len(data)))
             done += len(data)
             if report:
-                report(Progress("Reading the file", done, self.size, "bytes", name))
+                report(Progress(t("Reading the file"), done, self.size, "bytes", name))
         self.digest = whole.hexdigest()
 
     def _stat(self) -> tuple[int, int]:
@@ -162,9 +163,9 @@ class _Content:
             yield block, self.file.read(length)
         if self._stat() != self._state:
             raise UsageError(
-                f"{self.name} changed while it was being sent.",
+                t("{name} changed while it was being sent.", name=self.name),
                 code="FileChanged",
-                next_step="Repeat when nobody writes to it.",
+                next_step=t("Repeat when nobody writes to it."),
             )
 
 
@@ -339,7 +340,9 @@ def _send(target: _Target, content: _Content, concurrency: int, report: Report |
     target.commit([block for block, _ in content.blocks], content.digest)
     if target.committed() != content.blocks or not target.holds(content):
         raise PhiftError(
-            f"{content.name} did not arrive whole.", code="UploadIncomplete", next_step="Repeat the upload."
+            t("{name} did not arrive whole.", name=content.name),
+            code="UploadIncomplete",
+            next_step=t("Repeat the upload."),
         )
 
 
@@ -391,8 +394,8 @@ class _Meter:
         detail = self._name
         if rate:
             left = (self._size - self._done) / rate
-            detail = f"{rate / 1e6:.1f} MB/s, {left:.0f} s left"
-        self._report(Progress("Uploading", self._done, self._size, "bytes", detail))
+            detail = t("{rate} MB/s, {seconds} s left", rate=f"{rate / 1e6:.1f}", seconds=f"{left:.0f}")
+        self._report(Progress(t("Uploading"), self._done, self._size, "bytes", detail))
 
 
 def datastore(azure: Azure, workspace: Workspace) -> Datastore:
@@ -415,9 +418,9 @@ def _signature(azure: Azure, workspace: Workspace) -> str:
     token = str(body.get("sasToken") or "").lstrip("?")
     if not token:
         raise PhiftError(
-            "The datastore gives out no shared access signature.",
+            t("The datastore gives out no shared access signature."),
             code="NoSas",
-            next_step="Ask for the datastore to use identity, and for the role Storage Blob Data Contributor.",
+            next_step=t("Ask for the datastore to use identity, and for the role Storage Blob Data Contributor."),
         )
     return token
 
