@@ -47,7 +47,7 @@ def submit(world: World) -> Any:
                 "model": Input(type="custom_model", path=PHI),
             },
             outputs={"registered_model": Output(type="custom_model", name="scripted")},
-            distribution=PyTorchDistribution(process_count_per_instance=1),
+            distribution=PyTorchDistribution(process_count_per_instance=2),
             instance_count=1,
             instance_type="Standard_NC24ads_A100_v4",
         )
@@ -57,12 +57,15 @@ def submit(world: World) -> Any:
 
 
 def test_the_trainers_command_trains_and_registers_its_model(world: World, submit: Any) -> None:
-    job = submit("scripted", f"{TRAIN} --epochs 2 --batch-size 8 --learning-rate 0.003 --loss label_smoothing")
+    job = submit("scripted", f"{TRAIN} --epochs 2 --batch-size 8 --learning-rate 0.00002 --loss label_smoothing")
     assert job.status in ("NotStarted", "Preparing")
     assert world.ended("scripted") == "Completed", world.details("scripted")["error"]
     assert world.ml.models.get("scripted", version="1").job_name == "scripted"
     listed = world.cloud.ok("POST", world.plane("metric/v2.0", "scripted", "/list"), {})
     assert "eval_loss" in {entry["metricKey"]["name"] for entry in listed["value"]}
+    scaled_down, rate = (warning["message"] for warning in world.details("scripted")["warnings"])
+    assert "asked 1 × 2, used 1 × 1" in scaled_down
+    assert "learning_rate 2e-05 is used as asked" in rate
 
 
 @pytest.mark.parametrize(

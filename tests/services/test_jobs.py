@@ -106,17 +106,17 @@ def test_a_managed_job_names_its_machine(azure: Azure, project: Workspace, submi
 def test_a_script_job_is_the_own_trainer(azure: Azure, project: Workspace, submit: Submit) -> None:
     job = submit(
         model__engine="script",
-        model__instance_type="Standard_NC24ads_A100_v4",
+        model__instance_type="Standard_NC48ads_A100_v4",
         model__instance_count=2,
         hyperparameters__method="full",
-        hyperparameters__gradient_accumulation=2,
     )
-    assert (job.engine, job.steps) == ("script", 9)
+    assert (job.engine, job.steps) == ("script", 9)  # 4 GPUs, one row each
     body = body_of(azure, project, job)
     assert "python -m trainer train --model ${{inputs.model}} --train-file ${{inputs.train}}" in body["command"]
     assert "--method full" in body["command"]
-    assert "--gradient-accumulation-steps 2" in body["command"]
+    assert "--gradient-accumulation-steps 1" in body["command"]
     assert body["distribution"]["distributionType"].lower() == "pytorch"
+    assert body["distribution"]["processCountPerInstance"] == 2
     assert body["resources"]["instanceCount"] == 2
     code = azure.rest("GET", body["codeId"], api_version="2024-10-01")["properties"]["codeUri"]
     assert code.startswith("https://")

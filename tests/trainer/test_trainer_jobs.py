@@ -17,7 +17,7 @@ from conftest import Job, wait_for
 from safetensors.torch import load_file, save_file
 from support_chats import classification_rows, support_chats
 
-from tui.trainer import bases
+from tui.trainer import places
 
 MakeJob = Callable[..., Job]
 
@@ -210,7 +210,7 @@ def test_lora_is_merged_into_the_output(make_job: MakeJob) -> None:
     assert started["trainable_parameters"] < 300_000
     tensors = load_file(job.output / "model.safetensors")
     assert not any("lora" in name for name in tensors)
-    base = load_file(bases.tiny_folder() / "model.safetensors")
+    base = load_file(places.tiny_folder() / "model.safetensors")
     name = "model.layers.0.mlp.down_proj.weight"
     assert not tensors[name].equal(base[name].float())
     embeddings = "model.embed_tokens.weight"
@@ -341,7 +341,7 @@ def test_a_folder_that_is_not_a_whole_phi_model_is_refused(
     make_job: MakeJob, tmp_path: Path, damage: Callable[[Path], str]
 ) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(bases.tiny_folder(), folder)
+    shutil.copytree(places.tiny_folder(), folder)
     expected = damage(folder)
     last = make_job().run(model=str(folder))
     assert last["code"] == ("OutOfMemory" if damage is too_large else "BadModel")

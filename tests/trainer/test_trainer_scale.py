@@ -18,7 +18,7 @@ from conftest import Job
 from support_chats import support_chats, write_jsonl
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from tui.trainer import bases, small
+from tui.trainer import bases, memory, sharding, small
 from tui.trainer.failures import TrainingFailed
 
 LAUNCH = Path(bases.__file__).parent / "launch"
@@ -77,6 +77,23 @@ def test_fsdp_that_does_not_run_is_said_to_be_none(tmp_path: Path) -> None:
     events = [json.loads(line) for line in (tmp_path / "job" / "events.jsonl").read_text().splitlines()]
     (warning,) = [event["message"] for event in events if event["type"] == "warning"]
     assert "FSDP was asked for and is not what runs" in warning
+
+
+def test_sharing_the_model_is_chosen_where_no_gpu_holds_it() -> None:
+    phi = memory.PUBLISHED["Phi-4-mini"]
+    job: dict[str, Any] = {"method": "full", "rows": 1, "tokens": 2048, "gpu_memory": 80 * memory.GIB, "processes": 8}
+    assert sharding.needed(phi, **job)
+    assert not sharding.needed(phi, **{**job, "method": "lora"})
+    assert not sharding.needed(phi, **{**job, "processes": 1})
+    assert not sharding.needed(phi, **{**job, "gpu_memory": 94 * memory.GIB})
+
+
+def test_fsdp_for_one_process_is_said_to_be_none(make_job: Callable[..., Job]) -> None:
+    job = make_job()
+    assert job.run(parallelism="fsdp", epochs=1)["type"] == "done"
+    (warning,) = job.events("warning")
+    assert "one process has nobody to share with" in warning["message"]
+    assert job.events("started")[0]["parallelism"] == "none"
 
 
 def test_the_package_trains_alone_under_the_name_it_has_on_a_cluster(tmp_path: Path) -> None:

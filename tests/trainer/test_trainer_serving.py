@@ -14,7 +14,7 @@ import pytest
 from conftest import Job, WorkerProcess
 from support_chats import chat, classification_rows, support_chats, write_jsonl
 
-from tui.trainer import bases
+from tui.trainer import places
 
 QUESTION = [{"role": "user", "content": "How heavy is the Dune tent?"}]
 
@@ -171,7 +171,7 @@ def test_the_score_is_what_training_reported(server: Server, tuned: Job) -> None
 def test_models_share_the_process_and_the_unused_leave(server: Server, tmp_path: Path) -> None:
     names = []
     for number in range(5):
-        shutil.copytree(bases.tiny_folder(), tmp_path / str(number))
+        shutil.copytree(places.tiny_folder(), tmp_path / str(number))
         names.append(str(tmp_path / str(number)))
         server.post("/load", {"model": names[-1]})
     health = server.client.get(f"{server.url}/healthz", cast_to=object)
@@ -182,7 +182,7 @@ def test_models_share_the_process_and_the_unused_leave(server: Server, tmp_path:
 
 def test_a_model_written_anew_is_read_anew(server: Server, tuned: Job, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(bases.tiny_folder(), folder)
+    shutil.copytree(places.tiny_folder(), folder)
     before = server.ask(model=str(folder), temperature=0, max_tokens=20).choices[0].message.content
     shutil.rmtree(folder)
     shutil.copytree(tuned.output, folder, copy_function=shutil.copyfile)

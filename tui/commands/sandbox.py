@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import assets
-from tui.commands import common, output
+from tui.commands import common, output, stand_ins
+from tui.messages import n, t
 
 if TYPE_CHECKING:
     from tui.sandbox.daemon import SandboxInfo
@@ -23,15 +24,15 @@ _SCENARIOS = assets.ROOT / "scenarios"
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("sandbox", help="Azure on this machine, without an account: start, stop, faults")
+    parser = subparsers.add_parser("sandbox", help=t("Azure on this machine, without an account: start, stop, faults"))
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, text, action in (
-        ("start", "start it in the background, or find it running", _start),
-        ("serve", "run it in the foreground until Ctrl+C", _serve),
-        ("stop", "stop it; its state stays", _stop),
-        ("status", "whether it runs, and what is wrong with it on purpose", _status),
-        ("env", "print `export` lines that point any Azure client at it", _env),
-        ("reset", "stop it and remove everything it knows", _reset),
+        ("start", t("start it in the background, or find it running"), _start),
+        ("serve", t("run it in the foreground until Ctrl+C"), _serve),
+        ("stop", t("stop it; its state stays"), _stop),
+        ("status", t("whether it runs, and what is wrong with it on purpose"), _status),
+        ("env", t("print `export` lines that point any Azure client at it"), _env),
+        ("reset", t("stop it and remove everything it knows"), _reset),
     ):
         leaf = _leaf(verbs, verb, text, shared, action)
         if verb in {"start", "serve"}:
@@ -39,39 +40,46 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
                 "--as-of",
                 type=_date,
                 metavar="DATE",
-                help="the catalogue's date, for instance 2025-01-15 when Phi-3 was live",
+                help=t("the catalogue's date, for instance 2025-01-15 when Phi-3 was live"),
             )
-            leaf.add_argument("--port", type=_port, default=0, help="the proxy's port (default: a free one)")
+            leaf.add_argument("--port", type=_port, default=0, help=t("the proxy's port (default: a free one)"))
             leaf.add_argument(
                 "--pace",
                 type=_pace,
                 default=1.0,
-                help="what durations are multiplied by; 0 makes them instant (default: 1)",
+                help=t("what durations are multiplied by; 0 makes them instant (default: 1)"),
             )
-    fault = verbs.add_parser("fault", help="let something go wrong: a throttled route, a lost role, a skewed clock")
-    faults = fault.add_subparsers(dest="fault", metavar="WHAT", required=True)
-    add = _leaf(faults, "add", "arm a fault on a route", shared, _fault_add)
-    add.add_argument("route", help='over host and path, with *; "PUT */jobs/*" is every submission of a job')
-    add.add_argument("kind", help="a status from 400 to 599, or a kind that `fault kinds` lists")
-    add.add_argument(
-        "--probability", type=float, default=1.0, help="the share of requests that it strikes (default: 1)"
+    fetch = verbs.add_parser("fetch", parents=[shared], help=t("bring the stand-in that really chats to this machine"))
+    fetch.add_argument(
+        "name", choices=["small"], help=t("small: SmolLM2-135M-Instruct laid out as a Phi-3 model, 93 MB")
     )
-    add.add_argument("--count", type=int, help="how many times at most")
-    add.add_argument("--skip", type=int, default=0, help="how many matching requests pass first")
-    add.add_argument("--seed", type=int, default=0, help="makes the strikes of a probability repeatable")
-    add.add_argument("--seconds", type=float, default=1.0, help="how late, or what Retry-After asks for (default: 1)")
-    _leaf(faults, "kinds", "the kinds of faults", shared, _fault_kinds)
-    _leaf(faults, "list", "the armed faults and how often they struck", shared, _fault_list)
-    clear = _leaf(faults, "clear", "disarm all faults, or one, and put the clock right", shared, _fault_clear)
-    clear.add_argument("number", type=int, nargs="?", help="its number from `fault list`")
-    scenario = _leaf(faults, "apply", "change the subscription as a scenario says", shared, _fault_apply)
-    scenario.add_argument("scenario", help="its name from `fault scenarios`, or a TOML file")
-    _leaf(faults, "scenarios", "the scenarios that ship with the program", shared, _fault_scenarios)
-    skew = _leaf(faults, "skew", "put the services' clock ahead of this machine's", shared, _fault_skew)
-    skew.add_argument("seconds", type=float, help="negative: behind")
-    code = _leaf(faults, "enter-code", "answer a device sign-in as the person would", shared, _fault_code)
-    code.add_argument("code", help="the code that the sign-in shows")
-    code.add_argument("--decline", action="store_true", help="decline the sign-in")
+    fetch.set_defaults(run=stand_ins.fetch)
+    fault = verbs.add_parser("fault", help=t("let something go wrong: a throttled route, a lost role, a skewed clock"))
+    faults = fault.add_subparsers(dest="fault", metavar="WHAT", required=True)
+    add = _leaf(faults, "add", t("arm a fault on a route"), shared, _fault_add)
+    add.add_argument("route", help=t('over host and path, with *; "PUT */jobs/*" is every submission of a job'))
+    add.add_argument("kind", help=t("a status from 400 to 599, or a kind that `fault kinds` lists"))
+    add.add_argument(
+        "--probability", type=float, default=1.0, help=t("the share of requests that it strikes (default: 1)")
+    )
+    add.add_argument("--count", type=int, help=t("how many times at most"))
+    add.add_argument("--skip", type=int, default=0, help=t("how many matching requests pass first"))
+    add.add_argument("--seed", type=int, default=0, help=t("makes the strikes of a probability repeatable"))
+    add.add_argument(
+        "--seconds", type=float, default=1.0, help=t("how late, or what Retry-After asks for (default: 1)")
+    )
+    _leaf(faults, "kinds", t("the kinds of faults"), shared, _fault_kinds)
+    _leaf(faults, "list", t("the armed faults and how often they struck"), shared, _fault_list)
+    clear = _leaf(faults, "clear", t("disarm all faults, or one, and put the clock right"), shared, _fault_clear)
+    clear.add_argument("number", type=int, nargs="?", help=t("its number from `fault list`"))
+    scenario = _leaf(faults, "apply", t("change the subscription as a scenario says"), shared, _fault_apply)
+    scenario.add_argument("scenario", help=t("its name from `fault scenarios`, or a TOML file"))
+    _leaf(faults, "scenarios", t("the scenarios that ship with the program"), shared, _fault_scenarios)
+    skew = _leaf(faults, "skew", t("put the services' clock ahead of this machine's"), shared, _fault_skew)
+    skew.add_argument("seconds", type=float, help=t("negative: behind"))
+    code = _leaf(faults, "enter-code", t("answer a device sign-in as the person would"), shared, _fault_code)
+    code.add_argument("code", help=t("the code that the sign-in shows"))
+    code.add_argument("--decline", action="store_true", help=t("decline the sign-in"))
 
 
 def _leaf(
@@ -82,7 +90,7 @@ def _leaf(
     action: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
     leaf = verbs.add_parser(verb, parents=[shared], help=text)
-    leaf.add_argument("--state", type=Path, metavar="DIR", help="the sandbox's state folder (default: the user's)")
+    leaf.add_argument("--state", type=Path, metavar="DIR", help=t("the sandbox's state folder (default: the user's)"))
     leaf.set_defaults(run=_guarded(action))
     return leaf
 
@@ -113,7 +121,9 @@ def _running(args: argparse.Namespace) -> SandboxInfo:
 
     info = daemon.status(_folder(args))
     if info is None:
-        raise daemon.SandboxRefusedError(f"no sandbox runs in {_folder(args)}: phift-tui sandbox start")
+        raise daemon.SandboxRefusedError(
+            t("no sandbox runs in {folder}: phift-tui sandbox start", folder=_folder(args))
+        )
     return info
 
 
@@ -121,10 +131,24 @@ def _show(args: argparse.Namespace, info: SandboxInfo) -> None:
     if common.wants_json(args):
         output.data(info.to_json())
         return
-    output.result(f"The sandbox runs: process {info.pid}, proxy {info.proxy}, state {info.state}")
-    output.result(f"Subscription {info.subscription}, owned by client {info.client_id} of tenant {info.tenant}")
+    output.result(
+        t(
+            "The sandbox runs: process {pid}, proxy {proxy}, state {state}",
+            pid=info.pid,
+            proxy=info.proxy,
+            state=info.state,
+        )
+    )
+    output.result(
+        t(
+            "Subscription {subscription}, owned by client {client} of tenant {tenant}",
+            subscription=info.subscription,
+            client=info.client_id,
+            tenant=info.tenant,
+        )
+    )
     where = f" --state {shlex.quote(str(args.state))}" if args.state else ""
-    output.result(f'Point this shell at it: eval "$(phift-tui sandbox env{where})"')
+    output.result(t("Point this shell at it: {command}", command=f'eval "$(phift-tui sandbox env{where})"'))
 
 
 def _start(args: argparse.Namespace) -> int:
@@ -158,7 +182,7 @@ def _stop(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data({"stopped": stopped})
     else:
-        output.result("The sandbox has stopped; its state stays." if stopped else "No sandbox was running.")
+        output.result(t("The sandbox has stopped; its state stays." if stopped else "No sandbox was running."))
     return 0
 
 
@@ -170,15 +194,22 @@ def _status(args: argparse.Namespace) -> int:
         if common.wants_json(args):
             output.data({"running": False, "state": str(_folder(args))})
         else:
-            output.result(f"No sandbox runs in {_folder(args)}.")
+            output.result(t("No sandbox runs in {folder}.", folder=_folder(args)))
         return 0
     live = daemon.control(info, "GET", "/status")
     if common.wants_json(args):
         output.data({"running": True, **info.to_json(), **live})
     else:
         _show(args, info)
-        output.result(f"Calendar: {live['date']} · clock skew: {live['skew']:g} s · pace: {live['pace']:g}")
-        output.result(f"Armed faults: {len(live['faults'])}")
+        output.result(
+            t(
+                "Calendar: {date} · clock skew: {skew} s · pace: {pace}",
+                date=live["date"],
+                skew=f"{live['skew']:g}",
+                pace=f"{live['pace']:g}",
+            )
+        )
+        output.result(n("{count} fault is armed.", "{count} faults are armed.", len(live["faults"])))
     return 0
 
 
@@ -201,7 +232,7 @@ def _reset(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data({"reset": True})
     else:
-        output.result("The sandbox and all its state are gone.")
+        output.result(t("The sandbox and all its state are gone."))
     return 0
 
 
@@ -213,7 +244,14 @@ def _fault_add(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data(armed)
     else:
-        output.result(f"Fault {armed['id']} is armed: {armed['kind']} on {armed['route']}")
+        output.result(
+            t(
+                "Fault {number} is armed: {kind} on {route}",
+                number=armed["id"],
+                kind=armed["kind"],
+                route=armed["route"],
+            )
+        )
     return 0
 
 
@@ -223,7 +261,7 @@ def _fault_kinds(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data(KINDS)
     else:
-        for kind, text in (("400 to 599", "this status, in Azure's wording"), *KINDS.items()):
+        for kind, text in ((t("400 to 599"), t("this status, in Azure's wording")), *KINDS.items()):
             output.result(f"{kind:14} {text}")
     return 0
 
@@ -235,8 +273,8 @@ def _fault_list(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data(found)
     else:
-        rows = [(one["id"], one["kind"], one["route"], one["fired"], one["count"] or "no limit") for one in found]
-        output.table(("ID", "KIND", "ROUTE", "STRUCK", "AT MOST"), rows)
+        rows = [(one["id"], one["kind"], one["route"], one["fired"], one["count"] or t("no limit")) for one in found]
+        output.table((t("ID"), t("KIND"), t("ROUTE"), t("STRUCK"), t("AT MOST")), rows)
     return 0
 
 
@@ -248,7 +286,7 @@ def _fault_clear(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data(left)
     else:
-        output.result(f"{len(left)} faults are armed.")
+        output.result(n("{count} fault is armed.", "{count} faults are armed.", len(left)))
     return 0
 
 
@@ -261,7 +299,11 @@ def _fault_apply(args: argparse.Namespace) -> int:
         scenario = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise daemon.SandboxRefusedError(
-            f"{args.scenario}: {error.strerror}; `phift-tui sandbox fault scenarios` lists what ships"
+            t(
+                "{scenario}: {error}; `phift-tui sandbox fault scenarios` lists what ships",
+                scenario=args.scenario,
+                error=error.strerror,
+            )
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise daemon.SandboxRefusedError(f"{path}: {error}") from error
@@ -269,7 +311,7 @@ def _fault_apply(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data({"applied": str(path)})
     else:
-        output.result(f"Applied: {scenario.get('title', path)}")
+        output.result(t("Applied: {title}", title=scenario.get("title", path)))
     return 0
 
 
@@ -293,7 +335,7 @@ def _fault_skew(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data({"skew": args.seconds})
     else:
-        output.result(f"The services' clock is {args.seconds:+g} s off.")
+        output.result(t("The services' clock is {seconds} s off.", seconds=f"{args.seconds:+g}"))
     return 0
 
 
@@ -304,7 +346,7 @@ def _fault_code(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data({"code": args.code, "declined": args.decline})
     else:
-        output.result("The code was declined." if args.decline else "The code was entered.")
+        output.result(t("The code was declined." if args.decline else "The code was entered."))
     return 0
 
 
@@ -312,13 +354,13 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2025-01-15") from error
+        raise argparse.ArgumentTypeError(t("{text} is not a date like 2025-01-15", text=repr(text))) from error
 
 
 def _port(text: str) -> int:
     if text.isdigit() and int(text) < 65536:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    raise argparse.ArgumentTypeError(t("{text} is not a port from 0 to 65535", text=repr(text)))
 
 
 def _pace(text: str) -> float:
@@ -327,5 +369,7 @@ def _pace(text: str) -> float:
     except ValueError:
         pace = math.nan
     if not 0 <= pace <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100")
+        raise argparse.ArgumentTypeError(
+            t("{text} is not a number from {low} to {high}", text=repr(text), low=0, high=100)
+        )
     return pace

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.sandbox import base_models, data
+from tui.sandbox.base_models import Base
 from tui.sandbox.finetuning import Plan, refuse
 from tui.sandbox.wire import section
-from tui.trainer.config import ConfigError, TrainingConfig
+from tui.trainer.azure_knobs import FASTEST, SLOWEST
+from tui.trainer.config import RECIPES, ConfigError, TrainingConfig
 
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
@@ -109,6 +111,8 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
         "_azureml.ComputeTargetType": "sandbox",
     }
 
+    notes = [*_scaled_down(properties), *_unusual_rate(choices, base)]
+
     def fill(folder: Path) -> None:
         fetched = {name: data.fetch(sandbox, place, folder / "inputs" / name) for name, place in files.items()}
         config = {
@@ -117,10 +121,38 @@ def prepare(sandbox: Sandbox, workspace: dict[str, Any], name: str, given: dict[
             "train_file": str(fetched["train-file"]),
             "validation_file": str(fetched["validation-file"]) if "validation-file" in fetched else None,
             "output_dir": str(folder / "output"),
+            "notes": [f"sandbox: {note}" for note in notes],
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2))
 
-    return Plan(properties, base, [], fill)
+    return Plan(properties, base, notes, fill)
+
+
+def _unusual_rate(choices: dict[str, Any], base: Base) -> list[str]:
+    """What to tell of a learning rate that was made for Phi and meets a stand-in, which takes it as it is."""
+    recipe = RECIPES.get(base.stand_in)
+    rate = choices.get("learning_rate")
+    if recipe is None or rate is None:
+        return []
+    own = recipe.learning_rate[choices.get("method") or recipe.method]
+    if SLOWEST * own <= rate <= FASTEST * own:
+        return []
+    return [
+        f"learning_rate {rate:g} is used as asked, and the stand-in '{base.stand_in}' learns at about {own:g}: from a "
+        "much lower rate it learns next to nothing, and at a much higher one it forgets all"
+    ]
+
+
+def _scaled_down(properties: dict[str, Any]) -> list[str]:
+    """What to tell of a job that asks for more than the one process that the sandbox trains with."""
+    machines = int(section(properties, "resources").get("instanceCount") or 1)
+    processes = int(section(properties, "distribution").get("processCountPerInstance") or 1)
+    if machines * processes == 1:
+        return []
+    return [
+        f"machines and processes asked {machines} × {processes}, used 1 × 1, because the sandbox has no cluster: the "
+        f"global batch is a {machines * processes}th of that on Azure, and neither DDP nor FSDP runs"
+    ]
 
 
 def _choices(options: dict[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tui.sandbox import access, base_models, usages, workspaces
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal
+from tui.trainer import places
 
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
@@ -130,6 +131,8 @@ def _models(sandbox: Sandbox, values: dict[str, Any]) -> None:
     _only("models", values, "stand_in")
     if values.get("stand_in") not in base_models.DESCRIPTIONS:
         raise _bad("models.stand_in", f"must be one of {', '.join(base_models.DESCRIPTIONS)}")
+    if values["stand_in"] == "small" and not places.small_is_here():
+        raise _bad("models.stand_in", f"is not on this machine. {places.FETCH_IT}")
     sandbox.state.settings.set("stand_in", values["stand_in"])
 
 

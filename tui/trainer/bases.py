@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
+from . import places
 from .failures import TrainingFailed
 
 if TYPE_CHECKING:
@@ -54,17 +54,6 @@ def find(name: str) -> Base:
         )
     stored = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16")
     return Base(folder, tokenizer, _description(name, folder, config), adapter, stored)
-
-
-def small_folder() -> Path:
-    """Where the fetched stand-in `small` lives: `$XDG_DATA_HOME/phift-tui/models/small`."""
-    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(data) / "phift-tui" / "models" / "small"
-
-
-def tiny_folder() -> Path:
-    """Where the shipped stand-in `tiny` lives."""
-    return Path(__file__).parent / "models" / "tiny"
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
@@ -163,16 +152,11 @@ def context_length(model: PreTrainedModel) -> int:
 
 def _folder(name: str) -> Path:
     if name == "tiny":
-        return tiny_folder()
+        return places.tiny_folder()
     if name == "small":
-        folder = small_folder()
-        if not (folder / "config.json").is_file():
-            raise TrainingFailed(
-                "BadModel",
-                "the stand-in 'small' is not on this machine",
-                "Fetch it: python -m tui.trainer fetch-small (100 MB)",
-            )
-        return folder
+        if not places.small_is_here():
+            raise TrainingFailed("BadModel", "the stand-in 'small' is not on this machine", places.FETCH_IT)
+        return places.small_folder()
     folder = Path(name).expanduser()
     if folder.is_dir():
         for place in (folder, folder / "data" / "model"):

@@ -90,6 +90,9 @@ class TrainingConfig:
     focal_gamma: float = 2.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """`auto`: bf16 on a GPU that has it, else fp16 on a GPU, else fp32."""
+    parallelism: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How several processes spread the work: each with the whole model, or sharing it; `auto` shares it where a full
+    fine-tuning does not fit one GPU. One process, and a CPU, do not share; the job then says what ran."""
     gradient_checkpointing: bool | None = None
     """None: on for a GPU, off for a CPU."""
     max_length: int | None = None

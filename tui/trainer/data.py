@@ -16,6 +16,8 @@ from .failures import TrainingFailed
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+LONGEST = 4096
+"""Tokens of a row that are used where `max_length` is left open and the model's context is longer."""
 IGNORED = -100
 """The label of a token that carries no loss; torch's own default."""
 

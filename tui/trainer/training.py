@@ -34,7 +34,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from . import bases, data, memory, scoring, tracking
+from . import bases, data, memory, scoring, sharding, tracking
 from .config import ConfigError, TrainingConfig
 from .events import EventLog
 from .failures import TrainingFailed, explain
@@ -133,6 +133,7 @@ class _Job:
             self.log.warn(warning)
         tokenizer = bases.load_tokenizer(base)
         labels = self._labels()
+        self._spread(base)
         model = self._load(base, tokenizer, labels)
         torch.set_num_threads(config.threads or _threads(model))
         train, validation = self._data(tokenizer, labels, model)
@@ -229,11 +230,34 @@ class _Job:
                 "Use method lora, a smaller model, or a machine with more memory.",
             )
 
+    def _spread(self, base: bases.Base) -> None:
+        """Have the devices share the model where it was asked for, or where no GPU could hold it whole."""
+        config = self.config
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        wanted = config.parallelism == "fsdp"
+        if config.parallelism == "auto" and self.device != "cpu" and not base.adapter:
+            from transformers import AutoConfig
+
+            shape = memory.shape_of(AutoConfig.from_pretrained(base.folder))
+            gpu_memory = torch.cuda.get_device_properties(0).total_memory
+            wanted = sharding.needed(
+                shape,
+                method=config.method or "full",
+                rows=config.batch_size or 1,
+                tokens=config.max_length or data.LONGEST,
+                gpu_memory=gpu_memory,
+                processes=processes,
+            )
+            if wanted:
+                self.log.say(f"no GPU of {gpu_memory / memory.GIB:.0f} GiB can train it whole: they share it (FSDP)")
+        if wanted:
+            sharding.ask()
+
     def _data(
         self, tokenizer: PreTrainedTokenizerBase, labels: list[str] | None, model: PreTrainedModel
     ) -> tuple[data.Encoded, data.Encoded | None]:
         context = bases.context_length(model)
-        max_length = self.config.max_length or min(context, 4096)
+        max_length = self.config.max_length or min(context, data.LONGEST)
         if max_length > context:
             raise ConfigError("max_length", f"is {max_length}; this model's context is {context} tokens")
         files = [("training", self.config.train_file), ("validation", self.config.validation_file)]
@@ -556,10 +580,15 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
             "parallelism": _parallelism(self.trainer),
             "trainable_parameters": sum(p.numel() for p in self.trainer.model.parameters() if p.requires_grad),
         }
-        if os.environ.get("ACCELERATE_USE_FSDP") == "true" and details["parallelism"] != "fsdp":
+        if sharding.asked_for() and details["parallelism"] != "fsdp":
+            why = (
+                "one process has nobody to share with"
+                if details["processes"] == 1
+                else "accelerate has it for GPUs only"
+            )
             self._log.warn(
-                f"FSDP was asked for and is not what runs: accelerate has no FSDP for this device, parallelism is "
-                f"{details['parallelism']}, and every process holds the whole model"
+                f"FSDP was asked for and is not what runs: {why}. Parallelism is {details['parallelism']}, and every "
+                "process holds the whole model"
             )
         self._log.emit("started", **details)
         self._log.say("started: " + ", ".join(f"{key} {value}" for key, value in details.items()))
@@ -660,10 +689,15 @@ def _device(log: EventLog) -> str:
     if not torch.cuda.is_available():
         return "cpu"
     count = torch.cuda.device_count()
-    if count > 1 and "WORLD_SIZE" not in os.environ:
-        # Without a launcher the library would copy the model to every GPU at each step, which is slower than one.
-        os.environ["CUDA_VISIBLE_DEVICES"] = "0"
-        log.warn(f"{count} GPUs are here and one is used; start with torchrun --nproc_per_node {count} for all")
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or "1")
+    if count > processes:
+        if "WORLD_SIZE" not in os.environ:
+            # Without a launcher the library would copy the model to every GPU at each step, which is slower than one.
+            os.environ["CUDA_VISIBLE_DEVICES"] = "0"
+        log.warn(
+            f"GPUs here: {count}, in use: {processes}. Start a process for each: torchrun --nproc_per_node {count}, or "
+            "process_count_per_instance of an Azure ML job"
+        )
     return "cuda"
 
 
