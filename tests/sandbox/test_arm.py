@@ -242,6 +242,15 @@ def test_storage_accounts_and_vaults(wire: Wire, group: str) -> None:
         wire.arm("PUT", account, body).json["properties"]["primaryEndpoints"]["blob"].startswith("https://accountone.")
     )
     assert len(wire.arm("POST", f"{account}/listKeys").json["keys"]) == 2
+    container = f"{account}/blobServices/default/containers/data"
+    made = wire.arm("PUT", container, {"properties": {"metadata": {"a": "1"}}})
+    assert (made.status, made.json["properties"]["metadata"]) == (201, {"a": "1"})
+    assert made.headers["ETag"] == made.json["etag"] == wire.arm("GET", container).headers["ETag"]
+    assert wire.arm("PUT", container, {}).status == 200
+    assert [one["name"] for one in wire.arm("GET", f"{account}/blobServices/default/containers").json["value"]] == [
+        "data"
+    ]
+    assert wire.arm("GET", f"{account}/blobServices/default/containers/other").code == "ContainerNotFound"
     available = "…/providers/Microsoft.Storage/checkNameAvailability"
     assert wire.arm("POST", available, {"name": "accountone"}).json["reason"] == "AlreadyExists"
     assert wire.arm("POST", available, {"name": "Bad-Name"}).json["reason"] == "AccountNameInvalid"
@@ -262,6 +271,18 @@ def test_storage_accounts_and_vaults(wire: Wire, group: str) -> None:
     assert wire.arm("DELETE", account).status == 200
     assert wire.arm("DELETE", account).status == 204
     assert wire.arm("GET", f"{base}/Microsoft.Storage/nothings/x").code == "InvalidResourceType"
+
+
+def test_resources_have_entity_tags_where_azure_s_have_them(wire: Wire, group: str) -> None:
+    base = f"…/resourceGroups/{group}/providers"
+    path = f"{base}/Microsoft.CognitiveServices/accounts/services"
+    body = {"location": "eastus2", "kind": "AIServices", "sku": {"name": "S0"}, "properties": {}}
+    first = wire.arm("PUT", path, body)
+    assert first.headers["ETag"] == first.json["etag"] == wire.arm("GET", path).json["etag"]
+    changed = wire.arm("PUT", path, {**body, "tags": {"a": "1"}})
+    assert changed.headers["ETag"] != first.headers["ETag"]
+    vault = wire.arm("PUT", f"{base}/Microsoft.KeyVault/vaults/vault-tagless", {"location": "eastus2"})
+    assert vault.headers["ETag"] is None
 
 
 def _oid(wire: Wire) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tui.sandbox import access, storage_access
+from tui.sandbox.blob_store import Container
 from tui.sandbox.clock import iso
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal, principal_of
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 STORAGE = "Microsoft.Storage/storageAccounts"
 VAULT = "Microsoft.KeyVault/vaults"
-CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
+# The providers whose resources carry an entity tag, in the body and as a header.
+WITH_ETAG = ("Microsoft.CognitiveServices/", "Microsoft.Network/")
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
 _VAULT_NAME = re.compile(r"[A-Za-z](?!.*--)[A-Za-z0-9-]{1,22}[A-Za-z0-9]")
 
@@ -161,6 +164,23 @@ def name_refusal(sandbox: Sandbox, name: str, resource_id: str = "") -> tuple[st
     return None
 
 
+def _container(account: dict[str, Any], container: Container) -> dict[str, Any]:
+    """Return a container of the blob service as Resource Manager answers it."""
+    return {
+        "id": f"{account['id']}/blobServices/default/containers/{container.name}",
+        "name": container.name,
+        "type": f"{STORAGE}/blobServices/containers",
+        "etag": container.etag,
+        "properties": {
+            "publicAccess": "None",
+            "leaseStatus": "Unlocked",
+            "leaseState": "Available",
+            "lastModifiedTime": iso(datetime.fromtimestamp(container.modified, UTC)),
+            "metadata": container.metadata,
+        },
+    }
+
+
 def routes(sandbox: Sandbox) -> list[BaseRoute]:
     """Return the routes of tracked resources; they come last on their plane, as they match any provider's type."""
     service = _Tracked(sandbox)
@@ -201,7 +221,7 @@ class _Tracked:
     async def one(self, request: Request) -> Response:
         self._kind(request)
         require_group(self._sandbox, request.url.path)
-        return answer(self._sandbox.state.require(request.url.path))
+        return self._answer(self._sandbox.state.require(request.url.path))
 
     async def write(self, request: Request) -> Response:
         kind, path = self._kind(request), request.url.path
@@ -212,7 +232,7 @@ class _Tracked:
             before = self._sandbox.state.require(path)
             asked = {**before, **asked, "properties": {**before["properties"], **section(asked, "properties")}}
         body = create(self._sandbox, path, kind, asked, principal_of(request))
-        return answer(body, 200 if before or kind in (STORAGE, VAULT) else 201)
+        return self._answer(body, 200 if before or kind in (STORAGE, VAULT) else 201)
 
     async def delete(self, request: Request) -> Response:
         self._kind(request)
@@ -238,23 +258,24 @@ class _Tracked:
 
     async def containers(self, request: Request) -> Response:
         account = self._account(request)
-        found = self._sandbox.state.children(f"{account['id']}/blobServices/default", CONTAINER)
+        found = [_container(account, one) for one in self._sandbox.blobs.containers(account["name"])]
         return answer(page(request, lambda offset, count: found[offset : offset + count]))
 
     async def container(self, request: Request) -> Response:
-        account = self._account(request)
-        path = f"{account['id']}/blobServices/default/containers/{request.path_params['container']}"
-        before = self._sandbox.state.get(path)
-        if request.method == "GET":
-            return answer(self._sandbox.state.require(path))
-        body = {
-            "id": path,
-            "name": name_of(path),
-            "type": CONTAINER,
-            "properties": {"publicAccess": "None", **section(await json_body(request), "properties")},
-        }
-        self._sandbox.state.put(path, CONTAINER, body)
-        return answer(body, 200 if before else 201)
+        account, name = self._account(request), request.path_params["container"]
+        blobs, status = self._sandbox.blobs, 200
+        if request.method == "PUT" and name not in [one.name for one in blobs.containers(account["name"])]:
+            metadata = section(section(await json_body(request), "properties"), "metadata")
+            blobs.create_container(account["name"], name, {key: str(value) for key, value in metadata.items()})
+            status = 201
+        found = blobs.container(account["name"], name)
+        return answer(_container(account, found), status, {"ETag": found.etag})
+
+    def _answer(self, body: dict[str, Any], status: int = 200) -> Response:
+        if not body["type"].startswith(WITH_ETAG):
+            return answer(body, status)
+        etag = str(self._sandbox.state.etag(body["id"]))
+        return answer({**body, "etag": etag}, status, {"ETag": etag})
 
     def _kind(self, request: Request) -> str:
         namespace, kind = request.path_params["namespace"], request.path_params["kind"]

@@ -16,7 +16,7 @@ from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal, principal_of
 from tui.sandbox.operations import accepted, finisher, retry_after
 from tui.sandbox.paths import GROUP, WORKSPACE, WORKSPACES, name_of, segment_after
-from tui.sandbox.tracked import CONTAINER, STORAGE, VAULT, create, region, require_group
+from tui.sandbox.tracked import STORAGE, VAULT, create, region, require_group
 from tui.sandbox.wire import answer, json_body, page, section, system_data
 
 if TYPE_CHECKING:
@@ -297,9 +297,6 @@ def _make_datastores(sandbox: Sandbox, workspace: dict[str, Any]) -> None:
         }
         sandbox.state.put(datastore_id, DATASTORE, body)
         if blob:
-            container_id = f"{account}/blobServices/default/containers/{inside}"
-            entry = {"id": container_id, "name": inside, "type": CONTAINER, "properties": {"publicAccess": "None"}}
-            sandbox.state.put(container_id, CONTAINER, entry)
             sandbox.blobs.create_container(name_of(account), inside, {}, exist_ok=True)
 
 
