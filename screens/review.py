@@ -46,14 +46,14 @@ def estimate_content(estimate: Estimate) -> Content:
     """The estimate: what falls due first, then line by line with what each rests on."""
     lines = [Content.styled(t("Due once: {total} (estimate)", total=total(estimate)), "bold")]
     if estimate.note:
-        lines.append(text.line(estimate.note, "$text-accent"))
+        lines.append(text.line(t(estimate.note), "$text-accent"))
     if estimate.unknown:
-        unknown = t("Not in the total, price unknown: {lines}.", lines=", ".join(estimate.unknown))
+        unknown = t("Not in the total, price unknown: {lines}.", lines=", ".join(map(t, estimate.unknown)))
         lines.append(Content.styled(unknown, "$text-warning"))
-    width = max(len(line.label) for line in estimate.items) + 2
+    width = max(len(t(line.label)) for line in estimate.items) + 2
     for line in estimate.items:
         amount = money(line.low, line.high, estimate.currency) if line.known else t("unknown")
-        lines.append(Content.assemble(f"{line.label:<{width}}", (f"{amount:>16}", "bold")))
+        lines.append(Content.assemble(f"{t(line.label):<{width}}", (f"{amount:>16}", "bold")))
         lines.append(text.line(f"  {line.basis}", "$text-quiet", limit=200))
     lines.append(text.line(estimate.source, "$text-quiet"))
     return Content("\n").join(lines)

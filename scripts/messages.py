@@ -29,8 +29,8 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALES = ROOT / "assets" / "locale"
-FUNCTIONS = {"t": 1, "mark": 1, "n": 2}
-"""The functions of tui/messages.py that take texts, and how many each takes."""
+FUNCTIONS = {"t": 1, "mark": 1, "n": 2, "said": 1, "counted": 2}
+"""The functions of tui/messages.py and tui/dataset/said.py that take texts, and how many each takes."""
 CONSTANT = re.compile(r"^_?[A-Z][A-Z_]*$")
 NO_TEXT = re.compile(r"^(-[a-z]+|\S*[$:./_^\[\]{}|]\S*|\W*|phift|#.*|bold .*|\w+ \{.*|.*\n.*)$", re.DOTALL)
 """Strings in constants that are names, styles, selectors or glyphs."""
@@ -39,12 +39,13 @@ TEXT_ARGUMENTS = {"Action": (2, 3), "Code": (1, 2)}
 WHOLLY = ("screens", "tui/widgets", "tui")
 """Folders of whose modules all constants are shown; of the others, those that a call of `t` names."""
 FOLDERS = (*WHOLLY, "tui/commands", "tui/services", "tui/dataset", "tui/evaluation")
+SIGNS = ("from tui.messages import", "from tui.dataset.said import", "class Code:")
+"""What a module with texts has."""
 OF_ARGPARSE = (
     "usage: ",
     "positional arguments",
     "options",
     "show this help message and exit",
-    "show program's version number and exit",
     "%(prog)s: error: %(message)s\n",
     "the following arguments are required: %s",
     "unrecognized arguments: %s",
@@ -69,7 +70,7 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).glob("*.py")):
             code = path.read_text(encoding="utf-8")
-            if path.name == "messages.py" or "from tui.messages import" in code:
+            if path.name == "messages.py" or any(sign in code for sign in SIGNS):
                 yield path.relative_to(ROOT).as_posix(), ast.parse(code)
 
 

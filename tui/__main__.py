@@ -35,7 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=t("Without an Azure account: phift-tui --sandbox"),
         parents=[common],
     )
-    parser.add_argument("--version", action="version", version=f"phift-tui {__version__}")
+    parser.add_argument(
+        "--version", action="version", version=f"phift-tui {__version__}", help=t("show the version and exit")
+    )
     parser.add_argument("--recipe", type=Path, metavar="FILE", help=t("recipe that the wizard opens with"))
     parser.add_argument("--data", type=Path, metavar="FILE", help=t("training file that the wizard opens with"))
     parser.add_argument("--mouse", action="store_true", help=t("turn the mouse on"))
@@ -75,7 +77,7 @@ def _wizard(args: argparse.Namespace) -> int:
         output.error(
             t("the wizard needs a terminal, and this is not one"),
             t(
-                "run it in one (ssh -t HOST phift-tui), or use the headless twin: phift-tui run RECIPE.toml (see --help)"
+                "run it in one (ssh -t HOST phift-tui), or without a screen: phift-tui run RECIPE.toml (see --help)"
             ),
         )
         return output.EXIT_USAGE

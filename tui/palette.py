@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from tui import actions
 from tui.messages import t
@@ -36,7 +36,18 @@ class Commands(Provider):
     async def search(self, query: str) -> Hits:
         """What matches."""
         matcher = self.matcher(query)
+        nothing = True
         for title, help_line, run in self._commands():
             score = max(matcher.match(title), 0.8 * matcher.match(help_line))
             if score > 0:
+                nothing = False
                 yield Hit(score, matcher.highlight(title), run, help=help_line)
+        if nothing:  # Textual would say so in English
+            yield Hit(1.0, t("Nothing matches"), lambda: None)
+
+
+class Palette(CommandPalette):
+    """The palette with its prompt in the person's language."""
+
+    def __init__(self) -> None:
+        super().__init__(placeholder=t("Find anything by its name"), id="--command-palette")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from tui.messages import t
-from tui.wording import worded
+from tui.wording import system_words, worded
 
 Engine = Literal["serverless", "managed", "script"]
 ResourceName = Annotated[str, Field(max_length=90)]
@@ -310,7 +310,7 @@ def load(path: Path) -> Recipe:
     except UnicodeDecodeError as error:
         raise RecipeError(str(path), t("not UTF-8 at byte {number}", number=error.start)) from None
     except OSError as error:
-        raise RecipeError(str(path), error.strerror or str(error)) from None
+        raise RecipeError(str(path), system_words(error)) from None
     return loads(text, str(path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -33,6 +34,22 @@ def range_of(info: FieldInfo) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+_SYSTEM = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EACCES: "its permissions forbid it",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "a part of its path is no folder",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+}
+
+
+def system_words(error: OSError) -> str:
+    """Why the system refused, in words for a person; rarer reasons in the system's own."""
+    return t(_SYSTEM[error.errno]) if error.errno in _SYSTEM else error.strerror or str(error)
 
 
 def worded(error: ErrorDetails, info: FieldInfo | None) -> str:

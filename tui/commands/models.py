@@ -7,6 +7,9 @@ import argparse
 from tui.commands import common, output
 from tui.messages import t
 
+_STATUS = {"available": "available", "deprecated": "deprecated", "retired": "retired", "unknown": "unknown"}
+_OFFERED = {True: "yes", False: "no", None: "unknown"}
+
 
 def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
@@ -47,9 +50,9 @@ def _list(args: argparse.Namespace) -> int:
             [
                 (
                     model.name,
-                    model.status(today),
+                    t(_STATUS[model.status(today)]),
                     f"{model.context_length:,}" if model.context_length else t("unknown"),
-                    model.availability("serverless", today).label,
+                    t(_OFFERED[model.availability("serverless", today).ok]),
                     model.finetune_retirement or t("no date"),
                 )
                 for model in found.models

@@ -105,6 +105,7 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> PhiftError:
     """
     from tui.recipe import RecipeError
     from tui.settings import SettingsError
+    from tui.wording import system_words
 
     match problem:
         case Unreachable() if sandbox:
@@ -129,10 +130,9 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> PhiftError:
                 next_step=t("Mend that and run the same command again."),
             )
         case OSError():
-            where = f": {problem.filename}" if problem.filename else ""
             full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             return UsageError(
-                f"{problem.strerror or problem}{where}.",
+                ": ".join(str(part) for part in (problem.filename, system_words(problem)) if part) + ".",
                 code="DiskFull" if full else type(problem).__name__,
                 next_step=t("Free some space, and run the same command again.") if full else t("Check that path."),
             )

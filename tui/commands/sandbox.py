@@ -102,11 +102,12 @@ def _guarded(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.
         try:
             return action(args)
         except SandboxRefusedError as error:
-            output.error(str(error), "Mend that and run the same command again.")
+            output.error(str(error), t("Mend that and run the same command again."))
             return output.EXIT_USAGE
         except SandboxError as error:
             log = _folder(args) / "sandbox.log"
-            output.error(str(error), f"See {log}; phift-tui sandbox stop, then start it again: its state stays.")
+            next_step = t("See {log}; phift-tui sandbox stop, then start it again: its state stays.", log=log)
+            output.error(str(error), next_step)
             return EXIT_SANDBOX
 
     return guarded

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.evaluation.metrics import exact_match, token_f1
+from tui.messages import n, t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,14 +72,39 @@ class Comparison:
     verdict: Verdict
 
     def summary(self) -> str:
-        """Return the verdict as one sentence with its numbers."""
-        says = {"better": "is better than", "worse": "is worse than", "undecided": "cannot be told from"}[self.verdict]
-        return (
-            f"The tuned model {says} the base model on {self.questions} questions: exact answers "
-            f"{self.exact.base:.0%} -> {self.exact.tuned:.0%}, token F1 {self.f1.base:.2f} -> {self.f1.tuned:.2f} "
-            f"(difference {self.f1.difference:+.2f}, 95 % interval {self.f1.low:+.2f} to {self.f1.high:+.2f}, "
-            f"sign test p = {self.f1.p_value:.2g})."
+        """Return the verdict and its numbers as two sentences."""
+        match self.verdict:
+            case "better":
+                says = n(
+                    "The tuned model is better than the base model on {count} question.",
+                    "The tuned model is better than the base model on {count} questions.",
+                    self.questions,
+                )
+            case "worse":
+                says = n(
+                    "The tuned model is worse than the base model on {count} question.",
+                    "The tuned model is worse than the base model on {count} questions.",
+                    self.questions,
+                )
+            case "undecided":
+                says = n(
+                    "The tuned model cannot be told from the base model on {count} question.",
+                    "The tuned model cannot be told from the base model on {count} questions.",
+                    self.questions,
+                )
+        numbers = t(
+            "Exact answers {exact_base} -> {exact_tuned}, token F1 {base} -> {tuned} "
+            "(difference {difference}, 95 % interval {low} to {high}, sign test p = {p}).",
+            exact_base=f"{self.exact.base:.0%}",
+            exact_tuned=f"{self.exact.tuned:.0%}",
+            base=f"{self.f1.base:.2f}",
+            tuned=f"{self.f1.tuned:.2f}",
+            difference=f"{self.f1.difference:+.2f}",
+            low=f"{self.f1.low:+.2f}",
+            high=f"{self.f1.high:+.2f}",
+            p=f"{self.f1.p_value:.2g}",
         )
+        return f"{says} {numbers}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as the command line's JSON has it."""
@@ -90,11 +116,11 @@ def sign_test(wins: int, losses: int) -> float:
 
     On the discordant pairs of a yes-or-no measure this is McNemar's exact test.
     """
-    n = wins + losses
-    if not n:
+    discordant = wins + losses
+    if not discordant:
         return 1.0
-    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
-    return min(1.0, float(2 * tail / 2**n))
+    tail = sum(math.comb(discordant, k) for k in range(min(wins, losses) + 1))
+    return min(1.0, float(2 * tail / 2**discordant))
 
 
 def bootstrap_interval(differences: Sequence[float], seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
@@ -108,11 +134,11 @@ def bootstrap_interval(differences: Sequence[float], seed: int, resamples: int =
     Raises:
         ValueError: There is no difference.
     """
-    n = len(differences)
-    if not n:
+    count = len(differences)
+    if not count:
         raise ValueError("there is no question to compare on")
     source = random.Random(seed)  # noqa: S311 - resampling, not a secret
-    means = sorted(math.fsum(source.choices(differences, k=n)) / n for _ in range(resamples))
+    means = sorted(math.fsum(source.choices(differences, k=count)) / count for _ in range(resamples))
     return means[math.floor(0.025 * (resamples - 1))], means[math.ceil(0.975 * (resamples - 1))]
 
 
@@ -131,16 +157,16 @@ def difference(measure: str, base: Sequence[float], tuned: Sequence[float], seed
     gains = [after - before for before, after in zip(base, tuned, strict=True)]
     low, high = bootstrap_interval(gains, seed)
     wins, losses = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
-    n = len(gains)
+    pairs = len(gains)
     return Difference(
         measure,
-        math.fsum(base) / n,
-        math.fsum(tuned) / n,
-        math.fsum(gains) / n,
+        math.fsum(base) / pairs,
+        math.fsum(tuned) / pairs,
+        math.fsum(gains) / pairs,
         low,
         high,
         wins,
-        n - wins - losses,
+        pairs - wins - losses,
         losses,
         sign_test(wins, losses),
     )

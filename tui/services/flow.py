@@ -32,7 +32,7 @@ from tui.services.clients import Azure
 from tui.services.deployments import Endpoint
 from tui.services.errors import AccessError, Cancelled, NotFound, PhiftError, ProviderNotRegistered
 from tui.services.jobs import Job
-from tui.services.journal import DONE, FAILED, Journal
+from tui.services.journal import DONE, FAILED, OUTCOMES, Journal
 from tui.services.progress import Cancel, Progress, Report
 from tui.services.runs import Snapshot
 from tui.settings import Settings
@@ -80,14 +80,6 @@ _SAFETY = {
     False: mark("Content safety is off."),
     None: mark("Whether content safety is on is not known."),
 }
-OUTCOMES = {
-    "done": mark("it is there"),
-    "found": mark("it is there"),
-    "failed": mark("it failed"),
-    "absent": mark("it is not there"),
-    None: mark("not known yet"),
-}
-"""Outcomes of the journal's entries in words, not translated yet."""
 _TELL_EVERY = 1.0
 
 
@@ -515,9 +507,9 @@ class Flow:
                 "seconds": round(answer.seconds, 3),
             }
             done.text += [
-                f"question: {messages[-1]['content']}",
-                f"answer:   {answer.text}",
-                f"expected: {rows[0].reference}",
+                t("question: {text}", text=messages[-1]["content"]),
+                t("answer: {text}", text=answer.text),
+                t("expected: {text}", text=rows[0].reference),
             ]
             return answer.text
 
