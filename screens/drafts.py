@@ -37,7 +37,7 @@ def offer(program: PhiftApp) -> Recipe:
     differs = same is not None and drafts.load(program.settings, same.name) != recipe
     if differs or (program.given is None and found):
         program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
-        program.action_drafts()
+        program.action_show("drafts")
     elif not same:
         program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
     return program.wizard.recipe

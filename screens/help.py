@@ -62,19 +62,15 @@ class Help(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f1,enter", "close", show=False)]
 
-    def __init__(self, place: str) -> None:
-        super().__init__()
-        self._place = place
-
     def heading(self) -> str:
         """The place."""
-        return t("Help: {place}", place=t(BY_NAME[self._place].title))
+        return t("Help: {place}", place=t(BY_NAME[self.program.current_mode].title))
 
     def content(self) -> ComposeResult:
         """What it is for; its keys; where the rest is."""
-        yield Static(t(ABOUT[self._place]), markup=False)
+        yield Static(t(ABOUT[self.program.current_mode]), markup=False)
         yield Static("")
-        own = [action for action in actions.for_place(self._place) if action.scope != actions.EVERYWHERE]
+        own = [action for action in actions.for_place(self.program.current_mode) if action.scope != actions.EVERYWHERE]
         yield Static(key_table(own), markup=False)
         yield Static("")
         yield Static(t("? shows all keys, ^P finds anything by name. Letters are keys once Esc has left the field."),
@@ -86,17 +82,14 @@ class KeyMap(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,enter", "close", show=False)]
 
-    def __init__(self, place: str) -> None:
-        super().__init__()
-        self._place = place
-
     def heading(self) -> str:
         """That these are the keys."""
         return t("Keys")
 
     def content(self) -> ComposeResult:
         """By scope."""
-        titles = ((self._place, t(BY_NAME[self._place].title)), (actions.PAGE, t("Every page")))
+        place = self.program.current_mode
+        titles = ((place, t(BY_NAME[place].title)), (actions.PAGE, t("Every page")))
         for scope, title in (*titles, (actions.EVERYWHERE, t("Everywhere"))):
             found = actions.scoped(scope)
             if found:

@@ -22,9 +22,9 @@ from tui.wizard import PLACES
 class Jump(ModalScreen[None]):
     """An overlay of letters; any other key closes it."""
 
-    def __init__(self, below: Screen[Any]) -> None:
+    def __init__(self) -> None:
         super().__init__(id="jump")
-        self._below = below
+        self._below: Screen[Any] = self.app.screen
         self._widgets: dict[str, Widget] = dict(self._lettered())
 
     def _lettered(self) -> Iterator[tuple[str, Widget]]:

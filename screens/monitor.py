@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 
 from screens.run_page import RunPage, clock
@@ -17,6 +16,7 @@ from tui import actions, backend
 from tui.messages import t
 from tui.services.errors import PhiftError, Throttled, Unreachable
 from tui.text import clean, clean_line
+from tui.watching import JobWatch
 from tui.widgets.job_status import badge, meaning, phases
 from tui.widgets.live_line import LiveLine
 from tui.widgets.log_view import LogView
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.jobs import Job
     from tui.services.projects import Workspace
-    from tui.services.runs import Snapshot, Watch
-
-_POLL = "monitor.poll"
-_FASTEST, _SLOWEST = 0.5, 15.0  # seconds between two polls; below the first the screen would be redrawn too often
+    from tui.services.runs import Snapshot
 
 
 class MonitorScreen(RunPage):
@@ -43,11 +40,11 @@ class MonitorScreen(RunPage):
     def __init__(self) -> None:
         super().__init__()
         self._job = ""
-        self._watch: Watch | None = None
-        self._snapshot: Snapshot | None = None
-        self._failures = 0
-        self._since: datetime | None = None
-        self._timer: Timer | None = None
+
+    @property
+    def followed(self) -> JobWatch:
+        """What follows the job."""
+        return self.program.followed
 
     def content(self) -> ComposeResult:
         """Status, phases, progress, cost, trouble, failure, metrics, log."""
@@ -76,9 +73,7 @@ class MonitorScreen(RunPage):
                 done=self._listed, failed=lambda error: self.blocked(self.trouble(error)), quiet=True,
             )  # fmt: skip
             return
-        if name != self._job:
-            self._show_other(name)
-        self._poll()
+        self._show_job()
 
     def _listed(self, found: list[Job]) -> None:
         chosen = next((job for job in found if not job.terminal), found[0] if found else None)
@@ -87,74 +82,62 @@ class MonitorScreen(RunPage):
         else:
             self.wizard.learn(job=chosen.name)
             if self.is_current:
-                self._show_other(chosen.name)
-                self._poll()
+                self._show_job()
 
-    def _show_other(self, name: str) -> None:
-        self._job, self._watch, self._snapshot, self._failures = name, None, None, 0
-        self.query_one(MetricPanel).clear()
-        self.query_one(LogView).clear()
-        self.query_one(".failure", Static).display = False
-        for kind in ("phases", "progress", "sums"):
-            self.query_one(f".{kind}", LiveLine).show(Content(""))
-        self.tell_trouble("")
-        self.blocked(t("Asking Azure for {name}…", name=clean_line(name, limit=60)))
+    def _show_job(self) -> None:
+        """Show what is known of the job, and ask for it from now on as often as someone looks."""
+        self.followed.look()
+        if self._job != self.followed.job:
+            self._job = self.followed.job
+            self.query_one(MetricPanel).clear()
+            self.query_one(LogView).clear()
+            self.query_one(".failure", Static).display = False
+            for kind in ("phases", "progress", "sums"):
+                self.query_one(f".{kind}", LiveLine).show(Content(""))
+            self.tell_trouble("")
+            self.blocked(t("Asking Azure for {name}…", name=clean_line(self._job, limit=60)))
+        self._show_watch()
 
-    # --- polling: the next poll is set only after the last one answered ----------------------------------------------
+    def job_line(self) -> str:
+        """The page itself tells of it."""
+        return ""
 
-    def _poll(self) -> None:
-        self._stop_timer()
-        if self.program.tasks.of(_POLL) or (self._snapshot is not None and self._snapshot.job.terminal):
-            return
-        azure, workspace, name = self.azure, self.workspace, self._job
-
-        def poll(report: object, cancel: object) -> tuple[Watch, Snapshot]:
-            watch = self._watch or backend.runs.Watch(azure, workspace, name)
-            return watch, watch.poll()
-
-        self.program.tasks.start(
-            _POLL, t("Asking for the job"), poll, done=self._polled, failed=self._not_polled, quiet=True
-        )
-
-    def _polled(self, answer: tuple[Watch, Snapshot]) -> None:
-        watch, snapshot = answer
-        if snapshot.job.name != self._job:
-            return
-        self._watch, self._snapshot = watch, snapshot
-        self._failures, self._since = 0, datetime.now(UTC)
-        self._show(snapshot)
-        self._wait(watch.interval)
-        if self.is_waiting and snapshot.job.terminal:
-            self.action_forward()
-
-    def _not_polled(self, error: PhiftError) -> None:
-        self._failures += 1
-        if not isinstance(error, Unreachable | Throttled):
-            self.tell_trouble(f"{error.message} {error.next_step}")
-            return
-        if error.code == "SandboxUnreachable":
-            self.tell_trouble(self.trouble(error))
-        elif self._since is None:
-            self.tell_trouble(t("No answer from Azure yet; trying again. ({code})", code=error.code))
-        else:
-            gone = duration((datetime.now(UTC) - self._since).total_seconds())
-            said = "No answer from Azure for {time}; last seen {clock}; trying again. ({code})"
-            self.tell_trouble(t(said, time=gone, clock=clock(self._since), code=error.code))
-        self._wait(min(2.0**self._failures, _SLOWEST))
-
-    def _wait(self, seconds: float) -> None:
-        if self.is_current and not (self._snapshot and self._snapshot.job.terminal):
-            self._timer = self.set_timer(max(seconds, _FASTEST), self._poll)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
+    def on_mount(self) -> None:
+        """Follow the job."""
+        super().on_mount()
+        self.program.job_signal.subscribe(self, self._job_moved)
 
     def on_screen_suspend(self) -> None:
-        """Nothing is asked for while nobody looks."""
+        """Nobody looks: it is asked for less often."""
         super().on_screen_suspend()
-        self._stop_timer()
+        self.followed.looked_at = False
+
+    def _job_moved(self, _: None) -> None:
+        if self.is_current and self.followed.job == self._job:
+            self._show_watch()
+            if self.is_waiting and self.followed.ended:
+                self.action_forward()
+
+    def _show_watch(self) -> None:
+        watch = self.followed
+        if watch.fresh:
+            self.query_one(LogView).pane.write(watch.fresh)
+            watch.fresh = ""
+        if watch.snapshot:
+            self._show(watch.snapshot)
+        error = watch.error
+        if error is None:
+            return
+        if not isinstance(error, Unreachable | Throttled):
+            self.tell_trouble(f"{error.message} {error.next_step}")
+        elif error.code == "SandboxUnreachable":
+            self.tell_trouble(self.trouble(error))
+        elif watch.since is None:
+            self.tell_trouble(t("No answer from Azure yet; trying again. ({code})", code=error.code))
+        else:
+            gone = duration((datetime.now(UTC) - watch.since).total_seconds())
+            said = "No answer from Azure for {time}; last seen {clock}; trying again. ({code})"
+            self.tell_trouble(t(said, time=gone, clock=clock(watch.since), code=error.code))
 
     # --- showing -----------------------------------------------------------------------------------------------------
 
@@ -177,7 +160,6 @@ class MonitorScreen(RunPage):
         self.query_one(".sums", LiveLine).show(Content(self._sums(snapshot)))
         self.tell_trouble(snapshot.warnings[-1] if snapshot.warnings else "")
         self.query_one(MetricPanel).show(snapshot.metrics)
-        self.query_one(LogView).pane.write(snapshot.log_tail)
         self._show_failure(snapshot.failure)
         self._sync_keys()
 
@@ -196,18 +178,32 @@ class MonitorScreen(RunPage):
         return " · ".join(part for part in parts if part)
 
     def _cost(self, snapshot: Snapshot) -> str:
-        estimate = self.wizard.facts.estimate
-        training = next((line for line in estimate.items if line.once), None) if estimate else None
         if snapshot.job.started is None:
             return t("no training cost yet")
-        if estimate is None or training is None or not training.known or not snapshot.progress:
+        low, high, currency = self._price(snapshot)
+        if low is None or high is None:
             return t("cost so far unknown")
-        step, steps = snapshot.progress
-        share = min(step / steps, 1.0) if steps else 0.0
-        amount = money((training.low or 0.0) * share, (training.high or 0.0) * share, estimate.currency)
-        if estimate.note:
+        amount = money(low, high, currency)
+        if self.program.sandbox:
             return t("cost so far about {amount} (estimate; sandbox: not billed)", amount=amount)
         return t("cost so far about {amount} (estimate)", amount=amount)
+
+    def _price(self, snapshot: Snapshot) -> tuple[float | None, float | None, str]:
+        """What the job has cost: by the estimate on hand, else by the price noted when it was submitted from here."""
+        job, noted, estimate = snapshot.job, self.followed.price, self.wizard.facts.estimate
+        if "machine_hour" in noted and job.started:
+            hours = ((job.ended or snapshot.fetched) - job.started).total_seconds() / 3600
+            return hours * noted["machine_hour"], hours * noted["machine_hour"], noted["currency"]
+        training = next((line for line in estimate.items if line.once), None) if estimate else None
+        step, steps = snapshot.progress or (0, 0)
+        if not steps:
+            return None, None, ""
+        share = min(step / steps, 1.0)
+        if "low" in noted:
+            return noted["low"] * share, noted["high"] * share, noted["currency"]
+        if estimate is None or training is None or not training.known:
+            return None, None, ""
+        return (training.low or 0.0) * share, (training.high or 0.0) * share, estimate.currency
 
     def _show_failure(self, failure: PhiftError | None) -> None:
         box = self.query_one(".failure", Static)
@@ -227,12 +223,13 @@ class MonitorScreen(RunPage):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A job that ended cannot be cancelled."""
         if action == "cancel_job":
-            return True if self._snapshot and not self._snapshot.job.terminal else None
+            return True if self.followed.snapshot and not self.followed.snapshot.job.terminal else None
         return True
 
     def forward_title(self) -> str:
         """Enter deploys what has completed, and waits for what runs."""
-        job = self._snapshot.job if self._snapshot else None
+        snapshot = self.followed.snapshot
+        job = snapshot.job if snapshot else None
         if job is None or (job.terminal and job.status != "Completed"):
             return t("Continue")
         return t("Deploy") if job.terminal else t("Wait")
@@ -241,24 +238,20 @@ class MonitorScreen(RunPage):
         """On to the deployment once the job has completed; before that, wait for it."""
         if self.before_project():
             super().action_forward()
-        elif self._snapshot is None:
+        elif self.followed.snapshot is None:
             self.program.go("review" if not self.wizard.facts.job else "jobs")
-        elif not self._snapshot.job.terminal:
+        elif not self.followed.snapshot.job.terminal:
             self._goes_on = True
             self.notice(t("Goes on to Deploy when the job has completed. Esc: stay here."))
-        elif self._snapshot.job.status == "Completed":
+        elif self.followed.snapshot.job.status == "Completed":
             self.notice("")
             self.wizard.mark(self.PLACE, "done")
             self.program.go("deploy")
         else:
             self._goes_on = False
-            self.wizard.mark(self.PLACE, "attention", t("the job ended as {status}", status=self._snapshot.job.status))
+            status = self.followed.snapshot.job.status
+            self.wizard.mark(self.PLACE, "attention", t("the job ended as {status}", status=status))
             self.program.go("jobs")
-
-    def action_refresh(self) -> None:
-        """Ask now."""
-        self._stop_timer()
-        super().action_refresh()
 
     def action_cancel_job(self) -> None:
         """Cancel the job, after a question."""
@@ -266,10 +259,10 @@ class MonitorScreen(RunPage):
 
     def action_raw_answer(self) -> None:
         """What Azure said, as it came."""
-        if self._snapshot is None:
+        if self.followed.snapshot is None:
             return
-        failure = self._snapshot.failure
-        document = json.dumps(self._snapshot.job.to_json(), indent=2, default=str, ensure_ascii=False)
+        failure = self.followed.snapshot.failure
+        document = json.dumps(self.followed.snapshot.job.to_json(), indent=2, default=str, ensure_ascii=False)
         self.program.show_text(
             t("Azure's answer"), "\n\n".join(part for part in (failure.raw if failure else "", document) if part)
         )

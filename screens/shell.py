@@ -63,6 +63,10 @@ class Shell(Screen[None]):
         """What Enter does here now, in a word or two for the key bar."""
         return t("Continue")
 
+    def job_line(self) -> str:
+        """What the status line tells of the job that is followed."""
+        return self.program.followed.line()
+
     @property
     def program(self) -> PhiftApp:
         """The application."""
@@ -96,6 +100,7 @@ class Shell(Screen[None]):
         self.notice("")
         self.program.state_signal.subscribe(self, self._state_moved)
         self.program.tasks_signal.subscribe(self, self._tasks_moved)
+        self.program.job_signal.subscribe(self, self._tasks_moved)
         self._sync()
         self._sync_tasks()
         # The first focus scrolled to where its widget lay before the page had its final layout.
@@ -133,7 +138,7 @@ class Shell(Screen[None]):
             self.set_focus(next((widget for widget in chain if body in widget.ancestors), None))
 
     def _sync_tasks(self) -> None:
-        self.query_one(StatusLine).sync(self.program.tasks.running())
+        self.query_one(StatusLine).sync(self.program.tasks.running(), self.job_line())
         self._sync_keys()
 
     def _sync_keys(self) -> None:
@@ -145,7 +150,7 @@ class Shell(Screen[None]):
             enabled = self.check_action(action.action, ())
             if not action.footer or enabled is False:
                 continue
-            key = action.key.split(",")[0]
+            key = actions.keys_of(action)[0]
             if in_text and len(key) == 1:
                 hidden_at = hidden_at or len(entries)
                 continue

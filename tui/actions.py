@@ -6,11 +6,16 @@ letter works where no field has the focus (Esc leaves a field). Esc never destro
 
 from __future__ import annotations
 
+import string
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding
+from textual.keys import Keys
 
 from tui.messages import t
+from tui.settings import SettingsError, config_path
 from tui.wizard import BY_NAME
 
 EVERYWHERE = "app"
@@ -25,7 +30,7 @@ class Action:
     id: str
     """Stable name; a keymap refers to it."""
     key: str
-    """Textual's name of the key; several are divided by commas, the first is shown."""
+    """Textual's name of the key unless the user chose another; several are divided by commas, the first is shown."""
     title: str
     """Two or three words, for the footer and the palette; not translated yet."""
     help: str
@@ -52,6 +57,9 @@ ACTIONS: tuple[Action, ...] = (
            palette=False),
     Action("plain", "f10", "Plain text", "This page as plain text: to read, to copy, to write to a file.", PAGE,
            "plain", priority=True),
+    Action("profile", "f6", "Next profile", "Sign in by the next profile of the settings.", "sign_in", "profile",
+           footer=True, priority=True),
+    Action("copy_code", "c", "Copy code", "The device code into the clipboard.", "sign_in", "copy_code", footer=True),
     Action("mend", "f6", "Mend", "Register the provider or make the resource group that the finding misses.", "access",
            "mend", footer=True, priority=True),
     Action("command", "c", "Command", "The command that mends the finding, as plain text to copy.", "access",
@@ -70,20 +78,21 @@ ACTIONS: tuple[Action, ...] = (
     Action("submit", "s", "Submit", "Submit the run; asks once more, with the price.", "review", "submit"),
     Action("copy_tab", "c", "Copy", "What the tab shows as plain text, to copy or write to a file.", "review", "plain",
            footer=True),
-    Action("help", "f1", "Help", "What this page is for, and its keys.", EVERYWHERE, "app.help",
+    Action("help", "f1", "Help", "What this page is for, and its keys.", EVERYWHERE, "app.show('help')",
            footer=True, priority=True),
     Action("commands", "ctrl+p", "Commands", "Find anything by its name.", EVERYWHERE, "app.command_palette",
            footer=True, palette=False, priority=True),
     Action("jump", "ctrl+o", "Jump", "Show a letter at every field and page; press it to go there.", EVERYWHERE,
-           "app.jump", footer=True, priority=True),
-    Action("keys", "question_mark", "All keys", "The key map.", EVERYWHERE, "app.keys"),
-    Action("drafts", "f2", "Drafts", "Open, rename, copy or remove drafts.", EVERYWHERE, "app.drafts", priority=True),
+           "app.show('jump')", footer=True, priority=True),
+    Action("keys", "question_mark", "All keys", "The key map.", EVERYWHERE, "app.show('keys')"),
+    Action("drafts", "f2", "Drafts", "Open, rename, copy or remove drafts.", EVERYWHERE,
+           "app.show('drafts')", priority=True),
     Action("edit_recipe", "f3", "Edit recipe", "Open the whole recipe in $EDITOR.", EVERYWHERE, "app.edit_recipe",
            priority=True),
-    Action("appearance", "f4", "Appearance", "Theme and profile.", EVERYWHERE, "app.appearance", priority=True),
-    Action("tasks", "f9", "Background", "What is running in the background, and stop it.", EVERYWHERE, "app.tasks",
-           priority=True),
-    Action("tour", "f12", "Tour", "The short tour of the program.", EVERYWHERE, "app.tour"),
+    Action("appearance", "f4", "Appearance", "Theme and profile.", EVERYWHERE, "app.show('appearance')", priority=True),
+    Action("tasks", "f9", "Background", "What is running in the background, and stop it.", EVERYWHERE,
+           "app.show('tasks')", priority=True),
+    Action("tour", "f12", "Tour", "The short tour of the program.", EVERYWHERE, "app.show('tour')"),
     Action("suspend", "ctrl+z", "Suspend", "Back to the shell; `fg` returns.", EVERYWHERE, "app.suspend_process",
            priority=True),
     Action("redraw", "ctrl+l", "Redraw", "Draw the whole screen anew, after another program wrote over it.", EVERYWHERE,
@@ -159,6 +168,40 @@ def for_place(place: str) -> list[Action]:
     return [action for scope in (place, *step, PAGE, EVERYWHERE) for action in scoped(scope)]
 
 
+_own: dict[str, str] = {}
+_SIGNS = {unicodedata.name(sign).lower().translate({32: "_", 45: "_"}) for sign in string.punctuation}
+_NAMES = {key.value for key in Keys} | _SIGNS | {*string.ascii_letters, *string.digits}
+
+
+def choose_keys(own: Mapping[str, str]) -> None:
+    """Take the user's own keys, by the actions' names; from now on they are shown.
+
+    Raises:
+        SettingsError: no such action or key, or one key for two actions at one place; nothing is changed.
+    """
+
+    def wrong(reason: str) -> SettingsError:
+        return SettingsError(t("setting keys ({file}): {reason}", file=config_path(), reason=reason))
+
+    by_id = {action.id: action for action in ACTIONS}
+    for name, keys in own.items():
+        if name not in by_id:
+            raise wrong(t("no action is called {name}; known: {names}", name=name, names=", ".join(by_id)))
+        for key in keys.split(","):
+            if key not in _NAMES:
+                raise wrong(t("{key} (for {name}) is no key", key=repr(key), name=name))
+    for place in BY_NAME:
+        taken: dict[str, str] = {}
+        for action in for_place(place):
+            for key in own.get(action.id, action.key).split(","):
+                other = taken.setdefault(key, action.id)
+                if other != action.id:
+                    said = t("{key} would be both {one} and {other}", key=key, one=other, other=action.id)
+                    raise wrong(f"{said} ({t(BY_NAME[place].title)})")
+    _own.clear()
+    _own.update(own)
+
+
 _KEY_NAMES = {"question_mark": "?", "escape": "Esc", "enter": "Enter", "space": "Space", "delete": "Del", "slash": "/"}
 
 
@@ -171,6 +214,11 @@ def key_name(key: str) -> str:
     return key.upper() if key.startswith("f") and key[1:].isdigit() else key
 
 
+def keys_of(action: Action) -> list[str]:
+    """The keys of an action: the user's own, else those of the registry."""
+    return _own.get(action.id, action.key).split(",")
+
+
 def key_names(action: Action) -> str:
     """All keys of an action, as people write them."""
-    return " ".join(key_name(key) for key in action.key.split(","))
+    return " ".join(key_name(key) for key in keys_of(action))

@@ -39,6 +39,7 @@ from tui.services import drafts
 from tui.services.errors import Cancelled, PhiftError
 from tui.settings import Settings
 from tui.tasks import TaskMoved, Tasks
+from tui.watching import JobWatch
 from tui.wizard import PLACES, Wizard
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ if TYPE_CHECKING:
 
 _WIDTHS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (140, "-wide")]
 _HEIGHTS = [(0, "-flat"), (18, "-short"), (34, "-tall")]
+_DIALOGS = {
+    "help": "screens.help:Help",
+    "keys": "screens.help:KeyMap",
+    "tour": "screens.help:Tour",
+    "jump": "screens.jump:Jump",
+    "drafts": "screens.drafts:Drafts",
+    "appearance": "screens.appearance:Appearance",
+    "tasks": "screens.background:Background",
+}
 _SAVE_AFTER = 0.2  # seconds without a change; with the write itself a draft is on disk within half a second
 
 
@@ -93,6 +103,7 @@ class PhiftApp(App[None]):
             ascii_only: draw with ASCII characters only; also where the locale has no others.
         """
         messages.use(settings.language)
+        actions.choose_keys(settings.keys)
         super().__init__()
         self.settings = settings
         self.sandbox = sandbox
@@ -102,6 +113,8 @@ class PhiftApp(App[None]):
         self.tasks = Tasks(self.post_message, sandbox=sandbox)
         self.state_signal: Signal[None] = Signal(self, "state")
         self.tasks_signal: Signal[None] = Signal(self, "tasks")
+        self.job_signal: Signal[None] = Signal(self, "job")
+        self.followed = JobWatch(self)
         self._nets: list[LineFilter] = [ControlFilter()]
         if ascii_only or not terminal.speaks_unicode():
             self._nets.append(AsciiFilter())
@@ -114,6 +127,7 @@ class PhiftApp(App[None]):
             wanted = themes.WITHOUT_COLOUR
         self.theme = wanted if wanted in self.available_themes else themes.DARK.name
         self.animation_level = "none"
+        self.set_keymap(settings.keys)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables for the themes that do not set them."""
@@ -160,7 +174,7 @@ class PhiftApp(App[None]):
         self._saved = offer(self)
         if not self.preferences.tour_seen:
             self.remember(tour_seen=True)
-            self.action_tour()  # not over the drafts: who has drafts knows the program
+            self.action_show("tour")  # not over the drafts: who has drafts knows the program
 
     def _signalled(self, number: int) -> None:
         self._finish()
@@ -189,6 +203,7 @@ class PhiftApp(App[None]):
     # --- state -------------------------------------------------------------------------------------------------------
 
     def _state_changed(self) -> None:
+        self.followed.sync()
         self.state_signal.publish(None)
         if self.wizard.recipe is not self._saved and self._save_timer is None:
             self._save_timer = self.set_timer(_SAVE_AFTER, self._save_soon)
@@ -262,44 +277,26 @@ class PhiftApp(App[None]):
         Raises:
             ValueError: more than terminals take.
         """
-        sequence = terminal.osc52(text)
+        self.send(terminal.osc52(text))
         self._clipboard = text
-        if self._driver:
+
+    def send(self, sequence: str) -> None:
+        """Write a sequence that draws nothing to the terminal."""
+        if self._driver and sequence:
             self._driver.write(sequence)
 
-    def action_help(self) -> None:
-        """Help on the place shown."""
-        self.dialog("screens.help:Help", self.current_mode)
+    def action_show(self, dialog: str) -> None:
+        """Show one of the program's dialogs."""
+        self.dialog(_DIALOGS[dialog])
 
-    def action_keys(self) -> None:
-        """The key map."""
-        self.dialog("screens.help:KeyMap", self.current_mode)
-
-    def action_tour(self) -> None:
-        """The tour."""
-        self.dialog("screens.help:Tour")
-
-    def action_jump(self) -> None:
-        """Jump mode."""
-        self.dialog("screens.jump:Jump", self.screen)
+    def action_command_palette(self) -> None:
+        """The command palette, its words in the person's language."""
+        self.dialog("tui.palette:Palette")
 
     def action_redraw(self) -> None:
         """All of the screen, whatever is on it."""
-        if self._driver:
-            self._driver.write(terminal.ERASE)
+        self.send(terminal.ERASE)
         self.refresh(layout=True)
-
-    def action_drafts(self) -> None:
-        """The drafts."""
-        self.dialog("screens.drafts:Drafts")
-
-    def action_appearance(self) -> None:
-        """Theme and profile."""
-        self.dialog("screens.appearance:Appearance")
-
-    def action_tasks(self) -> None:
-        """What runs in the background."""
-        self.dialog("screens.background:Background")
 
     def action_edit_recipe(self) -> None:
         """The recipe in $EDITOR."""

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     """Theme; empty: by the terminal."""
     language: str = ""
     """`en` or `bg`; empty: by the locale."""
+    notify: Literal["", "bell", "desktop"] = ""
+    """How the program calls you when the job it follows has ended: the terminal's bell, or the desktop's notification
+    (OSC 9); empty: not at all."""
+    keys: dict[str, str] = {}
+    """Keys of your own, by the action's name, like `refresh = "ctrl+r"`; several are divided by commas."""
     budget: float | None = Field(None, gt=0)
     """Highest estimate in US dollars at which a submit is allowed, over all recipes."""
     budget_warning: float = Field(0.8, gt=0, le=1)

@@ -7,6 +7,9 @@ import locale
 import os
 import shlex
 import shutil
+from typing import Literal
+
+from tui.text import clean_line
 
 CLIPBOARD_LIMIT = 74_000
 """Bytes of text that terminals take by OSC 52 (xterm's and tmux's limit on the encoded form is about 100 kB)."""
@@ -28,10 +31,24 @@ def osc52(text: str) -> str:
     if len(raw) > CLIPBOARD_LIMIT:
         raise ValueError(f"{len(raw):,} bytes are more than terminals take ({CLIPBOARD_LIMIT:,})")
     plain = f"\x1b]52;c;{base64.b64encode(raw).decode('ascii')}\x07"
+    return plain + _through_tmux(plain)
+
+
+def notification(kind: Literal["", "bell", "desktop"], text: str) -> str:
+    """The sequence that calls the user: a bell, or the desktop's notification by OSC 9 with a bell for the others."""
+    if not kind:
+        return ""
+    if kind == "bell":
+        return "\x07"
+    plain = f"\x1b]9;{clean_line(text, limit=120)}\x07"
+    return (_through_tmux(plain) or plain) + "\x07"
+
+
+def _through_tmux(sequence: str) -> str:
+    """The same for the terminal that tmux runs in (needs `allow-passthrough on`); empty outside tmux."""
     if not os.environ.get("TMUX"):
-        return plain
-    wrapped = "\x1bPtmux;" + plain.replace("\x1b", "\x1b\x1b") + "\x1b\\"
-    return plain + wrapped
+        return ""
+    return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
 
 
 def editor() -> list[str]:

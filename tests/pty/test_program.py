@@ -146,11 +146,11 @@ CRASHING = """
 from tui.__main__ import main
 from tui.app import PhiftApp
 
-def crash(self):
+def crash(self, name):
     token = "-".join(("sentinel", "of", "a", "secret"))
     raise RuntimeError(f"a mistake with {len(token)} characters")
 
-PhiftApp.action_help = crash
+PhiftApp.action_show = crash
 raise SystemExit(main([]))
 """
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_fakes import AZURE, ESTIMATE, HOSTILE, NOW, job, metric, program, put, shown, snapshot, until
+from run_fakes import AZURE, ESTIMATE, HOSTILE, NOW, PROJECT, job, metric, program, put, shown, snapshot, until
 
 from tui.services.errors import JobFailed, PermissionDenied, Throttled
+from tui.services.journal import Journal
 from tui.services.runs import Snapshot
 from tui.widgets.log_view import LogView
 
@@ -42,7 +43,7 @@ class Script:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
     """Makes a script the runs service."""
-    monkeypatch.setattr("screens.monitor._FASTEST", 0.05)
+    monkeypatch.setattr("tui.watching._FASTEST", 0.05)
 
     def make(*answers: Snapshot | Exception) -> Script:
         script = Script(*answers)
@@ -110,19 +111,40 @@ async def test_an_error_that_waiting_does_not_mend_says_what_to_do(
         assert script.polls == 1
 
 
-async def test_polling_stops_off_screen_and_begins_again_on_it(tmp_path: Path, watch: Callable[..., Script]) -> None:
+@pytest.mark.parametrize(("status", "said"), [("Completed", "has completed"), ("Failed", "ended as Failed")])
+async def test_a_job_is_followed_on_every_page_and_its_end_is_told(
+    tmp_path: Path, watch: Callable[..., Script], monkeypatch: pytest.MonkeyPatch, status: str, said: str
+) -> None:
+    monkeypatch.setattr("tui.watching._UNWATCHED", 0.05)
     script = watch(running())
     app = program(tmp_path, "monitor", job="support-agent-1")
-    async with app.run_test() as pilot:
-        monitor = app.screen
+    app.settings = app.settings.model_copy(update={"notify": "bell"})
+    called: list[str] = []
+    monkeypatch.setattr(app, "send", called.append)
+    async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: script.polls >= 2)
         app.go("jobs")
-        await until(pilot, lambda: "Asking Azure" in shown(app) or "No job yet" in shown(app))
-        await until(pilot, lambda: not app.tasks.of("monitor.poll"))
-        assert monitor._timer is None  # type: ignore[attr-defined]  # what must not be left behind
-        before = script.polls
-        app.go("monitor")
-        await until(pilot, lambda: script.polls > before)
+        await until(pilot, lambda: "step 40 of 160" in shown(app) and "All keys" not in shown(app))
+        assert "support-agent-1 trains" in shown(app)
+        script.answers = [snapshot(job(status=status))]
+        await until(pilot, lambda: said in shown(app))
+        assert "\x07" in called
+        await pilot.press("ctrl+o", "m")
+        await until(pilot, lambda: f" {status}" in shown(app) and said not in shown(app))
+        app.go("jobs")
+        await until(pilot, lambda: "Every fine-tuning job" in shown(app) and said not in shown(app), "it was seen")
+
+
+async def test_the_price_noted_at_the_submission_tells_the_cost_of_a_reopened_run(
+    tmp_path: Path, watch: Callable[..., Script]
+) -> None:
+    watch(running())
+    app = program(tmp_path, "monitor", job="support-agent-1")
+    journal = Journal(app.settings.journal)
+    with journal.intent("job", "support-agent-1", PROJECT, "", "", cost={"low": 8.0, "high": 12.0, "currency": "USD"}):
+        pass
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "$2.00–3.00 (estimate" in shown(app))
 
 
 async def test_enter_waits_for_the_job_and_then_goes_to_deploy(

@@ -65,7 +65,7 @@ from tui.app import PhiftApp
 from tui.settings import Profile, Settings
 
 class Broken(PhiftApp):
-    def action_help(self):
+    def action_show(self, dialog):
         token = "s3cr3t-" + "sentinel"[::-1]
         raise RuntimeError("broken on purpose" if token else "")
 
@@ -78,9 +78,8 @@ app.run(headless=True, mouse=False, auto_pilot=press)
 sys.exit(app.return_code)
 """
     environment = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, check=False
-    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
     assert done.returncode == 1
     assert "broken on purpose" in done.stderr
     assert "lenitnes" not in done.stderr + done.stdout

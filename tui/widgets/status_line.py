@@ -40,17 +40,21 @@ class StatusLine(Static):
         self._shown = ""
         self.display = False
 
-    def sync(self, tasks: Sequence[Task[Any]]) -> None:
-        """Show the oldest task and how many more there are."""
-        line = ""
+    def sync(self, tasks: Sequence[Task[Any]], job: str) -> None:
+        """Show the oldest task, how many more there are, and the job that is followed."""
+        parts = []
         if tasks:
             first = tasks[0]
-            parts = [first.title]
+            about = [first.title]
             if first.progress:
-                parts += [first.progress.stage, amount(first.progress), first.progress.detail]
-            line = " · ".join(text.clean_line(part, limit=60) for part in parts if part)
+                about += [first.progress.stage, amount(first.progress), first.progress.detail]
+            line = " · ".join(text.clean_line(part, limit=60) for part in about if part)
             if len(tasks) > 1:
                 line += "  " + n("(and {count} more; F9)", "(and {count} more; F9)", len(tasks) - 1)
+            parts.append(line)
+        if job:
+            parts.append(job)
+        line = "   ◌ ".join(parts)
         if line != self._shown:
             self._shown = line
             self.display = bool(line)
