@@ -105,7 +105,8 @@ def test_the_check_digit_is_iso_7812s() -> None:
     ],
 )  # fmt: skip
 def test_harmful_characters_are_named_with_their_place(text: str, code: str) -> None:
-    ((found, message),) = faults(text)
+    ((found, text_of),) = faults(text)
+    message = str(text_of)
     assert found == code
     assert "at character" in message
     assert message.isprintable()
@@ -150,11 +151,11 @@ def test_every_pattern_can_be_reached_through_its_words() -> None:
 def test_faults_are_placed_in_their_message() -> None:
     row = [Message("user", "ok"), Message("assistant", "jo@example.org, al@example.org\u202e ")]
     whole = SEPARATOR.join(message.content for message in row)
-    found: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, object]] = []
     check_content(row, whole, whole.lower().split(), lambda *finding: found.append(finding))
-    assert found == [
+    assert [(code, path, str(text)) for code, path, text in found] == [
         ("W205", "messages[1].content", "U+202E right-to-left override at character 31"),
-        ("W217", "messages[1].content", "e-mail address at character 1 and 1 more"),
+        ("W217", "messages[1].content", "e-mail address at character 1, and 1 more"),
         ("W225", "messages[1].content", "the answer starts or ends with white space"),
     ]
 
@@ -182,3 +183,13 @@ def test_faults_are_placed_in_their_message() -> None:
 def test_script_and_language_are_guessed(text: str, script: str, language: str) -> None:
     assert script_of(text) == script
     assert language_of(text, script) == language
+
+
+def test_a_text_that_repeats_itself_is_told_and_a_long_natural_one_is_not() -> None:
+    loop = "The same sentence comes again and again until the row is full. " * 40
+    natural = " ".join(f"word{number * number % 397}" for number in range(400))
+    found: list[tuple[str, str, str]] = []
+    row = [Message("user", natural), Message("assistant", loop.strip())]
+    whole = SEPARATOR.join(message.content for message in row)
+    check_content(row, whole, whole.lower().split(), lambda *finding: found.append((*finding[:2], str(finding[2]))))
+    assert found == [("W231", "messages[1].content", "480 words, of which 11 are different")]

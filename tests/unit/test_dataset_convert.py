@@ -82,7 +82,7 @@ def test_parquet_columns_become_rows(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(table, path)
     assert recognise(path).records == "pair"
     result = convert(path, tmp_path / "out.jsonl", system="s")
-    assert (result.rows, result.skipped, result.reasons) == (1, 1, ((2, "has no answer"),))
+    assert (result.rows, result.skipped, result.reasons) == (1, 1, ((2, "has no text under 'answer'"),))
     assert json.loads((tmp_path / "out.jsonl").read_text("utf-8-sig"))["messages"][0] == {
         "role": "system",
         "content": "s",
@@ -104,7 +104,7 @@ def test_chat_rows_need_no_conversion(tmp_path: Path) -> None:
         (b"just text\n", "none of the known fields"),
         (b"\x1f\x8b\x08", "gzip"),
         (lines({"a": 1}), "none of the known fields"),
-        (lines({"prompt": "", "completion": "b"}), "record 1 has no prompt"),
+        (lines({"prompt": "", "completion": "b"}), "record 1 has no text under 'prompt'"),
         (b"PAR1 and nothing more", "not readable as Parquet"),
     ],
 )
@@ -121,7 +121,7 @@ def test_records_that_make_no_row_are_counted_with_their_reason(tmp_path: Path) 
     path.write_bytes(lines({"prompt": "a", "completion": "b"}, {"prompt": "a"}, 5) + b"{bad\n")
     result = convert(path, out)
     assert (result.rows, result.skipped) == (1, 3)
-    assert result.reasons == ((2, "has no completion"), (3, "is not an object"), (4, "is not an object"))
+    assert result.reasons == ((2, "has no text under 'completion'"), (3, "is not an object"), (4, "is not an object"))
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -135,3 +135,43 @@ def test_no_bytes_make_recognising_fail(tmp_path: Path, data: bytes) -> None:
             convert(path, tmp_path / "out.jsonl")
     except ConvertError:
         pass
+
+
+def test_tool_calls_of_sharegpt_become_calls_with_ids(tmp_path: Path) -> None:
+    turns = [
+        {"from": "human", "value": "How far?"},
+        {"from": "function_call", "value": '{"name": "way", "arguments": {"to": "x"}}'},
+        {"from": "observation", "value": "9 km"},
+        {"from": "gpt", "value": "Nine kilometres."},
+    ]
+    (made,) = converted(tmp_path, [{"conversations": turns, "tools": '[{"name": "way", "parameters": {}}]'}])
+    called, result = made["messages"][1:3]
+    assert called["tool_calls"][0]["function"] == {"name": "way", "arguments": '{"to": "x"}'}
+    assert result == {"role": "tool", "content": "9 km", "tool_call_id": called["tool_calls"][0]["id"]}
+    assert made["tools"] == [{"type": "function", "function": {"name": "way", "parameters": {}}}]
+
+
+def test_the_preferred_answer_is_kept_and_an_answer_marked_as_bad_is_not(tmp_path: Path) -> None:
+    asked = {"from": "human", "value": "q"}
+    pair = {"conversations": [asked], "chosen": {"from": "gpt", "value": "good"}, "rejected": {"value": "bad"}}
+    (made,) = converted(tmp_path, [pair])
+    assert made["messages"][-1] == {"role": "assistant", "content": "good"}
+    chat = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
+    assert len(converted(tmp_path, [{**chat, "label": True}, {**chat, "label": False}])) == 1
+
+
+def test_a_table_of_unknown_columns_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("breed,share,rows\n" + "pug,0.5,12\n" * 5)
+    shape = recognise(path)
+    assert (shape.title, shape.is_convertible) == ("CSV with the columns breed, share, rows", False)
+    path.write_text("You are a bot, what is this?, A thing.\nYou are a bot, who\n")
+    assert recognise(path).container == "jsonl"
+
+
+def converted(folder: Path, records: list[dict[str, object]]) -> list[dict[str, Any]]:
+    """The rows that a JSON array of records becomes."""
+    path, out = folder / "in.json", folder / "out.jsonl"
+    path.write_text(json.dumps(records))
+    convert(path, out)
+    return [json.loads(line) for line in out.read_text("utf-8-sig").splitlines()]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui.commands import common, output
 from tui.messages import n, t
+
+if TYPE_CHECKING:
+    from tui.dataset.rules import Rules
 
 EXIT_REFUSED = 3
 
@@ -22,13 +28,18 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
         "--model", default="", metavar="M", help=t("model whose limits apply (default: the newest Phi)")
     )
     parser.add_argument("--engine", default="serverless", choices=("serverless", "managed", "script"))
-    parser.add_argument("--fix", type=Path, metavar="OUT", help=t("write a mended copy; the original is never changed"))
+    parser.add_argument(
+        "--fix",
+        type=Path,
+        metavar="OUT",
+        help=t("write a mended copy, converted where the file has another shape; the original is never changed"),
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 0 where the file is accepted, 3 where it is refused."""
-    from tui.dataset import check, fix
+    from tui.dataset import check
     from tui.recipe import ModelChoice
     from tui.services import catalog, datasets
     from tui.services.errors import Cancelled, UsageError
@@ -51,22 +62,10 @@ def run(args: argparse.Namespace) -> int:
             cancel.check()
             report(Progress(t("Mending"), detail=n("{count} row", "{count} rows", rows)))
 
-        if args.fix:
-            outcome = fix.apply(args.file, args.fix, rules=rules, progress=mended)
-            for code, rows in outcome.applied.items():
-                output.say(f"  {rows:,} × {t(fix.TITLES[code])}")
-            output.say(
-                n(
-                    "Wrote {count} row to {file}; {original} is unchanged.",
-                    "Wrote {count} rows to {file}; {original} is unchanged.",
-                    outcome.rows_written,
-                    file=args.fix,
-                    original=args.file,
-                )
-            )
+        judged = _mend(args.file, args.fix, rules, mended) if args.fix else args.file
         try:
             found = check.check(
-                args.fix or args.file,
+                judged,
                 validation=args.validation,
                 rules=rules,
                 progress=lambda done, total: report(Progress(t("Checking"), done, total, "bytes")),
@@ -80,3 +79,53 @@ def run(args: argparse.Namespace) -> int:
         for line in found.lines():
             output.result(line)
     return 0 if found.ok else EXIT_REFUSED
+
+
+def _mend(path: Path, out: Path, rules: Rules, told: Callable[[int], None]) -> Path:
+    """Write the mended copy of a file, converted first where it has another shape; returns the file to be judged."""
+    from tui.dataset import convert, fix
+    from tui.services.errors import UsageError
+
+    try:
+        with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.") as folder:
+            source, shape = path, convert.recognise(path)
+            if shape.is_convertible or shape.container != "jsonl":
+                source = Path(folder) / "converted.jsonl"
+                made = convert.convert(path, source, shape=shape, progress=told)
+                output.say(
+                    n(
+                        "Converted {count} record ({shape}).",
+                        "Converted {count} records ({shape}).",
+                        made.rows,
+                        shape=shape.title,
+                    )
+                )
+                if made.skipped:
+                    number, reason = made.reasons[0]
+                    output.say(
+                        n(
+                            "Left out {count} record: record {number} {reason}.",
+                            "Left out {count} records: the first, record {number}, {reason}.",
+                            made.skipped,
+                            number=number,
+                            reason=reason,
+                        )
+                    )
+            outcome = fix.apply(source, out, rules=rules, progress=told)
+    except (convert.ConvertError, fix.FixError) as error:
+        output.say(t("Not mended: {reason}.", reason=error))
+        return path
+    except OSError as error:
+        raise UsageError(t("{file} cannot be written: {reason}.", file=out, reason=error.strerror or error)) from None
+    for code, rows in outcome.applied.items():
+        output.say(f"  {rows:,} × {t(fix.TITLES[code])}")
+    output.say(
+        n(
+            "Wrote {count} row to {file}; {original} is unchanged.",
+            "Wrote {count} rows to {file}; {original} is unchanged.",
+            outcome.rows_written,
+            file=out,
+            original=path,
+        )
+    )
+    return out

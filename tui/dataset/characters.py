@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from tui.dataset.said import Said, said
+from tui.messages import mark
+
 CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 """C0 and C1 controls but tab, line feed, carriage return, NUL (an error of its own) and NEL (a line separator)."""
 
@@ -26,39 +29,43 @@ _ANY = re.compile(
 )
 _ANY_ASCII = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
-_NAMES = {
-    0x202A: "left-to-right embedding",
-    0x202B: "right-to-left embedding",
-    0x202C: "pop directional formatting",
-    0x202D: "left-to-right override",
-    0x202E: "right-to-left override",
-    0x2066: "left-to-right isolate",
-    0x2067: "right-to-left isolate",
-    0x2068: "first strong isolate",
-    0x2069: "pop directional isolate",
-    0x200B: "zero-width space",
-    0xFEFF: "byte order mark",
-    0x2028: "line separator",
-    0x2029: "paragraph separator",
-    0x85: "next line",
+NAMES = {
+    0x202A: mark("left-to-right embedding"),
+    0x202B: mark("right-to-left embedding"),
+    0x202C: mark("pop directional formatting"),
+    0x202D: mark("left-to-right override"),
+    0x202E: mark("right-to-left override"),
+    0x2066: mark("left-to-right isolate"),
+    0x2067: mark("right-to-left isolate"),
+    0x2068: mark("first strong isolate"),
+    0x2069: mark("pop directional isolate"),
+    0x200B: mark("zero-width space"),
+    0xFEFF: mark("byte order mark"),
+    0x2028: mark("line separator"),
+    0x2029: mark("paragraph separator"),
+    0x85: mark("next line"),
 }
 
 
-def described(char: str) -> str:
+def described(char: str) -> Said:
     """Return a character as `U+202E right-to-left override`."""
-    name = _NAMES.get(ord(char), "")
-    return f"U+{ord(char):04X} {name}".rstrip()
+    code, name = f"U+{ord(char):04X}", NAMES.get(ord(char))
+    return said("{code} {name}", code=code, name=said(name)) if name else said("{code}", code=code)
 
 
-def faults(text: str) -> list[tuple[str, str]]:
+def _at(what: object, start: int) -> Said:
+    return said("{what} at character {position}", what=what, position=start + 1)
+
+
+def faults(text: str) -> list[tuple[str, Said]]:
     """Return (code, message) for each kind of harmful character in a text, at its first place."""
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, Said]] = []
     if (_ANY_ASCII if text.isascii() else _ANY).search(text):
         for code, pattern in (("W204", CONTROL), ("W205", INVISIBLE), ("W206", SEPARATORS)):
             if place := pattern.search(text):
-                found.append((code, f"{described(place.group())} at character {place.start() + 1}"))
+                found.append((code, _at(described(place.group()), place.start())))
         if place := MOJIBAKE.search(text):
-            found.append(("W207", f"{place.group()!a} at character {place.start() + 1}"))
+            found.append(("W207", _at(ascii(place.group()), place.start())))
     if "<|" in text and (place := TEMPLATE_TOKENS.search(text)):
-        found.append(("W208", f"{place.group()} at character {place.start() + 1}"))
+        found.append(("W208", _at(place.group(), place.start())))
     return found

@@ -17,9 +17,11 @@ from tui.dataset.helper import Helper
 from tui.dataset.lines import UTF8_BOM, newline_of
 from tui.dataset.report import Collector, Finding, Group, Report
 from tui.dataset.rules import DOCUMENTED, Rules
+from tui.dataset.said import Said, counted, said
 from tui.dataset.scan import Partial, Stretch, messages_of, scan_stretch
 from tui.dataset.shape import Shape, container_of, shape_of
 from tui.dataset.tokens import EXACT_BYTES, counter
+from tui.messages import n, t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +37,8 @@ _ASKED_AHEAD = 2
 _WORTH_HELP = 24 << 20
 _TOLD_BYTES = 1 << 20
 _OUTLIER_ROWS = 20
+_FEWEST_ROWS = 3
+_LONG_ROW = 500
 _SHOWN_OUTLIERS = 20
 
 
@@ -140,13 +144,17 @@ class _Run:
         self._stop_if_asked()
         whole = Collector()
         if file.size > self.rules.max_bytes:
-            said = f"{file.size / 2**20:,.0f} MB; at most {self.rules.max_bytes / 2**20:,.0f} MB are taken"
-            whole.add(Finding("E132", 0, "", said))
+            text = said(
+                "{size} MB; at most {most} MB are taken",
+                size=f"{file.size / 2**20:,.0f}",
+                most=f"{self.rules.max_bytes / 2**20:,.0f}",
+            )
+            whole.add(Finding("E132", 0, "", text))
         start = self._mark(file, whole)
         shape = container_of(file.path)
         newline = newline_of(file.path)
         if newline == b"\r":
-            whole.add(Finding("E141", 0, "", "the file has carriage returns and no line feed"))
+            whole.add(Finding("E141", 0, "", said("the file has carriage returns and no line feed")))
         file.partial.collector.merge(whole)
         if not self._is_lines(file, shape):
             file.done = file.size
@@ -161,9 +169,9 @@ class _Run:
         with file.path.open("rb") as stream:
             marked = stream.read(3) == UTF8_BOM
         if marked and self.rules.bom == "refused":
-            whole.add(Finding("E139", 0, "", "the file starts with a byte order mark"))
+            whole.add(Finding("E139", 0, "", said("the file starts with a byte order mark")))
         elif not marked and self.rules.bom == "asked" and file.size:
-            whole.add(Finding("W201", 0, "", "the file does not start with a byte order mark"))
+            whole.add(Finding("W201", 0, "", said("the file does not start with a byte order mark")))
         return len(UTF8_BOM) if marked else 0
 
     def _is_lines(self, file: _File, shape: Shape) -> bool:
@@ -175,9 +183,9 @@ class _Run:
         code = "E138" if shape.container == "binary" else "E135" if shape.encoding != "utf-8" else "E136"
         if shape.container in ("csv", "parquet") and shape.encoding in ("utf-8", ""):
             code = "E137"
-        can = "; it can be converted" if shape.is_convertible else ""
+        text = said("the file is {shape}; it can be converted") if shape.is_convertible else said("the file is {shape}")
         file.partial.collector.groups.pop("W201", None)
-        file.partial.collector.add(Finding(code, 0, "", f"the file is {shape.title}{can}"))
+        file.partial.collector.add(Finding(code, 0, "", Said(text.text, {"shape": shape.said})))
         return False
 
     def _stretches(
@@ -265,11 +273,23 @@ class _Run:
         add = file.partial.collector.add
         rows, rules = file.partial.rows, self.rules
         if not rows:
-            add(Finding("E133", 0, "", "the file holds no row"))
+            add(Finding("E133", 0, "", said("the file holds no row")))
         elif rows < rules.min_examples and file.name == "train":
-            add(Finding("E134", 0, "", f"{rows} rows; at least {rules.min_examples} are needed"))
+            text = counted(
+                "{count} row; at least {least} are needed",
+                "{count} rows; at least {least} are needed",
+                rows,
+                least=rules.min_examples,
+            )
+            add(Finding("E134", 0, "", text))
         elif rows < rules.recommended_examples and file.name == "train":
-            add(Finding("W214", 0, "", f"{rows} rows; {rules.recommended_examples} are advised to start with"))
+            text = counted(
+                "{count} row; {advised} are advised to start with",
+                "{count} rows; {advised} are advised to start with",
+                rows,
+                advised=rules.recommended_examples,
+            )
+            add(Finding("W214", 0, "", text))
         file.done = file.size
 
     def finish(self) -> Report:
@@ -282,21 +302,40 @@ class _Run:
 
     def _judge_numbers(self, file: _File) -> None:
         describer, add = file.partial.describer, file.partial.collector.add
-        if describer.rows >= _OUTLIER_ROWS:
+        if describer.rows >= _FEWEST_ROWS:
             middle, low, high = (describer.row_tokens.at(percent) for percent in (50, 25, 75))
             bound = max(4 * middle, high + 6 * (high - low))
+            if describer.rows < _OUTLIER_ROWS:
+                # Quarters of so few rows say little: only what is far off is told.
+                bound = max(10 * middle, _LONG_ROW)
             for tokens, line in sorted(file.partial.longest, key=lambda item: -item[1]):
                 if tokens > bound:
-                    said = f"about {tokens:,} tokens; half of the rows have {middle:,} or fewer"
-                    add(Finding("W216", -line, "", said))
+                    text = said(
+                        "about {tokens} tokens; half of the rows have {middle} or fewer",
+                        tokens=f"{tokens:,}",
+                        middle=f"{middle:,}",
+                    )
+                    add(Finding("W216", -line, "", text))
         if lopsided := describer.imbalance():
             common, most, rare, fewest = lopsided
-            said = f"{common!a} answers {most:,} of {describer.rows:,} rows, {rare!a} {fewest:,}"
-            add(Finding("W215", 0, "", said))
+            text = said(
+                "{common} answers {most} of {rows} rows, {rare} {fewest}",
+                common=ascii(common),
+                most=f"{most:,}",
+                rows=f"{describer.rows:,}",
+                rare=ascii(rare),
+                fewest=f"{fewest:,}",
+            )
+            add(Finding("W215", 0, "", text))
         without = describer.rows_without_system
         if 0 < without < describer.rows:
-            said = f"{without:,} of {describer.rows:,} rows have no system message, this one first"
-            add(Finding("W229", describer.first_without_system, "messages", said))
+            text = counted(
+                "{count} row of {rows} has no system message, this one first",
+                "{count} rows of {rows} have no system message, this one first",
+                without,
+                rows=f"{describer.rows:,}",
+            )
+            add(Finding("W229", describer.first_without_system, "messages", text))
 
     def report(self, *, complete: bool) -> Report:
         """Return what is known."""
@@ -307,9 +346,15 @@ class _Run:
         ordered = [both.groups[code] for code in sorted(both.groups)]
         notes = []
         if self.counter is None and complete:
-            notes.append("Only the structure was looked at.")
+            notes.append(t("Only the structure was looked at."))
         if self.index.skipped_near:
-            notes.append(f"{self.index.skipped_near:,} rows were not searched for near duplicates.")
+            notes.append(
+                n(
+                    "{count} row was not searched for near duplicates.",
+                    "{count} rows were not searched for near duplicates.",
+                    self.index.skipped_near,
+                )
+            )
         count = self.counter
         return Report(
             file=str(main.path),

@@ -91,8 +91,8 @@ _ALL = (
     Code("E132", "file too large", "split the file; the service refuses larger ones"),
     Code("E133", "no rows", "the file holds no example"),
     Code("E134", "too few examples", "add examples; the service refuses fewer"),
-    Code("E135", "UTF-16 or UTF-32", "save the file as UTF-8; conversion can do it"),
-    Code("E136", "one JSON document, not JSON Lines", "write one object a line; conversion can do it"),
+    Code("E135", "UTF-16 or UTF-32", "save the file as UTF-8; converting it can do so"),
+    Code("E136", "one JSON document, not JSON Lines", "write one object a line, with its messages"),
     Code("E137", "another shape than chat", "convert the file to chat rows"),
     Code("E138", "not a text file", "unpack or export the file as JSON Lines first"),
     Code(
@@ -106,6 +106,7 @@ _ALL = (
     Code("E143", "nothing to learn", "give at least one assistant turn the weight 1"),
     Code("E144", "nested too deeply", "flatten the value; readers give up on it"),
     Code("E145", "line too long", "split the row; no model has a context of this size"),
+    Code("E146", "number out of range", "write a smaller number; readers make infinity of it or refuse the row"),
     # Warnings
     Code("W201", "no byte order mark", "the documentation asks for UTF-8 with a byte order mark; fixing can add it"),
     Code("W202", "blank lines", "remove them; fixing can do it"),
@@ -173,6 +174,7 @@ _ALL = (
         "give all rows the system message that you will use later, or none",
     ),
     Code("W230", "tool call without its result", "add the tool's message, or end the row with the call"),
+    Code("W231", "text that repeats itself", "look at the row: a loop of a generator or a repeated paste is the cause"),
 )
 
 CODES: dict[str, Code] = {code.code: code for code in _ALL}

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.dataset import characters, personal, safety
+from tui.dataset.said import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tui.dataset.said import Said
     from tui.dataset.structure import Add, Message
+
+_LONG = 1000
+_LONG_WORDS = 150
+_FEW = 4
 
 SEPARATOR = "\n\n"
 """What stands between the messages where a row is looked at as one text."""
@@ -26,20 +32,41 @@ def check_content(row: Sequence[Message], whole: str, words: Sequence[str], add:
     """
     if characters.faults(whole):
         for index, message in enumerate(row):
-            for code, said in characters.faults(message.content):
-                add(code, f"messages[{index}].content", said)
+            for code, fault in characters.faults(message.content):
+                add(code, f"messages[{index}].content", fault)
     if personal.may_hold_any(whole, words):
         for index, message in enumerate(row):
             _add_mentions(message.content, f"messages[{index}].content", add)
     if categories := safety.suspected(words):
         for index, message in enumerate(row):
             if guessed := safety.guess(message.content, categories):
-                said = f"words of the category {guessed[0]} at character {guessed[1] + 1}"
-                add("W221", f"messages[{index}].content", said)
+                text = said(
+                    "words of the category {category} at character {position}",
+                    category=said(guessed[0]),
+                    position=guessed[1] + 1,
+                )
+                add("W221", f"messages[{index}].content", text)
     for index, message in enumerate(row):
         content = message.content
+        if len(content) >= _LONG and (repeated := _repeated(content)):
+            add("W231", f"messages[{index}].content", repeated)
         if message.role == "assistant" and content and (content[0].isspace() or content[-1].isspace()):
-            add("W225", f"messages[{index}].content", "the answer starts or ends with white space")
+            add("W225", f"messages[{index}].content", said("the answer starts or ends with white space"))
+
+
+def _repeated(text: str) -> Said | None:
+    """Return what to say of a text whose words come again and again, None for any other.
+
+    The different words of a natural text grow with the square root of its length or faster (Heaps' law), from some
+    seven times the root on; a loop of a generator has as many as one round of it, however long it is.
+    """
+    words = text.split()
+    different = len(set(words))
+    if len(words) < _LONG_WORDS or different**2 >= _FEW * len(words):
+        return None
+    return said(
+        "{words} words, of which {different} are different", words=f"{len(words):,}", different=f"{different:,}"
+    )
 
 
 def _add_mentions(text: str, path: str, add: Add) -> None:
@@ -48,5 +75,9 @@ def _add_mentions(text: str, path: str, add: Add) -> None:
         counts.setdefault((mention.code, mention.kind), []).append(mention.start)
     for (code, kind), places in counts.items():
         # The value itself is never repeated: a report travels further than the data does.
-        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        add(code, path, f"{kind} at character {places[0] + 1}{more}")
+        more = len(places) - 1
+        what, position = said(kind), places[0] + 1
+        found = said("{what} at character {position}", what=what, position=position)
+        if more:
+            found = said("{what} at character {position}, and {more} more", what=what, position=position, more=more)
+        add(code, path, found)

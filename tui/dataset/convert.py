@@ -8,11 +8,14 @@ import io
 import json
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tui.dataset.jsontext import JsonFault, documents, parse
 from tui.dataset.lines import UTF8_BOM, is_blank, numbered, replacing
 from tui.dataset.shape import Shape, shape_of
+from tui.dataset.structure import text_of_part
+from tui.messages import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +39,8 @@ _ROLES = {
     "system": "system",
     "tool": "tool",
     "function": "tool",
+    "function_call": "assistant",
+    "observation": "tool",
     "developer": "developer",
 }
 
@@ -86,7 +91,7 @@ def convert(
         out: The new file, replaced where it exists.
         shape: What the file holds, None to recognise it; other columns can be chosen with it.
         system: A system message for rows that have none.
-        progress: Called with the records read, every thousand records.
+        progress: Called with the records read, every thousand records; may raise to stop, and nothing is written then.
 
     Returns:
         What was written.
@@ -96,16 +101,18 @@ def convert(
         OSError: A file cannot be read or written.
     """
     if path.resolve() == out.resolve():
-        raise ConvertError("the new file must not be the original")
+        raise ConvertError(t("the new file must not be the original"))
     shape = shape or shape_of(path)
     if shape.container == "binary" or shape.records == "unknown":
-        raise ConvertError(f"{path.name} is {shape.title}, and its records have none of the known fields")
+        raise ConvertError(
+            t("{file} is {shape}, and its records have none of the known fields", file=path.name, shape=shape.title)
+        )
     rows = skipped = 0
     reasons: list[tuple[int, str]] = []
     with replacing(out) as stream:
         stream.write(UTF8_BOM)
         for number, record in records(path, shape):
-            made = _row(record, shape, system)
+            made = row_of(record, shape, system)
             if isinstance(made, str):
                 skipped += 1
                 if len(reasons) < _SKIPPED_KEPT:
@@ -116,9 +123,33 @@ def convert(
             if progress is not None and number % 1000 == 0:
                 progress(number)
         if not rows:
-            first = f": record {reasons[0][0]} {reasons[0][1]}" if reasons else ""
-            raise ConvertError(f"no record of {path.name} makes a row{first}")
+            if not reasons:
+                raise ConvertError(t("{file} has no record", file=path.name))
+            number, reason = reasons[0]
+            raise ConvertError(
+                t(
+                    "no record of {file} makes a row; record {number} {reason}",
+                    file=path.name,
+                    number=number,
+                    reason=reason,
+                )
+            )
     return ConvertResult(rows, skipped, tuple(reasons), shape)
+
+
+def preview(path: Path, shape: Shape, most: int = 3) -> list[tuple[str, str]]:
+    """Return the first records of a file as (text of the record, text of its chat row or why there is none).
+
+    Raises:
+        ConvertError: The file cannot be read as what it was taken for.
+        OSError: The file cannot be read.
+    """
+    shown = []
+    for _, record in islice(records(path, shape), most):
+        made = row_of(record, shape)
+        before = json.dumps(record, ensure_ascii=False, default=str)
+        shown.append((before, made if isinstance(made, str) else json.dumps(made, ensure_ascii=False)))
+    return shown
 
 
 def records(path: Path, shape: Shape) -> Iterator[tuple[int, Any]]:
@@ -172,13 +203,14 @@ def _parsed(text: str) -> Any:
 
 def _document(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
     if path.stat().st_size > _LARGEST_DOCUMENT:
+        most = _LARGEST_DOCUMENT >> 20
         raise ConvertError(
-            f"{path.name} is one JSON document of more than {_LARGEST_DOCUMENT >> 20} MB; export it as JSON Lines"
+            t("{file} is one JSON document of more than {most} MB; export it as JSON Lines", file=path.name, most=most)
         )
     text = path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").lstrip("\ufeff")
     found = documents(text)
     if not found:
-        raise ConvertError(f"{path.name} is not one JSON document")
+        raise ConvertError(t("{file} is not one JSON document", file=path.name))
     value = found[0] if len(found) == 1 else found
     if isinstance(value, dict) and not ({"messages", "conversations"} & value.keys()):
         lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
@@ -191,7 +223,9 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise ConvertError("reading Parquet needs the extra: pip install 'phift-tui[parquet]'") from None
+        raise ConvertError(
+            t("reading Parquet needs the extra: {command}", command="pip install 'phift-tui[parquet]'")
+        ) from None
     try:
         number = 0
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -200,20 +234,22 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
                     number += 1
                     yield number, record
     except pyarrow.ArrowException as error:
-        raise ConvertError(f"{path.name} is not readable as Parquet: {error}") from error
+        raise ConvertError(t("{file} is not readable as Parquet: {reason}", file=path.name, reason=error)) from error
 
 
-def _row(record: Any, shape: Shape, system: str) -> dict[str, Any] | str:
-    """Return the row of a record, or why there is none."""
+def row_of(record: Any, shape: Shape, system: str = "") -> dict[str, Any] | str:
+    """Return the chat row that a record becomes, or why there is none."""
     if not isinstance(record, dict):
-        return "is not an object"
+        return t("is not an object")
+    if record.get("label") is False:
+        return t("is an answer marked as bad")
     if shape.records == "chat":
-        return record if isinstance(record.get("messages"), list) else "has no messages"
+        return record if isinstance(record.get("messages"), list) else t("has no messages")
     if shape.records == "preference":
         asked, preferred = record.get("input"), record.get("preferred_output")
         before = asked.get("messages") if isinstance(asked, dict) else None
         if not isinstance(before, list) or not isinstance(preferred, list):
-            return "has no input.messages or no preferred_output"
+            return t("has no input.messages or no preferred_output")
         return {"messages": [*before, *preferred]}
     messages: list[dict[str, Any]] = []
     own = record.get(shape.columns.get("system", ""))
@@ -224,36 +260,71 @@ def _row(record: Any, shape: Shape, system: str) -> dict[str, Any] | str:
         if isinstance(turns, str):
             turns = _parsed(turns)
         if not isinstance(turns, list) or not turns:
-            return f"has no turns under {shape.columns['turns']!r}"
+            return t("has no turns under {field}", field=repr(shape.columns["turns"]))
+        if shape.columns["turns"] != "chosen" and isinstance(record.get("chosen"), dict):
+            turns = [*turns, record["chosen"]]
         for turn in turns:
-            if not isinstance(turn, dict):
-                return "has a turn that is not an object"
-            said = turn.get("role", turn.get("from"))
-            role = _ROLES.get(str(said).strip().lower())
-            if role is None:
-                return f"has a turn from {ascii(said)[:40]}"
-            if role in ("system", "developer") and messages:
-                continue
-            content = next(
-                (turn[name] for name in ("content", "value", "text") if isinstance(turn.get(name), str)), None
-            )
-            if content is None:
-                return "has a turn without text"
-            messages.append({"role": role, "content": content})
+            fault = _add_turn(turn, messages)
+            if fault:
+                return fault
     else:
         question, answer = (_text(record.get(shape.columns[name])) for name in ("question", "answer"))
         extra = _text(record.get(shape.columns.get("extra", "")))
-        if not question and not extra:
-            return f"has no {shape.columns['question']}"
-        if not answer:
-            return f"has no {shape.columns['answer']}"
+        for name, missing in (("question", not question and not extra), ("answer", not answer)):
+            if missing:
+                return t("has no text under {field}", field=repr(shape.columns[name]))
         messages += [
             {"role": "user", "content": "\n\n".join(text for text in (question, extra) if text)},
             {"role": "assistant", "content": answer},
         ]
     if system and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": system})
-    return {"messages": messages}
+    tools = _tools(record.get("tools"))
+    return {"messages": messages, "tools": tools} if tools else {"messages": messages}
+
+
+def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
+    """Add a turn of ShareGPT's kind to the messages before it; returns why it cannot be, "" where it was."""
+    if not isinstance(turn, dict):
+        return t("has a turn that is not an object")
+    name = str(turn.get("role", turn.get("from"))).strip().lower()
+    role = _ROLES.get(name)
+    if role is None:
+        return t("has a turn from {name}", name=ascii(name)[:40])
+    if role in ("system", "developer") and messages:
+        return ""
+    given = next((turn[key] for key in ("content", "value", "text") if turn.get(key) is not None), None)
+    texts = [text_of_part(part) for part in given] if isinstance(given, list) else [given]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        return t("has a turn without text")
+    content = "".join(map(str, texts))
+    if name == "function_call":
+        calls = _parsed(content)
+        calls = calls if isinstance(calls, list) else [calls]
+        if not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls):
+            return t("has a function call without a name")
+        made = []
+        for number, call in enumerate(calls):
+            arguments = call.get("arguments", {})
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+            function = {"name": call["name"], "arguments": text}
+            made.append({"id": f"call_{len(messages)}_{number}", "type": "function", "function": function})
+        messages.append({"role": "assistant", "tool_calls": made})
+        return ""
+    message = {"role": role, "content": content}
+    before = messages[-1].get("tool_calls") if messages else None
+    if role == "tool" and before:
+        message["tool_call_id"] = before[0]["id"]
+    messages.append(message)
+    return ""
+
+
+def _tools(value: Any) -> list[Any]:
+    """Return tool definitions as the chat format has them, from a list or its text; none where they are not."""
+    found = _parsed(value) if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(tool, dict) for tool in found):
+        return []
+    return [tool if "function" in tool else {"type": "function", "function": tool} for tool in found]
 
 
 def _text(value: object) -> str:

@@ -10,11 +10,13 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from tui.dataset.report import KEPT_PER_CODE, Finding
+from tui.dataset.said import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tui.dataset.report import Collector
+    from tui.dataset.said import Said
     from tui.dataset.structure import Message
 
 NEAR_ROWS = 250_000
@@ -148,14 +150,20 @@ class Index:
             for prompt, answer, line, file in self._records(pieces, wanted):
                 first = rows.setdefault((prompt, answer, file), line)
                 if first != line:
-                    found.add("W209", file, line, f"the same as line {first}")
+                    found.add("W209", file, line, said("the same as line {line}", line=first))
                 before = prompts.setdefault((prompt, file), (answer, line))
                 if before[0] != answer and first == line:
-                    found.add("W211", file, line, f"line {before[1]} answers the same prompt differently")
+                    found.add(
+                        "W211", file, line, said("line {line} answers the same prompt differently", line=before[1])
+                    )
                 if file == _VALIDATION and first == line and (known := prompts.get((prompt, _TRAIN))):
                     same = rows.get((prompt, answer, _TRAIN))
-                    said = f"the same as training line {same}" if same else f"the prompt of training line {known[1]}"
-                    found.add("W212", file, line, said)
+                    text = (
+                        said("the same as training line {line}", line=same)
+                        if same
+                        else said("the prompt of training line {line}", line=known[1])
+                    )
+                    found.add("W212", file, line, text)
 
     def _near(self, found: _Found, cancelled: Callable[[], None]) -> None:
         count = len(self._near_keys)
@@ -187,9 +195,12 @@ class Index:
             file = self._near_files[index]
             line, other = self._near_lines[index], self._near_lines[owner]
             if file == self._near_files[owner]:
-                found.add("W210", file, line, f"{similarity:.0%} the same as line {other}")
+                found.add(
+                    "W210", file, line, said("{share} the same as line {line}", share=f"{similarity:.0%}", line=other)
+                )
             else:
-                found.add("W213", file, line, f"{similarity:.0%} the same as training line {other}")
+                text = said("{share} the same as training line {line}", share=f"{similarity:.0%}", line=other)
+                found.add("W213", file, line, text)
 
     def _similarity(self, one: int, other: int) -> float:
         signatures = []
@@ -205,22 +216,24 @@ class _Found:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, int], int] = {}
-        self._kept: dict[tuple[str, int], list[tuple[int, str]]] = {}
+        self._kept: dict[tuple[str, int], list[tuple[int, int, Said]]] = {}
 
-    def add(self, code: str, file: int, line: int, message: str) -> None:
+    def add(self, code: str, file: int, line: int, text: Said) -> None:
         """Note a finding."""
         key = (code, file)
         self._counts[key] = self._counts.get(key, 0) + 1
         kept = self._kept.setdefault(key, [])
+        # The count tells entries of one line apart, since sentences have no order.
+        item = (-line, self._counts[key], text)
         if len(kept) < KEPT_PER_CODE:
-            heapq.heappush(kept, (-line, message))
+            heapq.heappush(kept, item)
         elif -line > kept[0][0]:
-            heapq.heapreplace(kept, (-line, message))
+            heapq.heapreplace(kept, item)
 
     def into(self, train: Collector, validation: Collector | None) -> None:
         """Add what was noted to the collectors."""
         for (code, file), kept in sorted(self._kept.items()):
             collector = validation if file == _VALIDATION else train
             if collector is not None:
-                first = [Finding(code, -line, "", message) for line, message in sorted(kept, reverse=True)]
+                first = [Finding(code, -line, "", text) for line, _, text in sorted(kept, reverse=True)]
                 collector.extend(code, self._counts[(code, file)], first)

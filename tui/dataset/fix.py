@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tui.dataset.characters import CONTROL, INVISIBLE, SEPARATORS, TEMPLATE_TOKENS
-from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
+from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, parse
 from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, has_bom, is_blank, newline_of, numbered, replacing
 from tui.dataset.personal import redact
 from tui.dataset.rules import DOCUMENTED, KNOWN_ROLES
-from tui.dataset.structure import MESSAGE_FIELDS, ROW_FIELDS, check_row
+from tui.dataset.structure import MESSAGE_FIELDS, ROW_FIELDS, check_row, text_of_part
+from tui.messages import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -138,9 +139,9 @@ def repair(text: str) -> str | None:
         except JsonFault as fault:
             at = fault.position
             char = made[at : at + 1]
-            if char == "," and fault.message.startswith("a comma before"):
+            if char == "," and fault.said.text.startswith("a comma before"):
                 made = made[:at] + made[at + 1 :]
-            elif fault.message.startswith("a raw ") and char:
+            elif fault.said.text.startswith("a raw ") and char:
                 made = made[:at] + _CONTROL_ESCAPES.get(char, f"\\u{ord(char):04x}") + made[at + 1 :]
             elif found := re.compile(r"-?(?:NaN|Infinity)\b").match(made, at):
                 made = made[:at] + "null" + made[found.end() :]
@@ -210,15 +211,8 @@ def _parts(value: dict[str, Any]) -> bool:
     changed = False
     for message in _messages(value):
         content = message.get("content")
-        if (
-            isinstance(content, list)
-            and content
-            and all(
-                isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-                for part in content
-            )
-        ):
-            message["content"] = "".join(part["text"] for part in content)
+        if isinstance(content, list) and content and None not in (texts := [text_of_part(part) for part in content]):
+            message["content"] = "".join(filter(None, texts))
             changed = True
     return changed
 
@@ -467,9 +461,9 @@ _ROW_REMEDIES: tuple[tuple[str, Callable[[dict[str, Any]], bool]], ...] = (
 """In the order in which they are used: what changes text comes before what looks at it."""
 
 
-def _has_bad_characters(value: Any) -> bool:
+def _cannot_be_written(value: Any) -> bool:
     text = dump(value)
-    return "\\u0000" in text or _SURROGATE.search(text) is not None
+    return "\\u0000" in text or _SURROGATE.search(text) is not None or bool(infinities(value))
 
 
 def _digest(value: Any) -> bytes:
@@ -488,7 +482,7 @@ def remedies(
     Args:
         path: The file.
         rules: What the model and the engine accept.
-        progress: Called with the rows done, every thousand rows.
+        progress: Called with the rows done, every thousand rows; may raise to stop.
 
     Raises:
         OSError: The file cannot be read.
@@ -509,8 +503,8 @@ def remedies(
         if progress is not None and done % 1000 == 999:
             progress(done + 1)
     return [
-        Remedy(code, title, counts[code], examples[code][1], examples[code][2], examples[code][0])
-        for code, title in TITLES.items()
+        Remedy(code, t(TITLES[code]), counts[code], examples[code][1], examples[code][2], examples[code][0])
+        for code in TITLES
         if code in counts
     ]
 
@@ -530,23 +524,23 @@ def apply(
         out: The new file, replaced where it exists.
         chosen: Codes of the remedies to use; None for all that mend an error, with REST, and the byte order mark.
         rules: What the model and the engine accept.
-        progress: Called with the rows done, every thousand rows.
+        progress: Called with the rows done, every thousand rows; may raise to stop, and nothing is written then.
 
     Returns:
         What was written.
 
     Raises:
-        FixError: `out` is the original, or a code names no remedy.
+        FixError: `out` is the original, a code names no remedy, or no row would be left.
         OSError: A file cannot be read or written.
     """
     if path.resolve() == out.resolve():
-        raise FixError("the new file must not be the original")
+        raise FixError(t("the new file must not be the original"))
     codes = frozenset(
         chosen if chosen is not None else (c for c in TITLES if c[0] == "E" or c in (REST, "W201", "W202"))
     )
     unknown = sorted(codes - TITLES.keys())
     if unknown:
-        raise FixError(f"there is no remedy for {', '.join(unknown)}")
+        raise FixError(t("there is no remedy for {codes}", codes=", ".join(unknown)))
     mender = _Mender(rules, codes)
     applied: dict[str, int] = {code: 1 for code, _, _ in _whole_file(path, rules) if code in codes}
     read = written = changed = dropped = 0
@@ -569,17 +563,19 @@ def apply(
                 changed += 1
             if progress is not None and read % 1000 == 999:
                 progress(read)
+        if read and not written:
+            raise FixError(t("no row of {file} can be mended; nothing was written", file=path.name))
     return FixResult(read, written, changed, dropped, applied)
 
 
 def _whole_file(path: Path, rules: Rules) -> Iterator[tuple[str, str, str]]:
     mark = has_bom(path)
     if mark and rules.bom == "refused":
-        yield "E139", "UTF-8 with a byte order mark", "UTF-8"
+        yield "E139", t("UTF-8 with a byte order mark"), "UTF-8"
     if not mark and rules.bom == "asked":
-        yield "W201", "UTF-8", "UTF-8 with a byte order mark"
+        yield "W201", "UTF-8", t("UTF-8 with a byte order mark")
     if newline_of(path) == b"\r":
-        yield "E141", "lines end with CR", "lines end with LF"
+        yield "E141", t("lines end with CR"), t("lines end with LF")
 
 
 def _start(line: bytes) -> str:
@@ -699,7 +695,7 @@ class _Mender:
                 steps.append((code, dump(value)))
         faults: list[str] = [] if changed or not parsed.duplicates else ["E103"]
         check_row(value, self._rules, lambda code, path, message: faults.append(code))
-        if REST in self._codes and (any(code[0] == "E" for code in faults) or _has_bad_characters(value)):
+        if REST in self._codes and (any(code[0] == "E" for code in faults) or _cannot_be_written(value)):
             steps.append((REST, ""))
             return None
         if "W209" in self._codes:
@@ -708,4 +704,5 @@ class _Mender:
                 steps.append(("W209", ""))
                 return None
             self._seen.add(key)
-        return dump(value).encode() if changed else text.encode()
+        # An infinity has no JSON: where its row is not left out, it stays as it stood.
+        return dump(value).encode() if changed and not infinities(value) else text.encode()

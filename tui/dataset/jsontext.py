@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+
+from tui.dataset.said import Said, said
 
 MAX_DEPTH = 64
 """Levels of nesting that every reader on the way accepts (System.Text.Json and Newtonsoft stop at 64 by default)."""
@@ -16,7 +19,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _LITERAL = re.compile(r"true|false|null")
 _LITERALS: dict[str, Any] = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"[^\s,:\[\]{}\"']{1,40}")
-_BAD_WORDS = {
+BAD_WORDS = {
     "NaN": "NaN is not JSON; write null or a number",
     "Infinity": "Infinity is not JSON; write null or a number",
     "-Infinity": "-Infinity is not JSON; write null or a number",
@@ -24,6 +27,11 @@ _BAD_WORDS = {
     "False": "False is Python; JSON writes false",
     "None": "None is Python; JSON writes null",
     "undefined": "undefined is JavaScript; JSON writes null",
+}
+RAW_CHARACTERS = {
+    "\t": "a raw tab (write \\t) inside a string",
+    "\r": "a raw carriage return (write \\r) inside a string",
+    "\0": "a raw NUL character inside a string",
 }
 _LONGEST_EXACT_NUMBER = 300
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -43,16 +51,21 @@ class JsonFault(ValueError):
     Attributes:
         position: Index of the first character that cannot be right, in characters from the start of the text.
         path: JSON path of the value being read there, "" for the outermost one.
-        message: What is wrong, one line.
+        said: What is wrong; `message` has it in the language in use.
         is_second_value: Whether what stands there begins another value after a complete one.
     """
 
-    def __init__(self, position: int, path: str, message: str, *, is_second_value: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, position: int, path: str, text: Said, *, is_second_value: bool = False) -> None:
+        super().__init__(text)
         self.position = position
         self.path = path
-        self.message = message
+        self.said = text
         self.is_second_value = is_second_value
+
+    @property
+    def message(self) -> str:
+        """What is wrong, one line, in the language in use."""
+        return str(self.said)
 
 
 @dataclass(slots=True)
@@ -68,6 +81,21 @@ class Parsed:
     value: Any
     duplicates: list[tuple[str, int]] = field(default_factory=list)
     depth: int = 0
+
+
+def infinities(value: Any) -> list[str]:
+    """Return the JSON paths of numbers that are too large for a double-precision number."""
+    found: list[str] = []
+    pending: list[tuple[str, Any]] = [("", value)]
+    while pending:
+        path, node = pending.pop()
+        if isinstance(node, float) and math.isinf(node):
+            found.append(path)
+        elif isinstance(node, dict):
+            pending.extend((member(path, key), inner) for key, inner in reversed(node.items()))
+        elif isinstance(node, list):
+            pending.extend((f"{path}[{index}]", inner) for index, inner in reversed(list(enumerate(node))))
+    return found
 
 
 class _Duplicate(Exception):
@@ -169,8 +197,8 @@ class _Reader:
                     at = self._skip(at)
                     if at < end:
                         if text[at] in "{[":
-                            said = "a second value on the line; each line holds one"
-                            raise JsonFault(at, "", said, is_second_value=True)
+                            second = said("a second value on the line; each line holds one")
+                            raise JsonFault(at, "", second, is_second_value=True)
                         self._fail(at, self._after(at))
                     return Parsed(root, self._duplicates, self._depth)
                 self._store(value)
@@ -181,7 +209,7 @@ class _Reader:
                     comma = at
                     at = self._skip(at + 1)
                     if text[at : at + 1] == ("}" if is_object else "]"):
-                        self._fail(comma, "a comma before the closing bracket; remove it")
+                        self._fail(comma, said("a comma before the closing bracket; remove it"))
                     if is_object:
                         at = self._key(at)
                     elif len(self._keys) == len(self._kinds):
@@ -191,7 +219,7 @@ class _Reader:
                     at += 1
                     value = self._pop()
                     continue
-                self._fail(at, self._missing_comma(at, "object" if is_object else "array"))
+                self._fail(at, self._missing_comma(at, is_object=is_object))
 
     def _push(self, value: Any, is_object: bool) -> None:
         self._kinds.append(1 if is_object else 0)
@@ -232,7 +260,8 @@ class _Reader:
                 self._duplicates.append((self.path(), at))
         after = self._skip(after)
         if text[after : after + 1] != ":":
-            self._fail(after, "a colon is missing after the key" if after < len(text) else "the line ends after a key")
+            colon = said("a colon is missing after the key")
+            self._fail(after, colon if after < len(text) else said("the line ends after a key"))
         return self._skip(after + 1)
 
     def _string(self, at: int) -> tuple[str, int]:
@@ -242,22 +271,19 @@ class _Reader:
         if text[end : end + 1] == '"':
             return str(json.loads(text[at : end + 1])), end + 1
         if end >= len(text):
-            self._fail(at, "a string that is never closed; the line may be cut off or hold a raw line break")
+            self._fail(at, said("a string that is never closed; the line may be cut off or hold a raw line break"))
         char = text[end]
         if char == "\\":
             shown = text[end : end + 2]
             if end + 1 >= len(text):
-                self._fail(end, "the line ends inside an escape")
+                self._fail(end, said("the line ends inside an escape"))
             if shown == "\\u":
-                self._fail(end, "\\u needs four hexadecimal digits")
-            self._fail(
-                end,
-                f"{ascii(shown)[1:-1]} is not a JSON escape; a backslash is written \\\\".replace("\\\\\\\\", "\\\\"),
-            )
-        name = {"\t": "tab (write \\t)", "\r": "carriage return (write \\r)", "\x00": "NUL character"}.get(
-            char, f"control character U+{ord(char):04X}"
-        )
-        self._fail(end, f"a raw {name} inside a string")
+                self._fail(end, said("\\u needs four hexadecimal digits"))
+            escape = ascii(shown)[1:-1].replace("\\\\", "\\")
+            self._fail(end, said("{escape} is not a JSON escape; a backslash is written \\\\", escape=escape))
+        if char in RAW_CHARACTERS:
+            self._fail(end, said(RAW_CHARACTERS[char]))
+        self._fail(end, said("a raw control character {code} inside a string", code=f"U+{ord(char):04X}"))
 
     def _scalar(self, at: int) -> tuple[Any, int]:
         text = self._text
@@ -265,7 +291,7 @@ class _Reader:
             return self._string(at)
         if found := _LITERAL.match(text, at):
             if (word := _WORD.match(text, at)) and word.end() > found.end():
-                self._fail(at, f"{word.group()!a} is not a JSON value")
+                self._fail(at, said("{word} is not a JSON value", word=ascii(word.group())))
             return _LITERALS[found.group()], found.end()
         if found := _NUMBER.match(text, at):
             if (word := _WORD.match(text, at)) and word.end() > found.end():
@@ -276,60 +302,68 @@ class _Reader:
             return float(digits), found.end()
         self._fail(at, self._bad_value(at))
 
-    def _bad_value(self, at: int) -> str:
+    def _bad_value(self, at: int) -> Said:
         text = self._text
         if at >= len(text):
-            return "the line ends where a value should be" if at else "nothing here: an empty value"
+            return said("the line ends where a value should be") if at else said("nothing here: an empty value")
         char = text[at]
         if char == "'":
-            return "a single-quoted string; JSON strings take double quotes"
+            return said("a single-quoted string; JSON strings take double quotes")
         if char in "“”„«»":
-            return 'a typographic quote; JSON strings take the plain "'
+            return said('a typographic quote; JSON strings take the plain "')
         if char == "\ufeff":
-            return "a byte order mark in the middle of the file; files were joined without removing it"
+            return said("a byte order mark in the middle of the file; files were joined without removing it")
         if text.startswith(("//", "/*", "#"), at):
-            return "a comment; JSON has none"
+            return said("a comment; JSON has none")
         word = _WORD.match(text, at)
         if word is None:
-            return f"{char!a} where a value should be"
+            return said("{what} where a value should be", what=ascii(char))
         shown = word.group()
-        if shown in _BAD_WORDS:
-            return _BAD_WORDS[shown]
+        if shown in BAD_WORDS:
+            return said(BAD_WORDS[shown])
         if char.isdigit() or char in "-+.":
-            return f"{shown!a} is not a JSON number"
-        return f"{shown!a} is not a JSON value; text takes double quotes"
+            return said("{word} is not a JSON number", word=ascii(shown))
+        return said("{word} is not a JSON value; text takes double quotes", word=ascii(shown))
 
-    def _bad_key(self, at: int) -> str:
+    def _bad_key(self, at: int) -> Said:
         if at >= len(self._text):
-            return "the line ends inside an object"
+            return said("the line ends inside an object")
         char = self._text[at]
         if char == "'":
-            return "a single-quoted key; JSON keys take double quotes"
+            return said("a single-quoted key; JSON keys take double quotes")
         if char == ",":
-            return "a comma where a key should be"
+            return said("a comma where a key should be")
         if self._text.startswith(("//", "/*", "#"), at):
-            return "a comment; JSON has none"
-        return "a key without double quotes" if char.isalpha() or char == "_" else f"{char!a} where a key should be"
+            return said("a comment; JSON has none")
+        if char.isalpha() or char == "_":
+            return said("a key without double quotes")
+        return said("{what} where a key should be", what=ascii(char))
 
-    def _missing_comma(self, at: int, kind: str) -> str:
+    def _missing_comma(self, at: int, *, is_object: bool) -> Said:
         if at >= len(self._text):
-            return f"the line ends inside an {kind}; it may be cut off or continue on the next line"
+            if is_object:
+                return said("the line ends inside an object; it may be cut off or continue on the next line")
+            return said("the line ends inside an array; it may be cut off or continue on the next line")
         if self._text.startswith(("//", "/*", "#"), at):
-            return "a comment; JSON has none"
+            return said("a comment; JSON has none")
         char = self._text[at]
         if char in "]}":
-            return f"{char!r} closes an {kind} that was opened with the other bracket"
-        return f"a comma is missing before {char!a}" if char in "\"'{[" else f"{char!a} where a comma should be"
+            if is_object:
+                return said("{bracket} closes an object that was opened with the other bracket", bracket=repr(char))
+            return said("{bracket} closes an array that was opened with the other bracket", bracket=repr(char))
+        if char in "\"'{[":
+            return said("a comma is missing before {what}", what=ascii(char))
+        return said("{what} where a comma should be", what=ascii(char))
 
-    def _after(self, at: int) -> str:
+    def _after(self, at: int) -> Said:
         char = self._text[at]
         if char == "\ufeff":
-            return "a byte order mark in the middle of the file; files were joined without removing it"
+            return said("a byte order mark in the middle of the file; files were joined without removing it")
         if char in "]}":
-            return f"{char!r} closes something that was never opened"
+            return said("{bracket} closes something that was never opened", bracket=repr(char))
         if char == ",":
-            return "a comma after the value; JSON Lines has none between rows"
-        return f"{char!a} after the end of the value"
+            return said("a comma after the value; JSON Lines has none between rows")
+        return said("{what} after the end of the value", what=ascii(char))
 
     def path(self) -> str:
         """Return the JSON path of the place being read."""
@@ -338,5 +372,5 @@ class _Reader:
             path = f"{path}[{key}]" if isinstance(key, int) else member(path, key) if key else path
         return path
 
-    def _fail(self, at: int, message: str) -> NoReturn:
-        raise JsonFault(at, self.path(), message)
+    def _fail(self, at: int, text: Said) -> NoReturn:
+        raise JsonFault(at, self.path(), text)

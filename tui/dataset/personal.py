@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tui.messages import mark
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
@@ -49,32 +51,32 @@ _SHORTEST_SECRET = 14
 _SECRETS = tuple(
     (hint, kind, re.compile(pattern))
     for hint, kind, pattern in (
-        ("AKIA", "AWS access key", r"\bAKIA[0-9A-Z]{16}\b"),
-        ("ASIA", "AWS access key", r"\bASIA[0-9A-Z]{16}\b"),
-        ("gh", "GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b"),
-        ("github_pat_", "GitHub token", r"\bgithub_pat_[A-Za-z0-9_]{60,90}\b"),
-        ("glpat-", "GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,64}"),
-        ("sk-", "API key", r"\bsk-(?:proj-|svcacct-|ant-|or-)?[A-Za-z0-9_-]{20,200}"),
-        ("k_live_", "Stripe key", r"\b[sr]k_live_[0-9A-Za-z]{16,128}\b"),
-        ("xox", "Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,250}"),
-        ("hooks.slack.com", "Slack webhook", r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}"),
-        ("AIza", "Google API key", r"\bAIza[0-9A-Za-z_-]{35}"),
-        ("hf_", "Hugging Face token", r"\bhf_[A-Za-z0-9]{30,40}\b"),
-        ("npm_", "npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
-        ("SG.", "SendGrid key", r"\bSG\.[A-Za-z0-9_-]{20,24}\.[A-Za-z0-9_-]{40,46}"),
-        ("8Q~", "Entra client secret", r"[A-Za-z0-9_~.-]{3}8Q~[A-Za-z0-9_~.-]{34}"),
-        ("AccountKey=", "Azure storage key", r"AccountKey=[A-Za-z0-9+/]{40,90}={0,2}"),
-        ("AccessKey=", "Azure access key", r"SharedAccessKey=[A-Za-z0-9+/]{40,90}={0,2}"),
-        ("sig=", "shared access signature", r"[?&]sig=[A-Za-z0-9%+/]{40,120}(?:=|%3[Dd])?"),
-        ("eyJ", "JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
+        ("AKIA", mark("AWS access key"), r"\bAKIA[0-9A-Z]{16}\b"),
+        ("ASIA", mark("AWS access key"), r"\bASIA[0-9A-Z]{16}\b"),
+        ("gh", mark("GitHub token"), r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b"),
+        ("github_pat_", mark("GitHub token"), r"\bgithub_pat_[A-Za-z0-9_]{60,90}\b"),
+        ("glpat-", mark("GitLab token"), r"\bglpat-[A-Za-z0-9_-]{20,64}"),
+        ("sk-", mark("API key"), r"\bsk-(?:proj-|svcacct-|ant-|or-)?[A-Za-z0-9_-]{20,200}"),
+        ("k_live_", mark("Stripe key"), r"\b[sr]k_live_[0-9A-Za-z]{16,128}\b"),
+        ("xox", mark("Slack token"), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,250}"),
+        ("hooks.slack.com", mark("Slack webhook"), r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}"),
+        ("AIza", mark("Google API key"), r"\bAIza[0-9A-Za-z_-]{35}"),
+        ("hf_", mark("Hugging Face token"), r"\bhf_[A-Za-z0-9]{30,40}\b"),
+        ("npm_", mark("npm token"), r"\bnpm_[A-Za-z0-9]{36}\b"),
+        ("SG.", mark("SendGrid key"), r"\bSG\.[A-Za-z0-9_-]{20,24}\.[A-Za-z0-9_-]{40,46}"),
+        ("8Q~", mark("Entra client secret"), r"[A-Za-z0-9_~.-]{3}8Q~[A-Za-z0-9_~.-]{34}"),
+        ("AccountKey=", mark("Azure storage key"), r"AccountKey=[A-Za-z0-9+/]{40,90}={0,2}"),
+        ("AccessKey=", mark("Azure access key"), r"SharedAccessKey=[A-Za-z0-9+/]{40,90}={0,2}"),
+        ("sig=", mark("shared access signature"), r"[?&]sig=[A-Za-z0-9%+/]{40,120}(?:=|%3[Dd])?"),
+        ("eyJ", mark("JSON web token"), r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
         (
             "PRIVATE KEY",
-            "private key",
+            mark("private key"),
             r"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY-----(?:[^-]{0,8000}-----END (?:[A-Z]+ ){0,2}PRIVATE KEY-----)?",
         ),
         (
             "://",
-            "password in an address",
+            mark("password in an address"),
             r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:[^\s/:@\"']{3,128}@[\w.-]{1,253}",
         ),
     )
@@ -100,7 +102,7 @@ def mentions(text: str) -> Iterator[Mention]:
                 yield Mention("W220", kind, found.start(), found.end())
     if "@" in text:
         for found in _EMAIL.finditer(text):
-            yield Mention("W217", "e-mail address", found.start(), found.end())
+            yield Mention("W217", mark("e-mail address"), found.start(), found.end())
     if _DIGITS.search(text) is None:
         return
     for found in _NUMBER.finditer(text):
@@ -109,24 +111,24 @@ def mentions(text: str) -> Iterator[Mention]:
             yield Mention(*named, found.start(), found.end())
     for found in _IBAN.finditer(text):
         if _is_iban(found.group()):
-            yield Mention("W228", "IBAN", found.start(), found.end())
+            yield Mention("W228", mark("IBAN"), found.start(), found.end())
 
 
 def _number(written: str) -> tuple[str, str] | None:
     if _CARD.fullmatch(written):
         digits = re.sub(r"\D", "", written)
         if 13 <= len(digits) <= 19 and _CARD_ISSUER.match(digits) and len(set(digits)) > 1 and luhn(digits):
-            return "W219", "payment card number"
+            return "W219", mark("payment card number")
     if _SSN.fullmatch(written):
-        return "W228", "US social security number"
+        return "W228", mark("US social security number")
     if _SSN_FORM.fullmatch(written):
         return None
     if _FREE_CALL.match(written):
         return None
     if _US_PHONE.fullmatch(written) or _TRUNK.fullmatch(written):
-        return "W218", "phone number"
+        return "W218", mark("phone number")
     if _INTERNATIONAL.fullmatch(written) and 8 <= sum(map(str.isdigit, written)) <= 15:
-        return "W218", "phone number"
+        return "W218", mark("phone number")
     return None
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tui.dataset.codes import CODES
+from tui.messages import n, t
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tui.dataset.describe import Stats
+    from tui.dataset.said import Said
 
 KEPT_PER_CODE = 100
 """Findings kept of each code; the rest is counted."""
@@ -21,6 +23,15 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
+def _place(finding: Finding) -> str:
+    """Return where a finding is, as `line 3 column 7 messages[1].content`."""
+    parts = [finding.file] if finding.file != "train" else []
+    parts.append(t("line {line}", line=f"{finding.line:,}") if finding.line else t("the file"))
+    if finding.column is not None:
+        parts.append(t("column {column}", column=f"{finding.column:,}"))
+    return " ".join([*parts, finding.path]).rstrip()
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One fault at one place.
@@ -29,7 +40,7 @@ class Finding:
         code: Stable code, see `codes.CODES`.
         line: Line of the file from 1; 0 for the file as a whole.
         path: JSON path like `messages[1].content`, "" for the whole row.
-        message: What is wrong there, one line; control characters of the data are escaped in it.
+        said: What is wrong there; `message` has it in the language in use.
         column: Character of the line from 1, where the fault has one.
         file: Which file of the check: "train" or "validation".
     """
@@ -37,14 +48,19 @@ class Finding:
     code: str
     line: int
     path: str
-    message: str
+    said: str | Said
     column: int | None = None
     file: str = "train"
 
     @property
+    def message(self) -> str:
+        """What is wrong there, one line; control characters of the data are escaped in it."""
+        return str(self.said)
+
+    @property
     def advice(self) -> str:
         """What to do next."""
-        return CODES[self.code].advice
+        return t(CODES[self.code].advice)
 
     @property
     def severity(self) -> str:
@@ -72,12 +88,12 @@ class Group:
     @property
     def title(self) -> str:
         """What the fault is called."""
-        return CODES[self.code].title
+        return t(CODES[self.code].title)
 
     @property
     def advice(self) -> str:
         """What to do next."""
-        return CODES[self.code].advice
+        return t(CODES[self.code].advice)
 
 
 class Collector:
@@ -86,7 +102,7 @@ class Collector:
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
 
-    def note(self, code: str, line: int, path: str, message: str, column: int | None = None) -> None:
+    def note(self, code: str, line: int, path: str, message: str | Said, column: int | None = None) -> None:
         """Count a finding of the training file, and make and keep it while its code has room."""
         group = self.groups.get(code)
         if group is None:
@@ -113,7 +129,7 @@ class Collector:
         """Add what another collector found in the part of `file` that starts after `lines` lines."""
         for group in other.groups.values():
             moved = [
-                Finding(f.code, f.line + lines if f.line else 0, f.path, f.message, f.column, file) for f in group.first
+                Finding(f.code, f.line + lines if f.line else 0, f.path, f.said, f.column, file) for f in group.first
             ]
             self.extend(group.code, group.count, moved)
 
@@ -160,26 +176,37 @@ class Report:
         """Return the report for people as lines of plain text: the groups with their first places, then the numbers."""
         made = []
         for group in (*self.errors, *self.warnings):
-            kind = "error" if CODES[group.code].is_error else "warning"
+            kind = t("error") if CODES[group.code].is_error else t("warning")
             made.append(f"{kind} {group.code}: {group.title}, {group.count:,} ×. {_sentence(group.advice)}")
             for finding in group.first[:_SHOWN_LINES]:
-                where = f"{finding.file} " if finding.file != "train" else ""
-                where += f"line {finding.line:,}" if finding.line else "the file"
-                where += f" column {finding.column:,}" if finding.column is not None else ""
-                where += f" {finding.path}" if finding.path else ""
-                made.append(f"    {where}: {finding.message}")
+                made.append(f"    {_place(finding)}: {finding.message}")
             if group.count > _SHOWN_LINES:
-                made.append(f"    and {group.count - _SHOWN_LINES:,} more")
+                made.append("    " + n("and {count} more", "and {count} more", group.count - _SHOWN_LINES))
         stats = self.stats
         if stats.rows:
-            about = f"about {stats.tokens_total:,}" if stats.tokens_are_estimate else f"{stats.tokens_total:,}"
-            within = f" (an estimate, ± {stats.tokens_error:.1%})" if stats.tokens_are_estimate else ""
-            longest = f"the longest row has {stats.row_tokens.maximum:,}"
-            made.append(f"{about} tokens{within}, {stats.tokens_assistant:,} of them in answers; {longest}.")
-        errors = sum(group.count for group in self.errors)
+            numbers = {
+                "tokens": f"{stats.tokens_total:,}",
+                "error": f"{stats.tokens_error:.1%}",
+                "answers": f"{stats.tokens_assistant:,}",
+                "longest": f"{stats.row_tokens.maximum:,}",
+            }
+            made.append(
+                t(
+                    "about {tokens} tokens (an estimate, ± {error}), {answers} of them in answers; "
+                    "the longest row has {longest}.",
+                    **numbers,
+                )
+                if stats.tokens_are_estimate
+                else t("{tokens} tokens, {answers} of them in answers; the longest row has {longest}.", **numbers)
+            )
         made.append(
-            f"{self.rows:,} rows: {'accepted' if self.ok else 'refused'}, {errors:,} errors, "
-            f"{sum(group.count for group in self.warnings):,} warnings."
+            t(
+                "{verdict}: {rows}, {errors}, {warnings}.",
+                verdict=t("accepted") if self.ok else t("refused"),
+                rows=n("{count} row", "{count} rows", self.rows),
+                errors=n("{count} error", "{count} errors", sum(group.count for group in self.errors)),
+                warnings=n("{count} warning", "{count} warnings", sum(group.count for group in self.warnings)),
+            )
         )
         return [*made, *self.notes]
 

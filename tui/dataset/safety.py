@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tui.messages import mark
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CATEGORIES = {
     # The four categories of Azure AI Content Safety, each with words of which one is in every match of its patterns.
-    "self-harm": (
+    mark("self-harm"): (
         "kill killing suicide life cut cutting hurt hurting harm harming die",
         (
             r"kill(?:ing)? (?:my|your)self",
@@ -20,7 +22,7 @@ _CATEGORIES = {
             r"want(?:ed)? to die\b",
         ),
     ),
-    "violence": (
+    mark("violence"): (
         "bomb bombs shoot shooting kill murder stab strangle behead poison torture torturing",
         (
             r"(?:make|build|plant|detonate)(?:ing)? (?:a |an )?(?:pipe ?|nail |car |dirty )?bombs?\b",
@@ -30,7 +32,7 @@ _CATEGORIES = {
             r"tortur(?:e|ing) (?:him|her|them|someone|people|animals)",
         ),
     ),
-    "sexual": (
+    mark("sexual"): (
         "porn porno pornography pornographic explicit erotic incest rape blowjob orgasm masturbate masturbating",
         (
             r"\bporn(?:o|ography|ographic)?\b",
@@ -38,7 +40,7 @@ _CATEGORIES = {
             r"\b(?:erotic|incest|rape|blowjob|orgasm|masturbat\w+)\b",
         ),
     ),
-    "hate": (
+    mark("hate"): (
         "hate exterminate deport gas vermin subhuman inferior animals die hitler",
         (
             r"(?:hate|exterminate|deport|gas) (?:all |the |these |those )+"

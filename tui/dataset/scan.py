@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import attrgetter
@@ -12,10 +13,11 @@ import msgspec
 
 from tui.dataset.describe import Describer
 from tui.dataset.duplicates import Prints
-from tui.dataset.jsontext import MAX_DEPTH, JsonFault, parse
+from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, parse
 from tui.dataset.lines import LONGEST_LINE, blocks, lines_of
 from tui.dataset.report import Collector
 from tui.dataset.rules import Rules
+from tui.dataset.said import Said, said
 from tui.dataset.structure import Message, check_order, check_row
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from tui.dataset.tokens import Counter
 
 _PATTERNS_KEPT = 4096
+_MAY_OVERFLOW = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
 _LONGEST_KEPT = 20
 
 
@@ -217,7 +220,7 @@ class Scanner:
             whole = SEPARATOR.join([message.content for message in row])
             words = whole.lower().split()
 
-            def add(code: str, path: str, message: str, line: int = number) -> None:
+            def add(code: str, path: str, message: str | Said, line: int = number) -> None:
                 self.add(code, line, path, message)
 
             check_content(row, whole, words, add)
@@ -232,13 +235,23 @@ class Scanner:
             elif item > partial.longest[0]:
                 heapq.heapreplace(partial.longest, item)
             if limit is not None and tokens[0] * (1 + counter.row_error) > limit:
-                about = "about " if counter.is_estimate else ""
                 code = "E131" if tokens[0] * (1 - counter.row_error) > limit else "W224"
-                add(code, "", f"{about}{tokens[0]:,} tokens; the model's context is {limit:,}")
+                text = (
+                    said(
+                        "about {tokens} tokens; the model's context is {limit}",
+                        tokens=f"{tokens[0]:,}",
+                        limit=f"{limit:,}",
+                    )
+                    if counter.is_estimate
+                    else said(
+                        "{tokens} tokens; the model's context is {limit}", tokens=f"{tokens[0]:,}", limit=f"{limit:,}"
+                    )
+                )
+                add(code, "", text)
         if signed:
             partial.prints.sign(signed)
 
-    def add(self, code: str, line: int, path: str, message: str, column: int | None = None) -> None:
+    def add(self, code: str, line: int, path: str, message: str | Said, column: int | None = None) -> None:
         """Note a finding."""
         self.partial.collector.note(code, line, path, message, column)
 
@@ -254,34 +267,46 @@ class Scanner:
         """
         line = line.removesuffix(b"\n")
         if len(line) > LONGEST_LINE:
-            self.add("E145", number, "", f"the line is longer than {LONGEST_LINE >> 20} MB and was not read")
+            self.add(
+                "E145", number, "", said("the line is longer than {most} MB and was not read", most=LONGEST_LINE >> 20)
+            )
             return []
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
             column = len(line[: error.start].decode()) + 1
-            place = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
-            self.add("E104", number, "", f"{place}: {error.reason}", column)
+            place = said(
+                "byte {byte} at byte {position} of the line: {reason}",
+                byte=f"0x{line[error.start]:02x}",
+                position=error.start + 1,
+                reason=error.reason,
+            )
+            self.add("E104", number, "", place, column)
             # Not U+FFFD, which would be reported as if it stood in the file.
             text = line.decode(errors="replace").replace("\ufffd", "?")
         if not text.strip(" \t\r"):
-            self.add("W202", number, "", "the line is blank")
+            self.add("W202", number, "", said("the line is blank"))
             return None
         shift = len(text) - len(text.lstrip("\ufeff"))
         if shift:
-            self.add("E140", number, "", "a byte order mark at the start of the line", 1)
+            self.add("E140", number, "", said("a byte order mark at the start of the line"), 1)
             text = text[shift:]
         try:
             parsed = parse(text)
         except JsonFault as fault:
             code = "E142" if fault.is_second_value else "E101"
-            self.add(code, number, fault.path, fault.message, fault.position + 1 + shift)
+            self.add(code, number, fault.path, fault.said, fault.position + 1 + shift)
             return []
         for path, position in parsed.duplicates:
-            self.add("E103", number, path, "the object already has this key", position + 1 + shift)
+            self.add("E103", number, path, said("the object already has this key"), position + 1 + shift)
         if parsed.depth > MAX_DEPTH:
-            self.add("E144", number, "", f"{parsed.depth} levels; readers stop at {MAX_DEPTH}")
+            self.add(
+                "E144", number, "", said("{depth} levels; readers stop at {most}", depth=parsed.depth, most=MAX_DEPTH)
+            )
         whole = "\\u" not in text or self._check_characters(parsed.value, number)
+        if _MAY_OVERFLOW.search(text):
+            for path in infinities(parsed.value):
+                self.add("E146", number, path, said("the number is larger than readers can hold"))
         found = check_row(parsed.value, self._rules, lambda code, path, message: self.add(code, number, path, message))
         # Half characters are reported; nothing that comes after could encode them.
         return found if whole else [Message(m.role, m.content.encode(errors="replace").decode()) for m in found]
@@ -294,12 +319,16 @@ class Scanner:
             path, node = pending.pop()
             if isinstance(node, str):
                 if "\0" in node:
-                    self.add("E130", number, path, f"at character {node.index(chr(0)) + 1}")
+                    self.add("E130", number, path, said("at character {position}", position=node.index("\0") + 1))
                 try:
                     node.encode()
                 except UnicodeEncodeError as error:
                     whole = False
-                    place = f"U+{ord(node[error.start]):04X} at character {error.start + 1}"
+                    place = said(
+                        "{what} at character {position}",
+                        what=f"U+{ord(node[error.start]):04X}",
+                        position=error.start + 1,
+                    )
                     self.add("E129", number, path, place)
             elif isinstance(node, dict):
                 for key, inner in reversed(node.items()):

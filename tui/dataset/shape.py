@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.dataset.jsontext import JsonFault, documents, parse
 from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, newline_of
+from tui.dataset.said import Said, said
+from tui.messages import mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,15 +22,16 @@ Records = Literal["chat", "turns", "pair", "preference", "unknown"]
 _HEAD = 1 << 20
 _WHOLE_DOCUMENT = 64 << 20
 _ROWS_LOOKED_AT = 20
-_MAGIC = (
-    (b"PAR1", "parquet", "Parquet"),
-    (b"\x1f\x8b", "binary", "a gzip archive"),
-    (b"PK\x03\x04", "binary", "a ZIP archive or an Excel workbook"),
-    (b"\x28\xb5\x2f\xfd", "binary", "a Zstandard archive"),
-    (b"BZh", "binary", "a bzip2 archive"),
-    (b"\xfd7zXZ\x00", "binary", "an xz archive"),
-    (b"%PDF-", "binary", "a PDF document"),
-    (b"SQLite format 3\x00", "binary", "an SQLite database"),
+_TABLE_ROWS = 4
+MAGIC = (
+    (b"PAR1", "parquet", mark("Parquet")),
+    (b"\x1f\x8b", "binary", mark("a gzip archive")),
+    (b"PK\x03\x04", "binary", mark("a ZIP archive or an Excel workbook")),
+    (b"\x28\xb5\x2f\xfd", "binary", mark("a Zstandard archive")),
+    (b"BZh", "binary", mark("a bzip2 archive")),
+    (b"\xfd7zXZ\x00", "binary", mark("an xz archive")),
+    (b"%PDF-", "binary", mark("a PDF document")),
+    (b"SQLite format 3\x00", "binary", mark("an SQLite database")),
 )
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -36,11 +40,11 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 
-_DELIMITERS = (
-    (",", "CSV"),
-    ("\t", "tab-separated values"),
-    (";", "CSV with semicolons"),
-    ("|", "CSV with bars"),
+DELIMITERS = (
+    (",", mark("CSV")),
+    ("\t", mark("tab-separated values")),
+    (";", mark("CSV with semicolons")),
+    ("|", mark("CSV with bars")),
 )
 
 PAIRS = (
@@ -65,7 +69,7 @@ PAIRS = (
 """Names of the two fields that hold a question and its answer, in the order in which they are looked for."""
 EXTRAS = {"instruction": ("input", "context"), "question": ("context",), "prompt": ("context",)}
 """Fields that are put below the question, where they are not empty."""
-LISTS = ("conversations", "conversation", "messages", "dialog", "dialogue", "chat", "chosen")
+LISTS = ("conversations", "conversation", "messages", "dialog", "dialogue", "chat", "chosen", "chosen_messages")
 """Names of the field that holds the turns of a conversation."""
 SYSTEM = ("system", "system_prompt", "system_message")
 """Names of the field that holds a system message."""
@@ -78,7 +82,7 @@ class Shape:
     Attributes:
         container: How records are kept in the file.
         encoding: Its text encoding.
-        title: What to call it.
+        said: What to call it; `title` has it in the language in use.
         records: `chat`, `turns` (ShareGPT and the like), `pair` (question and answer), `preference` (a conversation
             with a preferred and another answer) or `unknown`.
         columns: Names of the fields in use: `turns`, or `question` and `answer`, and `system`, `extra` where there are
@@ -88,10 +92,15 @@ class Shape:
 
     container: Container
     encoding: str
-    title: str
+    said: Said
     records: Records = "unknown"
     columns: dict[str, str] = field(default_factory=dict)
     delimiter: str = ","
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return str(self.said)
 
     @property
     def is_chat(self) -> bool:
@@ -113,18 +122,19 @@ def container_of(path: Path) -> Shape:
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
-    for magic, container, title in _MAGIC:
+    for magic, container, title in MAGIC:
         if head.startswith(magic):
-            return Shape("parquet" if container == "parquet" else "binary", "", title)
+            return Shape("parquet" if container == "parquet" else "binary", "", said(title))
     encoding = encoding_of(head)
     if encoding != "utf-8":
         text = head[: len(head) // 4 * 4].decode(encoding, errors="replace").lstrip("\ufeff")
         inner = _text_container(text, whole=text if size <= len(head) else None)
-        return Shape(inner.container, encoding, f"{encoding.upper()} {inner.title}", delimiter=inner.delimiter)
+        what = said("{encoding} {what}", encoding=encoding.upper(), what=inner.said)
+        return Shape(inner.container, encoding, what, delimiter=inner.delimiter)
     body = head.removeprefix(UTF8_BOM)
     start = body.lstrip(b" \t\r\n")[:1]
     if start == b"[" and size > LONGEST_LINE and b"\n" not in body:
-        return Shape("json", "utf-8", "a JSON array on one line")
+        return Shape("json", "utf-8", said("a JSON array on one line"))
     whole: str | None = None
     if start in (b"[", b"{") and size <= _WHOLE_DOCUMENT and newline_of(path) == b"\n":
         first = body.lstrip(b" \t\r\n").split(b"\n", 1)
@@ -138,14 +148,32 @@ def _text_container(text: str, *, whole: str | None) -> Shape:
     if text.lstrip(" \t\r\n")[:1] in ("[", "{"):
         if whole is not None and _is_document(whole.strip(" \t\r\n")):
             found = documents(whole, _ROWS_LOOKED_AT)
-            title = "a JSON array" if isinstance(found[0], list) else "one pretty-printed JSON object"
-            return Shape("json", "utf-8", title if len(found) == 1 else "pretty-printed JSON objects")
-        return Shape("jsonl", "utf-8", "JSON Lines")
-    for delimiter, title in _DELIMITERS:
+            what = said("a JSON array") if isinstance(found[0], list) else said("one pretty-printed JSON object")
+            return Shape("json", "utf-8", what if len(found) == 1 else said("pretty-printed JSON objects"))
+        return Shape("jsonl", "utf-8", said("JSON Lines"))
+    for delimiter, title in DELIMITERS:
         names = _header(text, delimiter)
         if len(names) > 1 and _fields(dict.fromkeys(names, ""))[0] != "unknown":
-            return Shape("csv", "utf-8", title, delimiter=delimiter)
-    return Shape("jsonl", "utf-8", "JSON Lines")
+            return Shape("csv", "utf-8", said(title), delimiter=delimiter)
+    for delimiter, title in DELIMITERS:
+        if names := _table(text, delimiter):
+            columns = said("{title} with the columns {names}", title=said(title), names=", ".join(names)[:200])
+            return Shape("csv", "utf-8", columns, delimiter=delimiter)
+    return Shape("jsonl", "utf-8", said("JSON Lines"))
+
+
+def _table(text: str, delimiter: str) -> list[str]:
+    """Return the column names of a text that is a table, though none of them is known; none where it is no table."""
+    try:
+        rows = list(islice(csv.reader(io.StringIO(text[:65536]), delimiter=delimiter), _TABLE_ROWS))
+    except csv.Error:
+        return []
+    names = [name.strip() for name in rows[0]] if rows else []
+    if len(rows) < _TABLE_ROWS or len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        return []
+    if any(len(row) != len(names) for row in rows) or any(name[0] in "{[\"'" for name in names):
+        return []
+    return [ascii(name)[1:-1][:40] for name in names]
 
 
 def _is_document(text: str) -> bool:
@@ -168,8 +196,8 @@ def _header(text: str, delimiter: str) -> list[str]:
 
 def encoding_of(head: bytes) -> str:
     """Return the encoding of a text from its first bytes: utf-8, utf-16 and utf-32, with -le or -be where unmarked."""
-    for mark, name in _MARKS:
-        if head.startswith(mark):
+    for first, name in _MARKS:
+        if head.startswith(first):
             return name
     piece = head[:4096]
     if len(piece) >= 4 and b"\0" in piece:
@@ -210,15 +238,17 @@ def shape_of(path: Path) -> Shape:
     kind, pairs = max(known, key=lambda key: known[key])
     columns = dict(pairs)
     names = {
-        "chat": "chat",
-        "preference": "preference pairs",
-        "turns": f"conversations under {columns.get('turns')!r}",
-        "pair": f"{columns.get('question')!r} and {columns.get('answer')!r}",
+        "chat": said("chat"),
+        "preference": said("preference pairs"),
+        "turns": said("conversations under {field}", field=repr(columns.get("turns"))),
+        "pair": said(
+            "{question} and {answer}", question=repr(columns.get("question")), answer=repr(columns.get("answer"))
+        ),
     }[kind]
     return Shape(
         found.container,
         found.encoding,
-        f"{found.title}: {names}",
+        said("{container}: {records}", container=found.said, records=names),
         kind,
         columns,
         found.delimiter,

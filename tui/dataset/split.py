@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tui.dataset.lines import UTF8_BOM, has_bom, is_blank, numbered, replacing
 from tui.dataset.scan import messages_of
+from tui.messages import n, t
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,9 +98,9 @@ def split(
         OSError: A file cannot be read or written.
     """
     if not 0 < share < 1:
-        raise SplitError(f"the validation share is {share}; it must lie between 0 and 1")
+        raise SplitError(t("the validation share is {share}; it must lie between 0 and 1", share=share))
     if len({path.resolve(), out_train.resolve(), out_validation.resolve()}) < 3:
-        raise SplitError("the training file, the validation file and the source must be three different files")
+        raise SplitError(t("the training file, the validation file and the source must be three different files"))
     prompts, wholes, strata = array("Q"), array("Q"), array("Q")
     for _, line in numbered(path):
         if not is_blank(line):
@@ -109,14 +110,21 @@ def split(
             wholes.append(whole)
     rows = len(prompts)
     if rows < 2:
-        raise SplitError(f"{path.name} has {rows} row{'s' if rows != 1 else ''}; a split needs at least two")
+        raise SplitError(
+            n(
+                "{file} has {count} row; a split needs at least two",
+                "{file} has {count} rows; a split needs at least two",
+                rows,
+                file=path.name,
+            )
+        )
     held, together = _choose(strata, prompts, share, seed)
     if not held:
         # One prompt holds all rows: only equal rows can be kept together.
         held, together = _choose(strata, wholes, share, seed)
         prompts = wholes
     if not held:
-        raise SplitError("all rows are equal; there is nothing to hold out")
+        raise SplitError(t("all rows are equal; there is nothing to hold out"))
     mark = UTF8_BOM if has_bom(path) else b""
     train_rows = validation_rows = 0
     with replacing(out_train) as train, replacing(out_validation) as validation:

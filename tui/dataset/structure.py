@@ -9,15 +9,17 @@ import msgspec
 
 from tui.dataset.jsontext import member
 from tui.dataset.rules import KNOWN_ROLES
+from tui.dataset.said import counted, said
 from tui.dataset.shape import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tui.dataset.rules import Rules
+    from tui.dataset.said import Said
 
-    Add = Callable[[str, str, str], None]
-    """Takes a code, a JSON path and a message."""
+    Add = Callable[[str, str, str | Said], None]
+    """Takes a code, a JSON path and what is wrong."""
 
 ROW_FIELDS = frozenset({"messages", "tools", "parallel_tool_calls"})
 MESSAGE_FIELDS = frozenset({"role", "content", "name", "weight", "tool_calls", "tool_call_id"})
@@ -42,15 +44,25 @@ def shown(value: object, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def kind(value: object) -> str:
+def kind(value: object) -> Said:
     """Return what JSON calls the type of a value, with its article."""
     if value is None:
-        return "null"
+        return said("null")
     if isinstance(value, bool):
-        return "a boolean"
+        return said("a boolean")
     if isinstance(value, int | float):
-        return "a number"
-    return "a string" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"
+        return said("a number")
+    if isinstance(value, str):
+        return said("a string")
+    return said("a list") if isinstance(value, list) else said("an object")
+
+
+def _it_is(value: object) -> Said:
+    return said("it is {kind}", kind=kind(value))
+
+
+def _not_a_list(value: object) -> Said:
+    return said("it is {kind}, not a list", kind=kind(value))
 
 
 def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
@@ -65,30 +77,39 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         The messages that could be made out, for counting and describing; empty where there are none.
     """
     if not isinstance(value, dict):
-        add("E102", "", f"the line holds {kind(value)}, not an object")
+        add("E102", "", said("the line holds {kind}, not an object", kind=kind(value)))
         return []
     if "messages" not in value:
-        names = ", ".join(shown(name, 24) for name in list(value)[:6]) or "no field at all"
+        names = ", ".join(shown(name, 24) for name in list(value)[:6])
         known, columns = fields_of(value)
         if known == "pair":
             question, answer = columns["question"], columns["answer"]
-            add("E137", "", f"a row of {shown(question, 24)} and {shown(answer, 24)}; it can be converted")
+            pair = said(
+                "a row of {question} and {answer}; it can be converted",
+                question=shown(question, 24),
+                answer=shown(answer, 24),
+            )
+            add("E137", "", pair)
         elif known == "preference":
-            add("E137", "", "a preference pair; its preferred answer can be converted")
+            add("E137", "", said("a preference pair; its preferred answer can be converted"))
         elif known == "turns":
-            add("E137", "", f"a conversation under {shown(columns['turns'], 24)}; it can be converted")
+            add(
+                "E137", "", said("a conversation under {field}; it can be converted", field=shown(columns["turns"], 24))
+            )
+        elif names:
+            add("E105", "", said('there is no "messages", only {names}', names=names))
         else:
-            add("E105", "", f'there is no "messages", only {names}')
+            add("E105", "", said("the object is empty"))
         return []
     for name in value:
         if name not in ROW_FIELDS:
-            add("W203", member("", name), f"{shown(name)} is not part of the chat format")
+            add("W203", member("", name), said("{name} is not part of the chat format", name=shown(name)))
     messages = value["messages"]
     if not isinstance(messages, list):
-        add("E106", "messages", f"it is {kind(messages)}")
+        add("E106", "messages", _it_is(messages))
         return []
     if not messages:
-        add("E107", "messages", "the list is empty")
+        add("E107", "messages", said("the list is empty"))
         return []
     _check_tools(value.get("tools"), rules, add)
     turns: list[Message] = []
@@ -96,14 +117,14 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         if not isinstance(message, dict):
-            add("E108", path, f"it is {kind(message)}")
+            add("E108", path, _it_is(message))
             turns.append(Message("", ""))
             continue
         role = _check_role(message, path, rules, add)
         text = _check_content(message, role, path, rules, add)
         for name in message:
             if name not in MESSAGE_FIELDS:
-                add("W203", member(path, name), f"{shown(name)} is not part of the chat format")
+                add("W203", member(path, name), said("{name} is not part of the chat format", name=shown(name)))
         if "weight" in message:
             _check_weight(message["weight"], role, path, add)
         if role == "tool":
@@ -115,30 +136,36 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
     _check_learnable(messages, add)
     for name, at in open_calls.items():
         if at != len(messages) - 1:
-            add("W230", f"messages[{at}].tool_calls", f"no tool message answers {shown(name)}")
+            add("W230", f"messages[{at}].tool_calls", said("no tool message answers {call}", call=shown(name)))
     return turns
 
 
 def _check_role(message: dict[str, Any], path: str, rules: Rules, add: Add) -> str:
     if "role" not in message:
-        add("E109", path, f"the message has only {', '.join(shown(k, 24) for k in list(message)[:4]) or 'no field'}")
+        names = ", ".join(shown(name, 24) for name in list(message)[:4])
+        text = said("the message has only {names}", names=names) if names else said("the message has no field")
+        add("E109", path, text)
         return ""
     role = message["role"]
     if not isinstance(role, str):
-        add("E110", f"{path}.role", f"it is {kind(role)}")
+        add("E110", f"{path}.role", _it_is(role))
         return ""
     if role not in KNOWN_ROLES:
         plain = role.strip().lower()
         if plain in KNOWN_ROLES:
-            add("E112", f"{path}.role", f"{shown(role)} should be {plain!r}")
+            add("E112", f"{path}.role", said("{role} should be {known}", role=shown(role), known=repr(plain)))
             return plain
-        add("E111", f"{path}.role", f"{shown(role)} is none of {', '.join(KNOWN_ROLES)}")
+        add("E111", f"{path}.role", said("{role} is none of {known}", role=shown(role), known=", ".join(KNOWN_ROLES)))
         return role
     if role not in rules.roles:
         add(
             "E113",
             f"{path}.role",
-            f"the model takes {', '.join(r for r in KNOWN_ROLES if r in rules.roles)}, not {role}",
+            said(
+                "the model takes {known}, not {role}",
+                known=", ".join(known for known in KNOWN_ROLES if known in rules.roles),
+                role=role,
+            ),
         )
     return role
 
@@ -147,77 +174,89 @@ def _check_content(message: dict[str, Any], role: str, path: str, rules: Rules, 
     has_calls = bool(message.get("tool_calls"))
     if "content" not in message:
         if not has_calls:
-            add("E114", path, "the message has no content")
+            add("E114", path, said("the message has no content"))
         return ""
     content = message["content"]
     path = f"{path}.content"
     if isinstance(content, str):
         if (not content or content.isspace()) and not has_calls and role != "tool":
-            add("E116", path, "it is empty" if not content else "it is only white space")
+            add("E116", path, said("it is only white space") if content else said("it is empty"))
         return content
     if content is None:
         if has_calls:
-            add("W226", path, "content is null beside tool_calls")
+            add("W226", path, said("content is null beside tool_calls"))
         else:
-            add("E115", path, "it is null")
+            add("E115", path, _it_is(None))
         return ""
     if not isinstance(content, list):
-        add("E115", path, f"it is {kind(content)}")
+        add("E115", path, _it_is(content))
         return ""
     texts: list[str] = []
     other: list[str] = []
     for index, part in enumerate(content):
-        if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
-            texts.append(part["text"])
+        text = text_of_part(part)
+        if text is not None:
+            texts.append(text)
         elif isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] != "text":
             other.append(part["type"])
         else:
-            add(
-                "E118",
-                f"{path}[{index}]",
-                f"it is {kind(part)}" if not isinstance(part, dict) else "it has no type or no text",
-            )
+            wrong = said("it has no type or no text") if isinstance(part, dict) else _it_is(part)
+            add("E118", f"{path}[{index}]", wrong)
     if other:
-        add("E117", path, f"it has parts of the type {shown(other[0])}; the model takes text only")
+        add("E117", path, said("it has parts of the type {type}; the model takes text only", type=shown(other[0])))
     elif not rules.parts:
-        add("E117", path, f"it is a list of {len(content)} text parts; the model takes a string")
-    text = "".join(texts)
-    if not text.strip() and not other:
-        add("E116", path, "its parts hold no text")
-    return text
+        of_parts = counted(
+            "it is a list of {count} text part; the model takes a string",
+            "it is a list of {count} text parts; the model takes a string",
+            len(content),
+        )
+        add("E117", path, of_parts)
+    whole = "".join(texts)
+    if not whole.strip() and len(texts) == len(content):
+        add("E116", path, said("its parts hold no text"))
+    return whole
+
+
+def text_of_part(part: object) -> str | None:
+    """Return the text of a content part, None where it is none; some tools name it `value`, as LLaMA-Factory does."""
+    if not isinstance(part, dict) or part.get("type") != "text":
+        return None
+    text = part.get("text", part.get("value"))
+    return text if isinstance(text, str) else None
 
 
 def _check_weight(weight: object, role: str, path: str, add: Add) -> None:
     if isinstance(weight, bool) or not isinstance(weight, int | float) or weight not in (0, 1):
-        add("E128", f"{path}.weight", f"it is {shown(weight)}")
+        add("E128", f"{path}.weight", said("it is {value}", value=shown(weight)))
     elif role != "assistant":
-        add("E128", f"{path}.weight", f"a weight on the role {shown(role)}")
+        add("E128", f"{path}.weight", said("a weight on the role {role}", role=shown(role)))
 
 
 def _check_calls(value: Any, role: str, turn: int, rules: Rules, open_calls: dict[str, int], add: Add) -> str:
     path = f"messages[{turn}].tool_calls"
     if not rules.tool_calls:
-        add("E127", path, "the model takes no tool calls")
+        add("E127", path, said("the model takes no tool calls"))
     if role != "assistant":
-        add("E125", path, f"only an assistant message calls tools, not {shown(role)}")
+        add("E125", path, said("only an assistant message calls tools, not {role}", role=shown(role)))
     if not isinstance(value, list) or not value:
-        add("E125", path, "it is an empty list" if value == [] else f"it is {kind(value)}, not a list")
+        add("E125", path, said("the list is empty") if value == [] else _not_a_list(value))
         return ""
     texts = []
     for index, call in enumerate(value):
         at = f"{path}[{index}]"
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
-            add("E125", at, "it has no function with a name")
+            add("E125", at, said("it has no function with a name"))
             continue
         if call.get("type") != "function":
-            add("E125", f"{at}.type", "it is missing" if "type" not in call else f"it is {shown(call['type'])}")
+            wrong = said("it is {value}", value=shown(call["type"])) if "type" in call else said("it is missing")
+            add("E125", f"{at}.type", wrong)
         name = call.get("id")
         if name is not None and not isinstance(name, str):
-            add("E125", f"{at}.id", f"it is {kind(name)}")
+            add("E125", f"{at}.id", _it_is(name))
         elif name is not None:
             if name in open_calls:
-                add("E125", f"{at}.id", f"the id {shown(name)} is used twice")
+                add("E125", f"{at}.id", said("the id {id} is used twice", id=shown(name)))
             open_calls[name] = turn
         texts.append(f"{function['name']} {_check_arguments(function, at, add)}")
     return " ".join(texts)
@@ -227,20 +266,21 @@ def _check_arguments(function: dict[str, Any], at: str, add: Add) -> str:
     path = f"{at}.function.arguments"
     arguments = function.get("arguments")
     if arguments is None:
-        add("E124", path, "it is missing")
+        add("E124", path, said("it is missing"))
         return ""
     if not isinstance(arguments, str):
-        add("E124", path, f"it is {kind(arguments)}, not a string")
+        add("E124", path, said("it is {kind}, not a string", kind=kind(arguments)))
         return json.dumps(arguments)
     try:
         inner = json.loads(arguments)
     except (ValueError, RecursionError) as error:
-        add("E124", path, f"the string is not JSON: {getattr(error, 'msg', 'nested too deeply')}")
+        reason = getattr(error, "msg", said("nested too deeply"))
+        add("E124", path, said("the string is not JSON: {reason}", reason=reason))
         return arguments
     if isinstance(inner, str):
-        add("E124", path, "it is encoded twice: a string within a string")
+        add("E124", path, said("it is encoded twice: a string within a string"))
     elif not isinstance(inner, dict):
-        add("E124", path, f"the string holds {kind(inner)}, not an object")
+        add("E124", path, said("the string holds {kind}, not an object", kind=kind(inner)))
     return arguments
 
 
@@ -251,13 +291,13 @@ def _check_result(message: dict[str, Any], before: list[Any], open_calls: dict[s
         # Without ids a result belongs to the last message that is no result.
         caller = next((m for m in reversed(before) if not (isinstance(m, dict) and m.get("role") == "tool")), None)
         if not isinstance(caller, dict) or not caller.get("tool_calls"):
-            add("E123", path, "no assistant message before it calls a tool")
+            add("E123", path, said("no assistant message before it calls a tool"))
         elif open_calls:
-            add("E123", path, "it has no tool_call_id, and the call has an id")
+            add("E123", path, said("it has no tool_call_id, and the call has an id"))
     elif not isinstance(name, str):
-        add("E123", f"{path}.tool_call_id", f"it is {kind(name)}")
+        add("E123", f"{path}.tool_call_id", _it_is(name))
     elif name not in open_calls:
-        add("E123", f"{path}.tool_call_id", f"no open call before it has the id {shown(name)}")
+        add("E123", f"{path}.tool_call_id", said("no open call before it has the id {id}", id=shown(name)))
     else:
         del open_calls[name]
 
@@ -266,27 +306,27 @@ def _check_tools(tools: Any, rules: Rules, add: Add) -> None:
     if tools is None:
         return
     if not rules.tool_calls:
-        add("E127", "tools", "the model takes no tools")
+        add("E127", "tools", said("the model takes no tools"))
     if not isinstance(tools, list):
-        add("E126", "tools", f"it is {kind(tools)}, not a list")
+        add("E126", "tools", _not_a_list(tools))
         return
     for index, tool in enumerate(tools):
         path = f"tools[{index}]"
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(tool, dict) or tool.get("type") != "function" or not isinstance(function, dict):
-            add("E126", path, "it is not an object with type function and a function")
+            add("E126", path, said("it is not an object with type function and a function"))
             continue
         if not isinstance(function.get("name"), str) or not function["name"]:
-            add("E126", f"{path}.function.name", "it is missing or not text")
+            add("E126", f"{path}.function.name", said("it is missing or not text"))
         parameters = function.get("parameters")
         if parameters is None:
             continue
         if not isinstance(parameters, dict):
-            add("E126", f"{path}.function.parameters", f"it is {kind(parameters)}, not an object")
+            add("E126", f"{path}.function.parameters", said("it is {kind}, not an object", kind=kind(parameters)))
             continue
         found = _schema_extra(parameters)
         if found:
-            add("W227", f"{path}.function.parameters", f"it uses {found}")
+            add("W227", f"{path}.function.parameters", said("it uses {keyword}", keyword=found))
 
 
 def _schema_extra(schema: dict[str, Any]) -> str:
@@ -312,7 +352,7 @@ def _schema_extra(schema: dict[str, Any]) -> str:
 def _check_learnable(messages: list[Any], add: Add) -> None:
     answers = [m for m in messages if isinstance(m, dict) and m.get("role") == "assistant"]
     if answers and all(type(m.get("weight")) in (int, float) and m["weight"] == 0 for m in answers):
-        add("E143", "messages", "every assistant turn has the weight 0")
+        add("E143", "messages", said("every assistant turn has the weight 0"))
 
 
 def check_order(roles: Sequence[str], add: Add) -> None:
@@ -325,18 +365,18 @@ def check_order(roles: Sequence[str], add: Add) -> None:
     for index, role in enumerate(roles):
         path = f"messages[{index}]"
         if role in ("system", "developer") and index and any(r not in ("system", "developer") for r in roles[:index]):
-            add("E122", path, f"a {role} message after turns of the conversation")
+            add("E122", path, said("a {role} message after turns of the conversation", role=role))
         elif role in ("system", "developer") and index:
-            add("E122", path, f"a second {role} message; join it with the first")
+            add("E122", path, said("a second {role} message; join it with the first", role=role))
         elif role == "assistant" and index and roles[index - 1] == "assistant":
-            add("E121", path, "an assistant turn directly after another")
+            add("E121", path, said("an assistant turn directly after another"))
         elif role == "user" and index and roles[index - 1] == "user":
-            add("W223", path, "a user turn directly after another")
+            add("W223", path, said("a user turn directly after another"))
     if "assistant" not in roles:
         # A role that could not be made out is reported already, and may be the one that is missed.
         if all(role in KNOWN_ROLES for role in roles):
-            add("E119", "messages", "no message has the role assistant")
+            add("E119", "messages", said("no message has the role assistant"))
     elif roles[-1] != "assistant" and roles[-1] in KNOWN_ROLES:
-        add("E120", f"messages[{len(roles) - 1}]", f"the last turn has the role {shown(roles[-1])}")
+        add("E120", f"messages[{len(roles) - 1}]", said("the last turn has the role {role}", role=shown(roles[-1])))
     if "user" not in roles and all(role in KNOWN_ROLES for role in roles):
-        add("W222", "messages", "no message has the role user")
+        add("W222", "messages", said("no message has the role user"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import assets
 from tui.dataset.lines import is_blank
+from tui.messages import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,8 +121,9 @@ class Estimate:
     @property
     def name(self) -> str:
         """What counts."""
-        how = f"calibrated on {_SAMPLE_ROWS} rows" if self.calibrated else "from the length of the text"
-        return f"estimate for {self.vocabulary}, {how}"
+        if self.calibrated:
+            return t("estimate for {vocabulary}, calibrated on rows of the file", vocabulary=self.vocabulary)
+        return t("estimate for {vocabulary}, from the length of the text", vocabulary=self.vocabulary)
 
     @property
     def is_estimate(self) -> bool:
@@ -253,7 +255,8 @@ def counter(
         except OSError:
             raise
         except Exception as reason:  # the library raises nothing narrower
-            raise ValueError(f"{tokenizer} is not a tokenizer.json: {reason}") from reason
+            said = t("{file} is not a tokenizer.json: {reason}", file=tokenizer, reason=reason)
+            raise ValueError(said) from reason
     exact = Exact(source, _FAMILIES[vocabulary].per_message)
     if path.stat().st_size <= EXACT_BYTES:
         return exact
