@@ -38,6 +38,7 @@ from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
 
 STORAGE_VERSION = "2023-04-01"
+LEASE = "00000000-0000-0000-0000-000000000001"
 
 
 @pytest.fixture(scope="module")
@@ -361,6 +362,22 @@ def test_errors_are_the_xml_of_the_service(container: ContainerClient, key: str)
     assert response.headers["Content-Type"] == "application/xml"
     assert "<Code>BlobNotFound</Code>" in response.text
     assert re.search(r"RequestId:[0-9a-f-]{36}", response.text)
+
+
+def test_what_the_service_does_not_have_is_refused_in_its_own_codes(container: ContainerClient) -> None:
+    blob = container.upload_blob("plain", b"text")
+    for attempt, code in (
+        (blob.acquire_lease, "NotImplemented"),
+        (blob.create_snapshot, "NotImplemented"),
+        (lambda: blob.set_standard_blob_tier("Cool"), "NotImplemented"),
+        (lambda: container.get_blob_client("copy").start_copy_from_url(blob.url), "NotImplemented"),
+        (lambda: blob.download_blob(lease=LEASE), "LeaseNotPresentWithBlobOperation"),
+        (lambda: container.get_blob_client("plain", snapshot="2026-01-01T00:00:00Z").download_blob(), "BlobNotFound"),
+    ):
+        with pytest.raises(HttpResponseError) as caught:
+            attempt()
+        assert caught.value.error_code == code
+    assert blob.download_blob().readall() == b"text"
 
 
 @pytest.mark.usefixtures("sandbox_env")

@@ -361,6 +361,8 @@ def _blob_xml(name: str, blob: Blob, include: list[str]) -> str:
 
 
 async def _put_blob(call: Call) -> Response:
+    if "x-ms-copy-source" in call.headers:
+        raise _unsupported("copying a blob from a URL")
     kind = call.headers.get("x-ms-blob-type", "")
     if kind == "AppendBlob":
         limit = 0
@@ -368,8 +370,6 @@ async def _put_blob(call: Call) -> Response:
         limit = MAX_PUT
     else:
         raise ServiceError(400, "InvalidHeaderValue", "x-ms-blob-type must be BlockBlob or AppendBlob in the sandbox.")
-    if "x-ms-copy-source" in call.headers:
-        raise _unsupported("copying a blob from a URL")
     call.store.container(call.account, call.container)
     conditions, metadata = call.conditions, call.metadata
     conditions.check(call.store.find(call.address), reading=False)  # before the body is received, and again at commit
@@ -539,6 +539,17 @@ async def _get_blob(call: Call) -> Response:
     return StreamingResponse(pieces(), 206 if asked else 200, headers)
 
 
+def _require_present(call: Call) -> None:
+    """Raise Azure's refusal where a request names a lease, a snapshot or a version: there is none here."""
+    if "x-ms-lease-id" in call.headers:
+        level = "Blob" if call.blob else "Container"
+        raise ServiceError(
+            412, f"LeaseNotPresentWith{level}Operation", f"There is currently no lease on the {level.lower()}."
+        )
+    if call.query.get("snapshot") or call.query.get("versionid"):
+        raise ServiceError(404, "BlobNotFound", "The specified blob does not exist.")
+
+
 def _unsupported(what: str) -> ServiceError:
     return ServiceError(501, "NotImplemented", f"The sandbox's blob service does not offer {what}.")
 
@@ -585,6 +596,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             raise _unsupported(f"{request.method} with comp={comp or '(none)'} on a {level}")
         handler, needed = operation
         storage_access.check(sandbox, request, call.account, call.container, call.blob, needed)
+        _require_present(call)
         try:
             return await handler(call)
         except ClientDisconnect:
