@@ -116,7 +116,7 @@ class PlainWizard:
             t("Data"),
             t("Validation"),
             t("Hyperparameters"),
-            t("Output"),
+            t("After the training"),
             t("Review"),
         )
         at = len(steps) - 1 if again else 0
