@@ -313,6 +313,7 @@ def _matches(pattern: str, action: str) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # "workspaces/*/read" covers "workspaces/read": Azure's roles take "workspaces/write" out of "workspaces/*/write".
+    # "workspaces/*/delete" covers "workspaces/delete": 'Manage access to Azure Machine Learning workspaces' says of a
+    # role whose only exclusion for workspaces is "workspaces/*/delete" that it cannot delete the workspace.
     between = [".*".join(re.escape(part) for part in piece.split("*")) for piece in pattern.split("/*/")]
     return re.compile("/(?:.*/)?".join(between), re.IGNORECASE)
