@@ -202,7 +202,8 @@ class DeployScreen(RunPage):
             return
         if found is None:
             self._goes_on = self.program.tasks.of(_LOOK) is not None
-            self.notice(t("Still asking Azure; F5 asks again."), problem=not self._goes_on)
+            said = t("Goes on when Azure has answered. Esc: stay here.") if self._goes_on else ""
+            self.notice(said or t("Azure has not answered; F5 asks again."), problem=not said)
             return
         if found.job is None or not found.job.succeeded:
             self.program.go("monitor")

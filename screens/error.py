@@ -38,13 +38,22 @@ class ErrorDialog(Dialog[None]):
         Binding("c", "copy", show=False),
     ]
 
-    def __init__(self, error: PhiftError) -> None:
+    def __init__(self, error: PhiftError, task: str = "") -> None:
+        """Make the dialog.
+
+        Args:
+            error: what is shown.
+            task: title of what failed, which may be about another page than the one below; empty: this one's.
+        """
         super().__init__(classes="-problem")
         self.error = error
+        self._failed = task
         self._raw = False
 
     def heading(self) -> str:
         """That something went wrong."""
+        if self._failed:
+            return t("This did not work: {task}", task=text.clean_line(self._failed, limit=80))
         return t("This did not work")
 
     def content(self) -> ComposeResult:

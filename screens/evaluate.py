@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tui.services.projects import Workspace
 
 _ASK = "evaluate"
+_LOOK = "evaluate.look"
 _OUTCOMES = {"won": ("✓", "$text-success"), "tied": ("=", "$text-quiet"), "lost": ("!", "$text-error")}
 
 
@@ -123,7 +124,7 @@ class EvaluateScreen(RunPage):
         if self._looked is None:
             self.blocked(t("Asking Azure for the run and the endpoints…"))
         self.program.tasks.start(
-            "evaluate.look", t("Asking for endpoints"), look, done=self._took,
+            _LOOK, t("Asking for endpoints"), look, done=self._took,
             failed=lambda error: self.tell_trouble(self.trouble(error)), quiet=True,
         )  # fmt: skip
 
@@ -134,6 +135,10 @@ class EvaluateScreen(RunPage):
         if looked.run:
             self.query_one(".run-scores", ScoreTable).show_run(looked.run)
         self._show_plan()
+        if self.is_waiting and self.is_current:
+            self._goes_on = False
+            self.notice("")
+            self.action_forward()
 
     def state_changed(self) -> None:
         """Another file, or another number of questions."""
@@ -170,7 +175,9 @@ class EvaluateScreen(RunPage):
         if self.before_project() or self._result or self.program.tasks.of(_ASK) or wrong:
             super().action_forward()
         elif looked is None:
-            self.notice(t("Still asking Azure; F5 asks again."), problem=True)
+            self._goes_on = self.program.tasks.of(_LOOK) is not None
+            said = t("Goes on when Azure has answered. Esc: stay here.") if self._goes_on else ""
+            self.notice(said or t("Azure has not answered; F5 asks again."), problem=not said)
         elif looked.tuned is None:
             self.program.go("deploy")
         elif file is None:
@@ -221,7 +228,7 @@ class EvaluateScreen(RunPage):
             if isinstance(error, Cancelled):
                 self.notice(t("Stopped. Enter asks again."))
             else:
-                self.program.show_error(error)
+                self.program.show_error(error, t("Asking {name}", name=tuned.name))
 
         self.run_task(_ASK, t("Asking {name}", name=tuned.name), ask, self._answered, failed=failed)
 

@@ -48,6 +48,8 @@ class HyperparametersScreen(Step):
             help_line=t("Its name once it is registered."),
         )
         yield Field("output.suffix", t("Suffix"), hint=t("up to 18 letters, digits, -"))
+        yield Field("output.experiment", t("Experiment"), hint=t("letters, digits, - . _"))
+        yield Field("data.asset", t("Data asset"), hint=t("empty: from the file's name"))
         yield Field(
             "deployment.content_safety", t("Content safety"), help_line=t("Azure AI Content Safety on the endpoint.")
         )

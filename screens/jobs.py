@@ -14,7 +14,7 @@ from screens.confirm import Confirm
 from screens.run_page import RunPage, day
 from tui import actions, backend
 from tui.messages import n, t
-from tui.recipe import Recipe, RecipeError
+from tui.recipe import Recipe, RecipeError, loads
 from tui.services.errors import PhiftError
 from tui.text import clean, clean_line
 from tui.widgets.columns import Column
@@ -36,12 +36,19 @@ _KNOBS = {
 }
 
 
-def recipe_of(job: Job, recipe: Recipe) -> Recipe:
+def recipe_of(job: Job, recipe: Recipe, noted: str = "") -> Recipe:
     """The recipe with a job's choices put in; what the job does not tell stays as it is.
+
+    Args:
+        job: the job, as Azure has it.
+        recipe: the one being edited.
+        noted: the recipe that the journal kept when the job was submitted from this machine, as TOML; it tells all.
 
     Raises:
         RecipeError: the job has a value that the recipe does not take.
     """
+    if noted:
+        return loads(noted).with_(name=recipe.name)
     changes: dict[str, object] = {}
     for key, value in (job.hyperparameters or {}).items():
         if key in _KNOBS:
@@ -67,6 +74,7 @@ class JobsScreen(RunPage):
     def __init__(self) -> None:
         super().__init__()
         self._jobs: dict[str, Job] = {}
+        self._noted: dict[str, str] = {}
         self._list = RowList(
             (
                 Column(t("status"), 17),
@@ -91,12 +99,19 @@ class JobsScreen(RunPage):
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask for the jobs."""
-        self.program.tasks.start(
-            "jobs.list", t("Asking for the jobs"), lambda report, cancel: backend.jobs.listing(azure, workspace),
-            done=self._listed, failed=self._not_listed, quiet=True,
-        )  # fmt: skip
+        file = self.program.settings.journal
 
-    def _listed(self, found: list[Job]) -> None:
+        def ask(report: object, cancel: object) -> tuple[list[Job], dict[str, str]]:
+            entries = backend.journal.Journal(file).of(workspace.id)
+            noted = {each.name: each.detail["recipe"] for each in entries if "recipe" in each.detail}
+            return backend.jobs.listing(azure, workspace), noted
+
+        self.program.tasks.start(
+            "jobs.list", t("Asking for the jobs"), ask, done=self._listed, failed=self._not_listed, quiet=True
+        )
+
+    def _listed(self, answer: tuple[list[Job], dict[str, str]]) -> None:
+        found, self._noted = answer
         self.tell_trouble("")
         self._jobs = {job.name: job for job in found}
         rows = self._list
@@ -200,7 +215,7 @@ class JobsScreen(RunPage):
         if job is None:
             return
         try:
-            wanted = recipe_of(job, self.wizard.recipe)
+            wanted = recipe_of(job, self.wizard.recipe, self._noted.get(job.name, ""))
         except (RecipeError, ValueError) as error:
             self.notice(t("This job's choices cannot be taken: {reason}", reason=clean(error)), problem=True)
             return

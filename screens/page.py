@@ -94,7 +94,7 @@ class Page(Shell):
             if failed:
                 failed(error)
             else:
-                self.program.show_error(error)
+                self.program.show_error(error, title)
 
         return self.program.tasks.start(group, title, work, done=finished, failed=stopped, quiet=quiet)
 

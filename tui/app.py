@@ -239,7 +239,7 @@ class PhiftApp(App[None]):
                 if task.failed:
                     task.failed(task.error)
                 elif not isinstance(task.error, Cancelled):
-                    self.show_error(task.error)
+                    self.show_error(task.error, task.title)
         self.tasks_signal.publish(None)
 
     # --- going about -------------------------------------------------------------------------------------------------
@@ -261,11 +261,11 @@ class PhiftApp(App[None]):
         module, _, name = path.partition(":")
         self.push_screen(getattr(import_module(module), name)(*arguments), then)
 
-    def show_error(self, error: PhiftError) -> None:
-        """Say what happened, what it means and what to do next."""
+    def show_error(self, error: PhiftError, task: str = "") -> None:
+        """Say what happened (in the task of that title), what it means and what to do next."""
         from screens.error import ErrorDialog
 
-        self.push_screen(ErrorDialog(error))
+        self.push_screen(ErrorDialog(error, task))
 
     def show_text(self, title: str, content: str) -> None:
         """Show text plainly, to be read, copied or written to a file."""

@@ -15,6 +15,7 @@ from tui.services.cleanup import Item, Outcome
 from tui.services.deployments import Endpoint
 from tui.services.errors import Conflict, Unreachable
 from tui.services.jobs import Job
+from tui.services.journal import Journal
 from tui.services.progress import Progress
 
 
@@ -36,7 +37,7 @@ def services(monkeypatch: pytest.MonkeyPatch, jobs: list[Job], endpoints: list[E
             **deployments,
         },
         costs={"prices": lambda azure, region, settings: Prices()},
-        journal={"Journal": lambda path: path},
+        journal={"Journal": Journal},
     )  # fmt: skip
 
 
@@ -108,6 +109,12 @@ async def test_next_run_shows_what_changes_and_takes_the_jobs_choices(
 def test_a_jobs_value_that_the_recipe_does_not_take_is_refused() -> None:
     with pytest.raises(RecipeError, match="epochs"):
         recipe_of(job(hyperparameters={"num_train_epochs": "900"}), Recipe())
+
+
+def test_the_recipe_noted_at_the_submission_is_taken_whole() -> None:
+    submitted = Recipe(name="first").with_(validation__share=0.3, hyperparameters__seed=7, data__train="/chats.jsonl")
+    again = recipe_of(job(), Recipe(name="second"), submitted.to_toml())
+    assert again == submitted.with_(name="second")
 
 
 async def test_archiving_hides_an_ended_job_and_not_a_running_one(

@@ -170,8 +170,9 @@ def submit(
         tags["phift.steps"] = str(expected_steps(recipe, rows, size))
     try:
         with journal.intent(
-            "job", name, workspace.id, _path(workspace, name), API, model=model.name, cost=cost or {}
-        ) as learnt:
+            "job", name, workspace.id, _path(workspace, name), API, model=model.name, cost=cost or {},
+            recipe=recipe.to_toml(),
+        ) as learnt:  # fmt: skip
             if recipe.model.engine == "script":
                 _submit_script(azure, workspace, recipe, size, model, training, validation, name, tags)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -15,6 +16,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.widgets.line_buffer import LineBuffer
+
+_NARROW = 90  # cells below which the day and the fractions of seconds of a line's time are left out
+_TIME = re.compile(r"^\[?\d{4}-\d\d-\d\d[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?\s+")
 
 
 class LogPane(ScrollView, can_focus=True):
@@ -120,7 +124,8 @@ class LogPane(ScrollView, can_focus=True):
             self.following = True
 
     def on_resize(self) -> None:
-        """Keep the end in sight at any size."""
+        """Keep the end in sight at any size; narrow lines are drawn otherwise than wide ones."""
+        self._strips.clear()
         if self.following:
             self._show_end()
 
@@ -139,7 +144,10 @@ class LogPane(ScrollView, can_focus=True):
             return Strip.blank(self.size.width, self.rich_style)
         if (strip := self._strips.get(place)) is None:
             line, style = self.buffer[place], self.rich_style
-            if self._needle and self._needle in line.casefold():
+            matches = bool(self._needle) and self._needle in line.casefold()
+            if self.size.width < _NARROW:
+                line = _TIME.sub(r"\1 ", line, count=1)
+            if matches:
                 style += self.get_component_rich_style("log-pane--match")
             strip = self._strips[place] = Strip([Segment(line, style)], cell_len(line))
         return strip

@@ -41,10 +41,12 @@ def _measured(label: str, found: Difference, percent: bool) -> Content:
     def shown(value: float) -> str:
         return f"{value:.0%}" if percent else f"{value:.2f}"
 
-    sign = "+" if found.difference >= 0 else "−"
-    ends = f"{found.low:+.2f} … {found.high:+.2f}".replace("-", "−")
-    gap = Content(f"{sign}{abs(found.difference):.2f}  ({ends})")
-    return _row(label, shown(found.base), Content.styled(shown(found.tuned), "bold"), gap)
+    def change(value: float) -> str:
+        return (f"{100 * value:+.0f}" if percent else f"{value:+.2f}").replace("-", "−")
+
+    gap = t("{points} points", points=change(found.difference)) if percent else change(found.difference)
+    interval = f"{change(found.low)} … {change(found.high)}"
+    return _row(label, shown(found.base), Content.styled(shown(found.tuned), "bold"), Content(f"{gap}  ({interval})"))
 
 
 class ScoreTable(Static):
