@@ -290,7 +290,13 @@ def missing_weight(folder: Path) -> str:
 def other_width(folder: Path) -> str:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 512}))
-    return "cannot be used"
+    return "mlp.down_proj.weight is 128 × 384 in the weights and 128 × 512 by config.json"
+
+
+def fewer_layers(folder: Path) -> str:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2}))
+    return "which config.json has no place for"
 
 
 def small_vocabulary(folder: Path) -> str:
@@ -333,8 +339,8 @@ def pickled_weights(folder: Path) -> str:
 @pytest.mark.parametrize(
     "damage",
     [
-        other_architecture, too_large, missing_weight, other_width, small_vocabulary, torn_weights, no_template,
-        no_tokenizer, pickled_weights,
+        other_architecture, too_large, missing_weight, other_width, fewer_layers, small_vocabulary, torn_weights,
+        no_template, no_tokenizer, pickled_weights,
     ],
 )  # fmt: skip
 def test_a_folder_that_is_not_a_whole_phi_model_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from . import places
-from .failures import TrainingFailed
+from .failures import TrainingFailed, out_of_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -113,20 +114,26 @@ def load_model(
             local_files_only=True,
             use_safetensors=True,  # a pickle could run code
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # so that they can be named
             output_loading_info=True,
             **options,
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if out_of_memory(error):
             raise
         raise _bad(base, f"its weights cannot be loaded ({_line(error)})", "Compare with the model's source.") from None
+    together = "config.json and the weights do not belong together, or a shard is missing."
+    for name, stored, wanted in sorted(report["mismatched_keys"]):
+        if name not in expected_missing:
+            shapes = f"{_shape(stored)} in the weights and {_shape(wanted)} by config.json"
+            raise _bad(base, f"{name} is {shapes}", together)
     missing = sorted(set(report["missing_keys"]) - expected_missing)
     if missing:
-        raise _bad(
-            base,
-            f"its weights lack {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
-            "config.json and the weights do not belong together, or a shard is missing.",
-        )
+        raise _bad(base, f"its weights lack {_first(missing)}", together)
+    # The other kind's head is left over where a chat model becomes a classifier, or the other way round.
+    left_over = sorted(set(report["unexpected_keys"]) - {"lm_head.weight", "score.weight"})
+    if left_over:
+        raise _bad(base, f"its weights have {_first(left_over)}, which config.json has no place for", together)
     if len(tokenizer) > model.config.vocab_size:
         raise _bad(
             base,
@@ -177,7 +184,7 @@ def _download(name: str) -> Path:
         # The hub's client raises some twenty types; all of them mean that the model is not to be had.
         raise TrainingFailed(
             "BadModel",
-            f"{name} could not be downloaded from the hub: {_line(error)}",
+            f"{name} could not be downloaded from the hub: {str(error).partition(chr(10))[0]}",
             "Check the id and the network, or give a local folder.",
         ) from None
 
@@ -229,6 +236,14 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TrainingFailed("BadModel", f"{path} does not hold one JSON object", "Copy the model again.")
     return value
+
+
+def _first(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _shape(sides: Iterable[int]) -> str:
+    return " × ".join(map(str, sides))
 
 
 def _bad(base: Base, what: str, advice: str) -> TrainingFailed:

@@ -90,7 +90,7 @@ def run(folder: Path, *, options: Mapping[str, Any] | None = None, echo: bool = 
         # Whatever went wrong, the person who waits for the job reads it in one line; the log has the rest.
         if not isinstance(error, TrainingFailed):
             log.say(traceback.format_exc())
-        return _failed(log, explain(error))
+        return _failed(log, explain(error, folder))
     return 0
 
 

@@ -248,7 +248,7 @@ class _Worker:
 
 def report_death(folder: Path, code: int) -> None:
     """Write the event `failed` for a training that ended without a last word, as one killed by the kernel does."""
-    if last_type(folder) in TERMINAL:
+    if not folder.is_dir() or last_type(folder) in TERMINAL:
         return
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     advice = "Resume it from its last checkpoint."
