@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from tui.services.progress import Cancel, Report
 
 TASK = "check"
+OTHER_SHAPES = frozenset({"E135", "E136", "E137"})
+"""Faults of files that may be converted."""
 
 
 def group_line(group: Group) -> Content:
@@ -59,10 +62,19 @@ class DataScreen(Step):
     INTRO = "Chats in JSON lines: checked on this machine, uploaded only at the submit."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("data"))
 
+    class Found(Message):
+        """What a check that still runs has found so far."""
+
+        def __init__(self, report: DataReport, path: Path) -> None:
+            super().__init__()
+            self.report = report
+            self.path = path
+
     def __init__(self) -> None:
         super().__init__()
         self._drawn: object = ()
         self._error: PhiftError | None = None
+        self._so_far: DataReport | None = None
 
     def content(self) -> ComposeResult:
         """The path, the verdict, the faults by code and the lengths."""
@@ -93,7 +105,10 @@ class DataScreen(Step):
     def start_check(self) -> None:
         """Check the file in the background."""
         recipe, path, model = self.wizard.recipe, self.path, self.wizard.model
-        self._error = None
+        self._error = self._so_far = None
+
+        def tell(found: DataReport) -> None:
+            self.post_message(self.Found(found, path))
 
         def work(report: Report, cancel: Cancel) -> DataReport:
             from tui.dataset import check
@@ -105,6 +120,7 @@ class DataScreen(Step):
                     path,
                     rules=rules,
                     progress=lambda done, total: report(Progress(t("reading"), done, total, "bytes")),
+                    partial=tell,
                     cancelled=lambda: cancel.is_set,
                 )
             except check.Cancelled:
@@ -129,6 +145,18 @@ class DataScreen(Step):
         self.run_task(TASK, t("Checking {file}", file=path.name), work, learn, failed=self._not_checked)
         self._draw()
 
+    @on(Found)
+    def _found(self, event: Found) -> None:
+        """Show what there is after the first megabytes, and now and then."""
+        if self.program.tasks.of(TASK) and event.path == self.path:
+            self._so_far = event.report
+            self._draw()
+
+    @property
+    def _report(self) -> DataReport | None:
+        """The report, or what there is of it."""
+        return self.wizard.facts.report or (self._so_far if self.program.tasks.of(TASK) else None)
+
     def _not_checked(self, error: PhiftError) -> None:
         self._error = error
         if not isinstance(error, Cancelled):
@@ -146,7 +174,7 @@ class DataScreen(Step):
         self._draw()
 
     def _draw(self) -> None:
-        report, running = self.wizard.facts.report, self.program.tasks.of(TASK)
+        report, running = self._report, self.program.tasks.of(TASK)
         drawn = (report, bool(running), self._error, self.wizard.recipe.data.train)
         if drawn == self._drawn:
             return
@@ -154,10 +182,12 @@ class DataScreen(Step):
         self.query_one("#verdict", Static).update(self._verdict(report))
         groups = self.query_one("#groups", OptionList)
         found = [*report.errors, *report.warnings] if report else []
+        kept = groups.highlighted_option.id if groups.highlighted_option else ""
         groups.set_options(Option(group_line(group), group.code) for group in found)
         groups.display = bool(found)
         if found:
-            groups.highlighted = 0
+            codes = [group.code for group in found]
+            groups.highlighted = codes.index(kept) if kept in codes else 0
         lengths = self.query_one("#lengths", Static)
         lengths.display = bool(report and report.stats.rows)
         if report and report.stats.rows:
@@ -178,14 +208,18 @@ class DataScreen(Step):
             return Content.styled(t("Enter checks the file."), "$text-quiet")
         stats = report.stats
         about = t("about {tokens} tokens") if stats.tokens_are_estimate else t("{tokens} tokens")
-        facts = " · ".join(
-            (
-                n("{count} row", "{count} rows", report.rows),
-                size(report.bytes),
-                about.format(tokens=f"{stats.tokens_total:,}"),
-            )
-        )
-        if report.ok:
+        known = [n("{count} row", "{count} rows", report.rows)] if report.rows else []
+        if stats.rows:
+            known.append(about.format(tokens=f"{stats.tokens_total:,}"))
+            if stats.tokens_are_estimate and stats.tokens_error:
+                known.append(t("estimate, ± {error}", error=f"{stats.tokens_error:.1%}"))
+            known.append(t("{tokens} in answers", tokens=f"{stats.tokens_assistant:,}"))
+        facts = " · ".join([size(report.bytes), *known])
+        if not report.complete:
+            errors = sum(group.count for group in report.errors)
+            word = n("{count} error so far; x stops the check.", "{count} errors so far; x stops the check.", errors)
+            head = Content.styled("◌ " + word, "bold $text-error" if errors else "bold")
+        elif report.ok:
             warnings = sum(group.count for group in report.warnings)
             word = t("Good to train on") if not warnings else n(
                 "Good to train on, with {count} warning", "Good to train on, with {count} warnings", warnings
@@ -199,7 +233,7 @@ class DataScreen(Step):
         return Content("\n").join([head, Content.styled(facts, "$text-quiet"), *notes])
 
     def _group(self) -> Group | None:
-        report, index = self.wizard.facts.report, self.query_one("#groups", OptionList).highlighted
+        report, index = self._report, self.query_one("#groups", OptionList).highlighted
         found = [*report.errors, *report.warnings] if report else []
         return found[index] if index is not None and index < len(found) else None
 
@@ -215,11 +249,27 @@ class DataScreen(Step):
     @on(OptionList.OptionSelected, "#groups")
     def action_rows(self) -> None:
         """Read the rows, from the highlighted group's first on."""
-        if self.wizard.facts.report:
-            self.program.dialog("screens.rows:Rows", self.path, self.wizard.facts.report, self._group())
+        if self._report:
+            self.program.dialog("screens.rows:Rows", self.path, self._report, self._group())
+
+    def action_numbers(self) -> None:
+        """What the file is like."""
+        if self._report:
+            epochs = self.wizard.recipe.hyperparameters.epochs
+            self.program.dialog("screens.numbers:Numbers", self.path, self._report, epochs)
+
+    @property
+    def _has_other_shape(self) -> bool:
+        report = self.wizard.facts.report
+        groups = [group for group in report.errors if group.code in OTHER_SHAPES] if report else []
+        # A single row of another shape among chats is a faulty row.
+        return any(report and (group.first[0].line == 0 or group.count == report.rows) for group in groups)
 
     def action_fix(self) -> None:
-        """What can be put right."""
+        """What can be put right; a file of another shape is converted first."""
+        if self._has_other_shape:
+            self.program.dialog("screens.conversion:Conversion", self.path, then=self._fixed)
+            return
         rules_of = (self.wizard.model, self.wizard.recipe.model.engine)
         self.program.dialog("screens.remedies:Remedies", self.path, rules_of, then=self._fixed)
 
@@ -245,7 +295,11 @@ class DataScreen(Step):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Rows and remedies need a report; stopping needs a check."""
-        if action in {"rows", "fix"}:
+        if action == "rows":
+            return self._report is not None
+        if action == "numbers":
+            return self._report is not None and self._report.stats.rows > 0
+        if action == "fix":
             return self.wizard.facts.report is not None
         if action == "stop":
             return self.program.tasks.of(TASK) is not None
@@ -270,6 +324,8 @@ class DataScreen(Step):
             return f"{self._error.message} {self._error.next_step}"
         if report is None:
             return t("The file is not checked; Enter checks it.")
+        if self._has_other_shape:
+            return t("The file has another shape than chats: m shows what it can be converted to.")
         if not report.ok:
             return t("The file has errors: r reads the rows, m mends what can be mended.")
         return ""

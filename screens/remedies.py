@@ -83,6 +83,10 @@ class Remedies(Dialog[Path]):
             TASK, t("Looking for remedies"), work, done=self._found, failed=lambda error: self._note(error.message)
         )
 
+    def on_unmount(self) -> None:
+        """Closing stops what is under way; nothing is left of a file that is not whole."""
+        self.program.tasks.cancel(TASK)
+
     def _note(self, message: str) -> None:
         if self.is_attached:
             self.query_one("#remedies-note", Static).update(text.line(message, limit=300))
@@ -96,7 +100,7 @@ class Remedies(Dialog[Path]):
             [
                 Row(
                     remedy.code,
-                    (text.line(remedy.code, "bold"), text.line(t(remedy.title)), text.line(f"{remedy.rows:,}")),
+                    (text.line(remedy.code, "bold"), text.line(remedy.title), text.line(f"{remedy.rows:,}")),
                 )
                 for remedy in remedies
             ]
@@ -142,8 +146,12 @@ class Remedies(Dialog[Path]):
         def work(report: Report, cancel: Cancel) -> FixResult:
             from tui.dataset import fix
 
+            def tell(done: int) -> None:
+                report(Progress(t("writing"), done, unit=t("rows")))
+
             try:
-                return fix.apply(self._path, out, chosen, backend.catalog.rules(self._model, self._engine))
+                rules = backend.catalog.rules(self._model, self._engine)
+                return fix.apply(self._path, out, chosen, rules, progress=tell)
             except (OSError, fix.FixError) as error:
                 raise UsageError(t("Not written: {reason}.", reason=error)) from None
 

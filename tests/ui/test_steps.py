@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from run_fakes import HOSTILE, shown, until
+from run_fakes import ESTIMATE, HOSTILE, shown, until
 from textual.widgets import Input, OptionList
 from wizard_fakes import BROKEN, CATALOGUE, FINDINGS, GOOD, PHI_3, Wired, recipe, wizard
 
 from tui.recipe import Recipe
-from tui.services.access import Finding, Subscription
+from tui.services.access import Finding, Subscription, Tenant
 from tui.services.errors import AccessError, ServiceError, SignInRequired, Throttled
 from tui.services.identity import DeviceCode
 from tui.services.journal import Entry
+from tui.services.progress import Cancel
 from tui.settings import Profile, Settings
 from tui.widgets.choice import Choice
 from tui.widgets.field import Field
@@ -102,6 +103,85 @@ def _files_with(folder: Path, text: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text in path.read_bytes()]
 
 
+PROFILES = {"a": Profile(method="device-code", tenant="t-1"), "b": Profile(method="cli", tenant="t-2")}
+
+
+async def test_profiles_are_changed_by_one_key(tmp_path: Path, wired: Wired) -> None:
+    settings = Settings(state=tmp_path, profile="a", profiles=PROFILES)
+    app = wizard(tmp_path, sandbox=False, signed_in=False, settings=settings)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Enter signs in" in shown(app))
+        assert not wired.called("connect")
+        await pilot.press("f6")
+        await until(pilot, lambda: app.wizard.facts.azure, "the Azure CLI asks nobody, so it is tried by itself")
+        assert "Next profile" in shown(app)
+        assert app.settings.profile == "b"
+        _, (used, _, _) = next(call for call in wired.calls if call[0] == "connect")
+        assert used.active_profile().tenant == "t-2"
+        await pilot.press("f6")
+        await until(pilot, lambda: app.settings.profile == "a")
+        assert app.wizard.facts.azure is None, "nobody is signed in by the other profile"
+
+
+async def test_another_tenant_is_chosen_where_there_are_several(tmp_path: Path, wired: Wired) -> None:
+    own = wired.identity.tenant
+    wired.tenants = [Tenant(own, "Home", "home.example"), Tenant("t-2", HOSTILE, "other.example")]
+    app = wizard(tmp_path, sandbox=False, signed_in=False)
+    async with app.run_test(size=(80, 30)) as pilot:
+        await until(pilot, lambda: "other.example" in shown(app))
+        listing = app.screen.query_one("#tenants", OptionList)
+        listing.focus()
+        listing.highlighted = 1
+        await pilot.press("enter")
+        await until(pilot, lambda: wired.called("connect") == 2)
+        _, (used, _, _) = [call for call in wired.calls if call[0] == "connect"][1]
+        assert used.active_profile().tenant == "t-2"
+
+
+async def test_where_a_secret_is_kept_is_said(tmp_path: Path, wired: Wired) -> None:
+    wired.identity = replace(wired.identity, kept="memory")
+    app = wizard(tmp_path, sandbox=False, signed_in=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "kept until you quit" in shown(app))
+
+
+async def test_a_code_can_be_copied_and_says_how_long_it_is_valid(tmp_path: Path, wired: Wired) -> None:
+    settings = Settings(state=tmp_path, profiles={"default": Profile(method="device-code")})
+    app = wizard(tmp_path, sandbox=False, signed_in=False, settings=settings)
+    wired.gates["connect"] = threading.Event()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: wired.called("connect"))
+        _, (_, prompt, _) = wired.calls[-1]
+        ends = datetime.now(UTC) + timedelta(minutes=14, seconds=30)
+        prompt(DeviceCode("AB12CD", "https://microsoft.com/devicelogin", "", ends))
+        await until(pilot, lambda: "14 minutes left" in shown(app))
+        await pilot.press("c")
+        await until(pilot, lambda: app.clipboard == "AB12CD")
+        wired.gates["connect"].set()
+
+
+@pytest.mark.parametrize(("key", "goes_on"), [("enter", True), ("escape", False)])
+async def test_a_sign_in_that_ends_in_the_middle_of_a_step_is_asked_for_and_the_step_goes_on(
+    tmp_path: Path, wired: Wired, key: str, goes_on: bool
+) -> None:
+    app = wizard(tmp_path, sandbox=False, signed_in=False)
+    answers: list[bool] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.wizard.facts.azure)
+        app.go("project")
+        await until(pilot, lambda: app.current_mode == "project")
+        ended = SignInRequired("The refresh token has expired.", code="AADSTS700082")
+        ask = app.wizard.facts.azure.credential.ask  # type: ignore[union-attr]  # signed in above
+        step = threading.Thread(target=lambda: answers.append(ask(ended, Cancel())))
+        step.start()
+        await until(pilot, lambda: "The refresh token has expired." in shown(app))
+        await pilot.press(key)
+        await until(pilot, lambda: not step.is_alive(), "the step's thread goes on")
+    assert answers == [goes_on]
+    assert wired.called("take") == goes_on
+
+
 # --- access ----------------------------------------------------------------------------------------------------------
 
 
@@ -120,11 +200,31 @@ async def test_a_problem_stops_enter_and_shows_what_mends_it(tmp_path: Path, wir
         assert command in shown(app)
         assert "Contributor" in shown(app)
         await pilot.press("f6")
+        await until(pilot, lambda: "Register Microsoft.Network?" in shown(app))
+        assert not wired.called("register_provider"), "not without a yes"
+        await pilot.press("y")
         await until(pilot, lambda: wired.called("register_provider"))
         await until(pilot, lambda: wired.called("examine") == 2, "it is looked at again")
         await pilot.press("f8")
         await until(pilot, lambda: app.current_mode == "project")
     assert app.wizard.marks["access"].state == "attention"
+
+
+async def test_a_hub_that_may_be_used_is_taken_in_place_of_one_that_may_not_be_made(
+    tmp_path: Path, wired: Wired
+) -> None:
+    wired.findings = (*FINDINGS, Finding("hub.other", "warning", "The hub theirs exists", step="project", hub="/h/1"))
+    app = wizard(tmp_path, "access")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.wizard.facts.findings is not None)
+        await pilot.pause()
+        app.screen.query_one("#findings", OptionList).highlighted = len(wired.findings) - 1
+        await until(pilot, lambda: "F6" in shown(app), "it can be mended")
+        await pilot.press("f6")
+        await until(pilot, lambda: app.wizard.recipe.target.hub == "theirs")
+        await until(pilot, lambda: wired.called("examine") == 2, "it is looked at again")
+    target = app.wizard.recipe.target
+    assert (target.resource_group, target.location) == ("their-group", "westus3")
 
 
 async def test_of_several_subscriptions_one_is_chosen(tmp_path: Path, wired: Wired) -> None:
@@ -275,12 +375,22 @@ async def test_an_engines_fields_appear_with_it(tmp_path: Path, wired: Wired) ->
 async def test_a_good_file_is_judged_and_its_lengths_are_drawn(tmp_path: Path, wired: Wired) -> None:
     app = wizard(tmp_path, "data")
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "Good to train on" in shown(app))
-        assert "250 rows" in shown(app)
-        assert "█" in shown(app)
+        await until(pilot, lambda: all(part in shown(app) for part in ("Good to train on", "250 rows", "█")))
         await pilot.press("enter")
         await until(pilot, lambda: app.current_mode == "validation")
     assert str(GOOD) in app.preferences.recent_files
+
+
+async def test_the_numbers_of_a_file_are_a_key_away(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "data")
+    async with app.run_test(size=(120, 90)) as pilot:
+        await until(pilot, lambda: "Good to train on" in shown(app))
+        await pilot.press("escape", "n")
+        await until(pilot, lambda: "System prompts in use" in shown(app))
+        stats = app.wizard.facts.report.stats
+        billed = f"{3 * stats.tokens_total:,}"
+        for part in (f"Billed for 3 epochs: {billed}", "en 2", "Latin 250", "Tokens in the answers of a row", "95 %"):
+            assert part in shown(app)
 
 
 async def test_faults_are_grouped_and_the_faulty_row_is_read_with_its_message_marked(
@@ -319,6 +429,25 @@ async def test_what_can_be_mended_is_written_to_a_new_file_that_takes_the_old_on
         await until(pilot, lambda: app.wizard.facts.report is not None and app.wizard.facts.report.ok)
     assert broken.read_bytes() == before
     assert app.wizard.recipe.data.train == str(tmp_path / "broken-mended.jsonl")
+
+
+async def test_a_file_of_another_shape_is_shown_as_chats_and_converted_to_a_new_file(
+    tmp_path: Path, wired: Wired
+) -> None:
+    table = tmp_path / "faq.csv"
+    table.write_text("Question,Answer\n" + "".join(f"How far is {i}?,It is {i} km.\n" for i in range(60)))
+    app = wizard(tmp_path / "state", "data", of=recipe(data__train=str(table)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "E137" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "m shows what it can be converted to" in shown(app))
+        await pilot.press("escape", "m")
+        await until(pilot, lambda: "'Question' and 'Answer'. Below" in shown(app))
+        assert "after: " in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.wizard.facts.report is not None and app.wizard.facts.report.ok)
+    assert app.wizard.recipe.data.train == str(tmp_path / "faq-chat.jsonl")
+    assert app.wizard.facts.report.rows == 60
 
 
 @pytest.mark.parametrize("content", [None, ""])
@@ -410,6 +539,20 @@ async def test_each_way_of_validation_says_what_it_costs(tmp_path: Path, wired: 
 
 
 # --- hyperparameters -------------------------------------------------------------------------------------------------
+
+
+async def test_a_value_out_of_range_does_not_leave_its_beginning_in_the_recipe(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "hyperparameters")
+    async with app.run_test(size=(80, 24)) as pilot:
+        editor = app.screen.query_one("#field-hyperparameters-epochs", Field).editor
+        editor.focus()
+        await pilot.press("end", "backspace", *"3999", "tab")
+        await until(pilot, lambda: "Allowed" in shown(app))
+        assert editor.value == "3999"
+        assert app.wizard.recipe.hyperparameters.epochs == Recipe().hyperparameters.epochs
+        editor.focus()
+        await pilot.press("backspace", "backspace")
+        await until(pilot, lambda: app.wizard.recipe.hyperparameters.epochs == 39)
 
 
 @pytest.mark.parametrize(
@@ -528,3 +671,29 @@ async def test_without_a_sign_in_the_steps_say_so_and_stay_open(tmp_path: Path, 
         await until(pilot, lambda: app.current_mode == "data")
         await pilot.press("enter")
         await until(pilot, lambda: "Give the training file" in shown(app))
+
+
+# --- review ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "seen", "submits"),
+    [(1.0, "The run may cost 1.20 USD; the budget is 1.00.", False), (1.3, "92% of the budget", True)],
+)
+async def test_the_budget_is_said_and_kept_before_the_question(
+    tmp_path: Path, wired: Wired, limit: float, seen: str, submits: bool
+) -> None:
+    app = wizard(tmp_path, "review", of=recipe(budget__limit=limit), estimate=ESTIMATE)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: seen in shown(app))
+        await pilot.press("s")
+        await until(pilot, lambda: ("Submit this run?" in shown(app)) == submits)
+        assert len(app.screen_stack) == 1 + submits
+
+
+async def test_what_nobody_has_looked_at_is_not_called_in_order(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "review", estimate=ESTIMATE)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Data: not checked yet" in shown(app))
+        assert "Access: not looked at yet" in shown(app)
+        assert "Nothing is open" not in shown(app)

@@ -179,7 +179,8 @@ class Report:
             kind = t("error") if CODES[group.code].is_error else t("warning")
             made.append(f"{kind} {group.code}: {group.title}, {group.count:,} ×. {_sentence(group.advice)}")
             for finding in group.first[:_SHOWN_LINES]:
-                made.append(f"    {_place(finding)}: {finding.message}")
+                place = f"{_place(finding)}: " if finding.line or finding.file != "train" else ""
+                made.append(f"    {place}{finding.message}")
             if group.count > _SHOWN_LINES:
                 made.append("    " + n("and {count} more", "and {count} more", group.count - _SHOWN_LINES))
         stats = self.stats
