@@ -58,7 +58,7 @@ class CleanupScreen(RunPage):
         self._marked_once = False
         self._list = CheckList(
             (
-                Column(t("kind"), 9),
+                Column(t("kind"), 12),
                 Column(t("name"), 0),
                 Column(t("bills"), 22),
                 Column(t("state"), 28, from_width=96),

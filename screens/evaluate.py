@@ -40,7 +40,11 @@ if TYPE_CHECKING:
 
 _ASK = "evaluate"
 _LOOK = "evaluate.look"
-_OUTCOMES = {"won": ("✓", "$text-success"), "tied": ("=", "$text-quiet"), "lost": ("!", "$text-error")}
+_OUTCOMES = {
+    "won": ("✓", "won", "$text-success"),
+    "tied": ("=", "tied", "$text-quiet"),
+    "lost": ("!", "lost", "$text-error"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class EvaluateScreen(RunPage):
         self._looked: Looked | None = None
         self._result: Result | None = None
         self._list = RowList(
-            (Column("", 7), Column(t("question"), 0), Column(t("line"), 6, right=True, from_width=60)),
+            (Column("", 10), Column(t("question"), 0), Column(t("line"), 6, right=True, from_width=60)),
             t("No question was asked yet."),
         )
 
@@ -247,9 +251,9 @@ class EvaluateScreen(RunPage):
 
     def _row(self, place: int, asked: Asked) -> Row:
         kind = outcome(asked)
-        glyph, colour = _OUTCOMES.get(kind, ("", ""))
-        mark = Content.styled(f"{glyph} {t(kind)}", colour) if kind else Content("")
-        return Row(str(place), (mark, line(asked.question), Content(str(asked.line))))
+        glyph, word, colour = _OUTCOMES.get(kind, ("", "", ""))
+        verdict = Content.styled(f"{glyph} {t(word)}", colour) if kind else Content("")
+        return Row(str(place), (verdict, line(asked.question), Content(str(asked.line))))
 
     @on(OptionList.OptionHighlighted)
     def _show_pair(self) -> None:

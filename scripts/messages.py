@@ -4,8 +4,9 @@
 are gone are kept as obsolete, until `--prune`) and compiles the `phift.mo` beside it. Texts without a translation are
 listed.
 
-A text is found where it stands in a call of `t`, `n` or `mark`; in a constant that such a call names, as in
-`t(TITLES[code])`; in any constant of the screens and widgets; and in the tables and models named below.
+A text is found where it stands in a call of `t`, `n` or `mark`, or in a variable that `t` is given; in a constant that
+such a call names, as in `t(TITLES[code])`; in any constant of the screens and widgets; and in the tables and models
+named below.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ LOCALES = ROOT / "assets" / "locale"
 FUNCTIONS = {"t": 1, "mark": 1, "n": 2, "said": 1, "counted": 2}
 """The functions of tui/messages.py and tui/dataset/said.py that take texts, and how many each takes."""
 CONSTANT = re.compile(r"^_?[A-Z][A-Z_]*$")
-NO_TEXT = re.compile(r"^(-[a-z]+|\S*[$:./_^\[\]{}|]\S*|\W*|phift|#.*|bold .*|\w+ \{.*|.*\n.*)$", re.DOTALL)
+NO_TEXT = re.compile(
+    r"^(-[a-z]+|[a-z]+(-[a-z]+)+|[EW]\d+|\S*[$:./_^\[\]{}|]\S*|\W*|phift|#.*|bold .*|\w+ \{.*|.*\n.*)$", re.DOTALL
+)
 """Strings in constants that are names, styles, selectors or glyphs."""
 TEXT_ARGUMENTS = {"Action": (2, 3), "Code": (1, 2)}
 """Which arguments of the registries' entries are shown to people."""
@@ -115,6 +118,16 @@ def in_calls(place: str, tree: ast.AST) -> Iterator[Text]:
             yield from texts
 
 
+def in_variables(tree: ast.AST) -> Iterator[Text]:
+    """Texts put into a variable that a call of `t` is given."""
+    given = {node.args[0].id for node in calls(tree) if isinstance(node.args[0], ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(each, ast.Name) and each.id in given for each in node.targets
+        ):
+            yield from literals(node.value)
+
+
 def named_in_calls(trees: list[ast.Module]) -> set[str]:
     """The constants that calls of `t` name: their texts are shown."""
     found: set[str] = set()
@@ -184,7 +197,7 @@ def texts() -> list[Text]:
     found: dict[Text, None] = {}
     for place, tree in modules:
         whole = place.rpartition("/")[0] in WHOLLY
-        found |= dict.fromkeys(in_calls(place, tree))
+        found |= dict.fromkeys([*in_calls(place, tree), *in_variables(tree)])
         found |= dict.fromkeys(in_constants(tree, lambda name, whole=whole: whole or name in named))
     found |= dict.fromkeys([*of_the_places(), *of_the_recipe(), *OF_ARGPARSE])
     plural = {text[0] for text in found if isinstance(text, tuple)}

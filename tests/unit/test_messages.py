@@ -90,7 +90,8 @@ def collected(code: str, *, whole: bool = False) -> list[object]:
     """The texts that the collector finds in a module."""
     tree = ast.parse(code)
     named = SCRIPT["named_in_calls"]([tree])
-    found = [*SCRIPT["in_calls"]("module.py", tree), *SCRIPT["in_constants"](tree, lambda name: whole or name in named)]
+    found = [*SCRIPT["in_calls"]("module.py", tree), *SCRIPT["in_variables"](tree)]
+    found += [*SCRIPT["in_constants"](tree, lambda name: whole or name in named)]
     return list(dict.fromkeys(found))
 
 
@@ -104,7 +105,8 @@ def collected(code: str, *, whole: bool = False) -> list[object]:
         ('NEEDS = (Need("Microsoft.X/write", mark("create it")),)', ["create it"]),
         ('TITLES = {"a": "First title"}\nOTHER = "Another thing"\nt(TITLES[key])', ["First title"]),
         ('ALL = (Code("E101", "malformed JSON", "correct it"),)', ["malformed JSON", "correct it"]),
-        ('lower = "no text"\nt(lower)', []),
+        ('said = "One {name}"\nt(said, name=x)', ["One {name}"]),
+        ('lower = "no text"\nt(other)', []),
     ],
 )
 def test_the_collector_finds_what_is_shown(code: str, found: list[object]) -> None:
