@@ -449,6 +449,7 @@ def test_a_base_model_answers_untuned_and_otherwise(world: World, endpoint: str)
     assert base.model == "Phi-4-mini-instruct@sandbox-tiny"
     assert base.choices[0].message.content != tuned.choices[0].message.content
     assert {found.name for found in world.ml.serverless_endpoints.list()} >= {"base-endpoint", endpoint}
+    assert world.ml.serverless_endpoints.get("base-endpoint").model_id == PHI.partition("/versions/")[0]
     world.ml.serverless_endpoints.begin_delete("base-endpoint").result()
     with pytest.raises(ResourceNotFoundError):
         world.ml.serverless_endpoints.get("base-endpoint")

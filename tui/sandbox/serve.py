@@ -118,7 +118,7 @@ def _listen(port: int, before: int | None) -> socket.socket:
         return _prompt(socket.create_server(("127.0.0.1", port)))
     except OSError as error:
         raise SandboxRefusedError(
-            f"port {port} on 127.0.0.1 cannot be used: {error.strerror}; name another with --port"
+            f"port {port} on 127.0.0.1 cannot be used: {os.strerror(error.errno or 0)}; name another with --port"
         ) from error
 
 
