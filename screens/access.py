@@ -12,13 +12,16 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from screens.confirm import Confirm
 from screens.page import Step
 from tui import actions, backend, text
 from tui.messages import n, t
+from tui.services.access import STEPS
 
 if TYPE_CHECKING:
     from tui.services.access import Finding, Subscription
     from tui.services.progress import Cancel, Report
+    from tui.services.projects import Workspace
 
 SUBSCRIPTIONS, DOCTOR, MEND = "subscriptions", "doctor", "mend"
 GLYPHS = {"ok": "✓", "warning": "!", "problem": "✗", "unknown": "?"}
@@ -176,7 +179,8 @@ class AccessScreen(Step):
             if finding.detail:
                 parts.append(text.content(finding.detail))
             if finding.step and finding.level != "ok":
-                parts.append(text.content(t("Without it this step fails: {step}.", step=finding.step), "$text-quiet"))
+                step = t(STEPS.get(finding.step, finding.step))
+                parts.append(text.content(t("Without it this step fails: {step}.", step=step), "$text-quiet"))
             if finding.role:
                 parts.append(text.content(t("Role that mends it: {role}.", role=finding.role), "$text-quiet"))
             if finding.command:
@@ -203,27 +207,50 @@ class AccessScreen(Step):
         return super().check_action(action, parameters)
 
     def _remedy(self, finding: Finding) -> str:
-        """What this program can do about a finding itself: `register NAMESPACE`, `group`, or nothing."""
+        """What this program can do about a finding itself: `register NAMESPACE`, `group`, `hub ID`, or nothing."""
+        if finding.hub:
+            return f"hub {finding.hub}"
         kind, _, what = finding.code.partition(".")
         if kind == "provider" and "." in what:
             return f"register {what}"
         return "group" if finding.code.startswith("group") else ""
 
     def action_mend(self) -> None:
-        """Do what mends the finding, then look again."""
+        """Do what mends the finding, after a yes where that changes something on Azure; then look again."""
         finding, azure, target = self._highlighted(), self.wizard.facts.azure, self.wizard.recipe.target
         if finding is None or azure is None:
             return
-        remedy, _, namespace = self._remedy(finding).partition(" ")
+        remedy, _, what = self._remedy(finding).partition(" ")
+        if remedy == "hub":
+            self.run_task(
+                MEND, t("Reading the hub"), lambda report, cancel: backend.projects.at(azure, what), self._use
+            )
+            return
 
         def work(report: Report, cancel: Cancel) -> None:
             if remedy == "register":
-                backend.access.register_provider(azure, target.subscription, namespace, report=report, cancel=cancel)
+                backend.access.register_provider(azure, target.subscription, what, report=report, cancel=cancel)
             else:
                 backend.access.create_resource_group(azure, target.subscription, target.resource_group, target.location)
 
-        title = t("Registering {name}", name=namespace) if namespace else t("Making the resource group")
-        self.run_task(MEND, title, work, lambda _: self._examine())
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.run_task(MEND, title, work, lambda _: self._examine())
+
+        if remedy == "register":
+            title, question = t("Registering {name}", name=what), t("Register {name}?", name=what)
+        else:
+            title = t("Making the resource group")
+            question = t("Make the resource group {name}?", name=target.resource_group)
+        body = finding.detail or t("It costs nothing.")
+        self.program.push_screen(Confirm(question, text.content(body), yes=t("Yes, do it")), answered)
+
+    def _use(self, hub: Workspace) -> None:
+        """Make the run's project in a hub that exists."""
+        self.wizard.change(
+            target__hub=hub.name, target__resource_group=hub.default_group, target__location=hub.location
+        )
+        self._examine()
 
     def action_command(self) -> None:
         """Show the command that mends the finding."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui import backend
@@ -10,12 +11,16 @@ from tui.services.errors import PhiftError
 
 if TYPE_CHECKING:
     from screens.page import Page
+    from tui.dataset.describe import Stats
+    from tui.recipe import Recipe
     from tui.services.catalog import Catalogue
     from tui.services.costs import Estimate
     from tui.services.progress import Cancel, Report
 
 CATALOGUE = "catalogue"
 ESTIMATE = "estimate"
+_SPLIT_ERROR = 0.05
+"""How far the rows held back may be from the average length."""
 
 
 def load_catalogue(page: Page, *, refresh: bool = False) -> None:
@@ -57,10 +62,13 @@ def load_estimate(page: Page) -> None:
     recipe, azure = wizard.recipe, wizard.facts.azure
     if model is None:
         return
-    stats = report_.stats if report_ else None
+    stats = _for_training(report_.stats, recipe) if report_ else None
+    machine = "" if recipe.model.engine == "serverless" else recipe.model.instance_type or next(
+        iter(model.instance_types), ""
+    )  # fmt: skip
 
     def work(report: Report, cancel: Cancel) -> Estimate:
-        prices = backend.costs.prices(azure, recipe.target.location, program.settings)
+        prices = backend.costs.prices(azure, recipe.target.location, program.settings, instance_type=machine)
         return backend.costs.estimate(recipe, model, stats, prices, sandbox=program.sandbox)
 
     def learn(estimate: Estimate) -> None:
@@ -68,3 +76,12 @@ def load_estimate(page: Page) -> None:
             wizard.learn(estimate=estimate)
 
     page.run_task(ESTIMATE, t("Estimating the price"), work, learn, quiet=True)
+
+
+def _for_training(stats: Stats, recipe: Recipe) -> Stats:
+    """The tokens of the rows that a split leaves for training, as near as it can be told before the split."""
+    if recipe.validation.mode != "split":
+        return stats
+    tokens = round(stats.tokens_total * (1 - recipe.validation.share))
+    error = max(stats.tokens_error if stats.tokens_are_estimate else 0.0, _SPLIT_ERROR)
+    return replace(stats, tokens_total=tokens, tokens_are_estimate=True, tokens_error=error)

@@ -22,6 +22,7 @@ from tui.widgets.field import Field
 
 if TYPE_CHECKING:
     from tui.services.access import ResourceGroup
+    from tui.services.clients import Azure
     from tui.services.progress import Cancel, Report
     from tui.services.projects import Workspace
 
@@ -36,6 +37,8 @@ class Known:
     locations: tuple[str, ...]
     hubs: tuple[Workspace, ...]
     projects: tuple[Workspace, ...]
+    accounts: tuple[str, ...]
+    """Resource ids of the Azure AI Services accounts."""
 
 
 class ProjectScreen(Step):
@@ -47,6 +50,7 @@ class ProjectScreen(Step):
 
     def __init__(self) -> None:
         super().__init__()
+        self._accounts: tuple[str, ...] = ()
         self._offered: object = None
         self._asked_for: object = None
 
@@ -57,7 +61,7 @@ class ProjectScreen(Step):
         yield Field("target.resource_group", t("Resource group"), hint=t("up to 90 characters"))
         yield Field("target.location", t("Region"), hint=t("for example eastus2"))
         yield Field("target.ai_services", t("AI Services"), hint=t("empty: none · new · an id"),
-                    help_line=t("Azure AI Services account to connect to the hub."))  # fmt: skip
+                    help_line=t("To connect to the hub. Azure AI Search is not needed and is skipped."))  # fmt: skip
         yield Static("", id="existing", markup=False)
         yield OptionList(id="projects")
 
@@ -80,6 +84,7 @@ class ProjectScreen(Step):
                 tuple(backend.access.locations(azure, subscription)),
                 tuple(backend.projects.hubs(azure, subscription)),
                 tuple(backend.projects.projects(azure, subscription)),
+                _accounts(azure, subscription),
             )
 
         self.run_task(LISTING, t("Reading hubs and projects"), work, self._learn, failed=self._not_read)
@@ -91,6 +96,7 @@ class ProjectScreen(Step):
         self.notice(t("What exists already was not read: {reason}. Type the names.", reason=reason), problem=True)
 
     def _learn(self, known: Known) -> None:
+        self._accounts = known.accounts
         self.wizard.learn(
             resource_groups=known.groups, locations=known.locations, hubs=known.hubs, projects=known.projects
         )
@@ -106,6 +112,7 @@ class ProjectScreen(Step):
                 ("project", [each.name for each in facts.projects]),
                 ("resource_group", [each.name for each in facts.resource_groups]),
                 ("location", list(facts.locations)),
+                ("ai_services", ["new", *self._accounts]),
             ):
                 editor = self.query_one(f"#field-target-{name}", Field).editor
                 assert isinstance(editor, Input)  # noqa: S101  # they are text fields
@@ -132,18 +139,31 @@ class ProjectScreen(Step):
         lines = []
         if self._asked_for is None:
             return Content.styled(t("What exists is shown once you are signed in."), "$text-quiet")
-        for label, name, known in (
-            (t("Resource group"), target.resource_group, [each.name for each in facts.resource_groups]),
-            (t("Hub"), target.hub, [each.name for each in facts.hubs]),
-            (t("Project"), target.project, [each.name for each in facts.projects]),
+        group = target.resource_group.casefold()
+        for label, name, there, taken in (
+            (t("Resource group"), target.resource_group, [each.name for each in facts.resource_groups], []),
+            (t("Hub"), target.hub, self._in_group(facts.hubs, group), self._in_group(facts.projects, group)),
+            (t("Project"), target.project, self._in_group(facts.projects, group), self._in_group(facts.hubs, group)),
         ):
-            there = name.casefold() in {each.casefold() for each in known}
-            glyph, style = ("✓", "$text-success") if there else ("+", "$text-accent")
-            word = t("exists") if there else t("will be made")
+            if name.casefold() in {each.casefold() for each in taken}:
+                glyph, style, word = "✗", "$text-error", t("the name is taken by something else")
+            elif name.casefold() in {each.casefold() for each in there}:
+                glyph, style, word = "✓", "$text-success", t("exists")
+            else:
+                glyph, style, word = "+", "$text-accent", t("will be made")
             lines.append(Content.assemble((f"{glyph} ", style), f"{label} {text.clean_line(name)}  ", (word, style)))
+        if target.ai_services:
+            account = text.clean_line(target.ai_services.rpartition("/")[2])
+            word = t("will be made") if account == "new" else t("will be connected")
+            lines.append(Content.assemble(("+ ", "$text-accent"), f"AI Services {account}  ", (word, "$text-accent")))
         if facts.projects:
             lines += [Content(""), Content.styled(t("Existing projects; Enter takes one:"), "$text-quiet")]
         return Content("\n").join(lines)
+
+    @staticmethod
+    def _in_group(known: tuple[Workspace, ...], group: str) -> list[str]:
+        """Names of the hubs or projects in a resource group: a name is taken there, and free elsewhere."""
+        return [each.name for each in known if each.resource_group.casefold() == group]
 
     @on(OptionList.OptionSelected, "#projects")
     def _take(self, event: OptionList.OptionSelected) -> None:
@@ -199,3 +219,11 @@ class ProjectScreen(Step):
                 " " + t("Near it: {names}.", names=", ".join(near[:5])) if near else ""
             )
         return ""
+
+
+def _accounts(azure: Azure, subscription: str) -> tuple[str, ...]:
+    """The accounts to suggest; none where they may not be listed, as an id can be typed all the same."""
+    try:
+        return tuple(backend.projects.ai_services(azure, subscription))
+    except PhiftError:
+        return ()

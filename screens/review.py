@@ -127,7 +127,9 @@ class ReviewScreen(Step):
     def _draw(self) -> None:
         tab = self.query_one("#tabs", Choice).value
         facts = self.wizard.facts
-        drawn = (tab, self.wizard.recipe, facts.estimate, facts.findings, facts.report, self._open(), tuple(self._code))
+        running = self.program.tasks.of(ESTIMATE) is not None
+        drawn = (tab, self.wizard.recipe, facts.estimate, facts.findings, facts.report, self._open(), tuple(self._code),
+                 running)  # fmt: skip
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -142,13 +144,39 @@ class ReviewScreen(Step):
             if mark.state == "attention" and BY_NAME[name].setup and name != self.PLACE
         )
 
+    def _not_looked_at(self) -> list[tuple[str, str]]:
+        """Steps that nobody has been to, with what is not known for it; the submit looks at them before it sends."""
+        facts, found = self.wizard.facts, []
+        attention = {name for name, _ in self._open()}
+        if facts.findings is None and "access" not in attention:
+            found.append(("access", t("not looked at yet; the submit looks first")))
+        if not self.wizard.recipe.data.train:
+            found.append(("data", t("no training file yet")))
+        elif facts.report is None and "data" not in attention:
+            found.append(("data", t("not checked yet, so the price is not known; the submit checks first")))
+        return found
+
+    def _budget(self) -> tuple[str, bool]:
+        """What the budget says to the estimate, and whether it stops the submit."""
+        estimate = self.wizard.facts.estimate
+        if estimate is None:
+            return "", False
+        try:
+            return backend.costs.check_budget(estimate, self.wizard.recipe, self.program.settings), False
+        except BudgetExceeded as error:
+            # Without a count of the tokens the price is unknown for now; the submit counts, and asks again.
+            return error.message, error.code != "PriceUnknown" or self.wizard.facts.report is not None
+
     def _verdict(self) -> Content:
-        found = self._open()
-        if not found:
+        lines = [(t(BY_NAME[name].title), note) for name, note in (*self._open(), *self._not_looked_at())]
+        budget, _ = self._budget()
+        if budget:
+            lines.append((t("Budget"), budget))
+        if not lines:
             return Content.styled("✓ " + t("Nothing is open."), "bold $text-success")
         return Content("\n").join(
-            Content.assemble(("! ", "$text-warning"), (t(BY_NAME[name].title), "bold"), f": {text.clean_line(note)}")
-            for name, note in found
+            Content.assemble(("! ", "$text-warning"), (title, "bold"), f": {text.clean_line(note)}")
+            for title, note in lines
         )
 
     def _view(self, tab: str) -> Content:
@@ -224,7 +252,8 @@ class ReviewScreen(Step):
         if self._open():
             name, note = self._open()[0]
             return t("{step} needs attention: {why}.", step=t(BY_NAME[name].title), why=note)
-        return ""
+        budget, stops = self._budget()
+        return budget if stops else ""
 
     def leaving(self) -> bool:
         """Ask before the submit; going on comes with the job."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -10,18 +12,23 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.timer import Timer
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
 
 from screens.error import error_content
 from screens.page import Step
+from screens.sign_in_again import SignInAgain
 from tui import actions, backend, text
-from tui.messages import t
+from tui.messages import n, t
 from tui.services.errors import Cancelled, PhiftError
+from tui.services.journal import OUTCOMES
 from tui.settings import Settings
 from tui.widgets.choice import Choice
 from tui.widgets.secret_input import SecretInput
 
 if TYPE_CHECKING:
+    from tui.services.access import Tenant
     from tui.services.clients import Azure
     from tui.services.identity import DeviceCode
     from tui.services.journal import Entry
@@ -36,8 +43,11 @@ METHODS = (
     ("managed-identity", "Managed identity", "The identity of this Azure machine."),
     ("environment", "Environment", "AZURE_CLIENT_ID and its companions, as set in this shell."),
 )
-OUTCOMES = {"done": "it is there", "found": "it is there", "failed": "it failed", "absent": "it is not there"}
-"""Outcomes of the journal in words; not translated yet."""
+KEPT = {
+    "keyring": "in the keyring, for the next start too",
+    "memory": "kept until you quit",
+}
+"""Where the secret or the sign-in by device code is kept; not translated yet."""
 _BY_ITSELF = frozenset({"cli", "managed-identity", "environment"})
 """Ways that ask nobody anything, so that they are tried as the page is opened."""
 _FIELDS = {
@@ -64,8 +74,19 @@ class SignInScreen(Step):
             super().__init__()
             self.code = code
 
+    class Ended(Message):
+        """The sign-in ended in the middle of a step, whose thread waits for the answer."""
+
+        def __init__(self, azure: Azure, error: PhiftError) -> None:
+            super().__init__()
+            self.azure = azure
+            self.error = error
+            self.answered = threading.Event()
+            self.signed_in = False
+
     def __init__(self) -> None:
         super().__init__()
+        self._ticks: Timer | None = None
         self._tried = False
         self._error: PhiftError | None = None
         self._code: DeviceCode | None = None
@@ -92,6 +113,9 @@ class SignInScreen(Step):
                     yield SecretInput(t("kept in the keyring, or in memory"), id="secret")
         with Vertical(id="connection"):
             yield Static("", id="connection-text", markup=False)
+            tenants = OptionList(id="tenants")
+            tenants.display = False
+            yield tenants
 
     def entered(self) -> None:
         """Sign in by itself where that asks nobody anything."""
@@ -117,6 +141,9 @@ class SignInScreen(Step):
     def sign_in(self) -> None:
         """Ask for a token in the background."""
         self._tried, self._error, self._code = True, None, None
+        if self._ticks:
+            self._ticks.stop()
+            self._ticks = None
         settings = self.program.settings = self._settings()
         sandbox = self.program.sandbox
         secret = None if sandbox else self.query_one("#secret", SecretInput).value or None
@@ -125,8 +152,6 @@ class SignInScreen(Step):
             self.post_message(self.CodeShown(code))
 
         def work(report: Report, cancel: Cancel) -> Azure:
-            if secret:
-                backend.identity.store_secret(settings, settings.profile, secret)
             return backend.identity.connect(settings, sandbox=sandbox, prompt=prompt, secret=secret, cancel=cancel)
 
         title = t("Starting the sandbox and signing in") if sandbox else t("Signing in")
@@ -136,11 +161,107 @@ class SignInScreen(Step):
     def _signed_in(self, azure: Azure) -> None:
         self._code = None
         profile = self.program.settings.active_profile()
+
+        def ask(error: PhiftError, cancel: Cancel) -> bool:
+            """Have the person asked, from the thread of a step; it waits."""
+            ended = self.Ended(azure, error)
+            self.post_message(ended)
+            while not ended.answered.wait(0.2):
+                cancel.check()
+            return ended.signed_in
+
+        azure.credential.ask = ask
         self.wizard.learn(azure=azure)
         self.wizard.mark(self.PLACE, "done")
         if profile.subscription and not self.wizard.recipe.target.subscription:
             self.wizard.change(target__subscription=profile.subscription)
         self._reconcile(azure)
+        if not self.program.sandbox:
+            self._ask_tenants(azure)
+
+    @on(Ended)
+    def _sign_in_again(self, event: Ended) -> None:
+        def answered(signed_in: bool | None) -> None:
+            event.signed_in = bool(signed_in)
+            event.answered.set()
+            self.wizard.changed()  # the bar shows who is signed in now
+
+        self.program.push_screen(SignInAgain(event.azure, event.error), answered)
+
+    def _ask_tenants(self, azure: Azure) -> None:
+        """Offer the other directories that the identity belongs to."""
+
+        def work(report: Report, cancel: Cancel) -> list[Tenant]:
+            return backend.access.tenants(azure)
+
+        def offer(tenants: list[Tenant]) -> None:
+            listing = self.query_one("#tenants", OptionList)
+            listing.display = len(tenants) > 1
+            listing.set_options(
+                Option(
+                    Content.assemble(
+                        "● " if each.id == azure.identity.tenant else "○ ",
+                        text.clean_line(each.name or each.id, limit=40),
+                        (f"  {text.clean_line(each.domain, limit=60)}", "$text-quiet"),
+                    ),
+                    each.id,
+                )
+                for each in tenants
+            )
+
+        self.run_task("tenants", t("Reading the tenants"), work, offer, failed=lambda _: None, quiet=True)
+
+    @on(OptionList.OptionSelected, "#tenants")
+    def _take_tenant(self, event: OptionList.OptionSelected) -> None:
+        azure = self.wizard.facts.azure
+        if azure and event.option_id != azure.identity.tenant:
+            self.query_one("#tenant", Input).value = event.option_id or ""
+            self._forget()
+            self.sign_in()
+        else:
+            self.action_forward()
+
+    def _forget(self) -> None:
+        """Nobody is signed in: what the identity before could see is not known any more."""
+        self.program.tasks.cancel(TASK)
+        self._error = self._code = None
+        self.query_one("#tenants").display = False
+        self.wizard.learn(
+            azure=None, subscriptions=(), resource_groups=(), locations=(), hubs=(), projects=(), findings=None,
+            workspace=None,
+        )  # fmt: skip
+        self.wizard.unmark(self.PLACE)
+
+    def action_profile(self) -> None:
+        """Go on with the next profile of the settings."""
+        settings = self.program.settings
+        names = sorted(settings.profiles)
+        following = names[(names.index(settings.profile) + 1) % len(names)] if settings.profile in names else names[0]
+        self.program.settings = settings.model_copy(update={"profile": following})
+        profile = self.program.settings.active_profile()
+        with self.prevent(Choice.Changed):
+            self.query_one("#method", Choice).value = profile.method
+        for name in ("tenant", "client_id", "certificate"):
+            self.query_one(f"#{name}", Input).value = getattr(profile, name)
+        self.query_one("#secret", SecretInput).value = ""
+        self._forget()
+        self.notice(t("Profile {name}.", name=following))
+        if profile.method in _BY_ITSELF:
+            self.sign_in()
+
+    def action_copy_code(self) -> None:
+        """Send the device code to the clipboard."""
+        if self._code:
+            self.program.copy_to_clipboard(self._code.code)
+            self.notice(t("The code is in the clipboard."))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The code can be copied while there is one; profiles are changed where there are several."""
+        if action == "copy_code":
+            return self._code is not None
+        if action == "profile":
+            return not self.program.sandbox and len(self.program.settings.profiles) > 1
+        return super().check_action(action, parameters)
 
     def _reconcile(self, azure: Azure) -> None:
         """Ask what became of what an earlier run of the program began and could not see the end of."""
@@ -151,7 +272,7 @@ class SignInScreen(Step):
 
         def tell(entries: list[Entry]) -> None:
             for entry in entries:
-                outcome = t(OUTCOMES.get(entry.outcome or "", "not known yet"))
+                outcome = t(OUTCOMES[entry.outcome])
                 name = text.clean_line(f"{entry.kind} {entry.name}", limit=80)
                 line = t("Left open by an earlier run: {name}. On Azure: {outcome}.", name=name, outcome=outcome)
                 self.program.notify(line, markup=False, timeout=15)
@@ -169,14 +290,22 @@ class SignInScreen(Step):
     @on(CodeShown)
     def _code_shown(self, event: CodeShown) -> None:
         self._code = event.code
+        if not self.is_current:  # asked for in the middle of a step
+            code = event.code
+            self.program.notify(
+                t("The sign-in has ended. Open {url} and enter the code {code}; the step goes on.",
+                  url=text.clean_line(code.url), code=text.clean_line(code.code)),
+                markup=False, timeout=max((code.expires - datetime.now(UTC)).total_seconds(), 15),
+            )  # fmt: skip
+            return
+        if self._ticks is None:
+            self._ticks = self.set_interval(20, self._show)
         self._show()
+        self._sync_keys()
 
     @on(Choice.Changed, "#method")
     def _method_changed(self) -> None:
-        self.program.tasks.cancel(TASK)
-        self._error = self._code = None
-        self.wizard.learn(azure=None)
-        self.wizard.unmark(self.PLACE)
+        self._forget()
 
     def state_changed(self) -> None:
         """Show the connection."""
@@ -191,6 +320,12 @@ class SignInScreen(Step):
             ways.display = self._code is None  # the code has to be in sight, on a small terminal too
         self.query_one("#connection-text", Static).update(self._connection())
 
+    def _time_left(self, expires: datetime) -> str:
+        """How long a code is valid."""
+        minutes = max(int((expires - datetime.now(UTC)).total_seconds() / 60), 0)
+        return n("Valid until {time}: {count} minute left.", "Valid until {time}: {count} minutes left.", minutes,
+                 time=f"{expires.astimezone():%H:%M}")  # fmt: skip
+
     def _connection(self) -> Content:
         azure = self.wizard.facts.azure
         if self._error:
@@ -201,15 +336,17 @@ class SignInScreen(Step):
                 ("\n\n  " + text.clean_line(self._code.url), "bold"),
                 "\n\n" + t("and type this code:"),
                 ("\n\n  " + text.clean_line(self._code.code), "bold $text-accent"),
-                "\n\n" + t("It is valid until {time}.", time=f"{self._code.expires:%H:%M}"),
+                "\n\n" + self._time_left(self._code.expires),
             )
         if azure:
             who = azure.identity
             rows = [
+                (t("Profile"), "" if azure.sandbox else self.program.settings.profile),
                 (t("Signed in as"), who.name),
                 (t("Way"), who.method),
                 (t("Tenant"), who.tenant),
                 (t("Object id"), who.object_id),
+                (t("Sign-in"), t(KEPT[who.kept]) if who.kept else ""),
             ]
             width = max(len(label) for label, _ in rows) + 2
             lines = [Content.styled("✓ " + t("Signed in"), "bold $text-success"), Content("")]

@@ -124,12 +124,12 @@ async def test_hyperparameters_with_a_wrong_number(tmp_path: Path, wired: Wired,
 
 
 async def test_review(tmp_path: Path, wired: Wired, picture: Picture) -> None:
-    await picture(step(tmp_path, "review", estimate=ESTIMATE), sees("Nothing is open"))
+    await picture(step(tmp_path, "review", estimate=ESTIMATE), sees("not looked at yet"))
 
 
 async def test_the_question_before_the_submit(tmp_path: Path, wired: Wired, picture: Picture) -> None:
     app = step(tmp_path, "review", estimate=ESTIMATE)
-    await picture(app, sees("Nothing is open", "Submit this run?", press=("enter",)))
+    await picture(app, sees("not looked at yet", "Submit this run?", press=("enter",)))
 
 
 async def test_help(tmp_path: Path, wired: Wired, picture: Picture) -> None:

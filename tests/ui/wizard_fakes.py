@@ -16,8 +16,8 @@ from run_fakes import AZURE, ESTIMATE, WORKSPACE, job, put, snapshot
 from tui.app import PhiftApp
 from tui.dataset.rules import Rules
 from tui.recipe import Recipe
-from tui.services import datasets
-from tui.services.access import Finding, ResourceGroup, Subscription
+from tui.services import costs, datasets
+from tui.services.access import Finding, ResourceGroup, Subscription, Tenant
 from tui.services.catalog import Availability, Catalogue, Model, Range, find
 from tui.services.errors import PhiftError
 from tui.services.journal import Entry
@@ -42,6 +42,10 @@ FINDINGS = (
     Finding("subscription", "ok", "Subscription Pay"),
     Finding("provider.Microsoft.Network", "ok", "Microsoft.Network is registered"),
 )
+HUB = replace(
+    WORKSPACE, name="theirs", kind="hub", resource_group="their-group", location="westus3", default_group="their-group"
+)
+ACCOUNT = "/subscriptions/sub-1/resourceGroups/phift-rg/providers/Microsoft.CognitiveServices/accounts/speech"
 SUBSCRIPTION = Subscription("sub-1", "Pay as you go", "Enabled", "PayAsYouGo")
 CATALOGUE = Catalogue((PHI_3, PHI_4), datetime.now(UTC), "registry", date(2026, 11, 22))
 
@@ -59,6 +63,8 @@ class Wired:
         self.subscriptions = [SUBSCRIPTION]
         self.locations = ["eastus2", "westus3"]
         self.catalogue = replace(CATALOGUE, fetched=datetime.now(UTC))  # "just now", however long the suite runs
+        self.identity = AZURE.identity
+        self.tenants: list[Tenant] = []
         self.projects = [WORKSPACE]
         self.left_open: list[Entry] = []
         self.fails: dict[str, PhiftError] = {}
@@ -66,13 +72,14 @@ class Wired:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         put(
             monkeypatch,
-            identity={"connect": self._connect, "store_secret": self._answer("store_secret", lambda *a: "memory")},
+            identity={"connect": self._connect},
             access={
                 "subscriptions": self._answer("subscriptions", lambda *a: self.subscriptions),
                 "resource_groups": self._answer(
                     "resource_groups", lambda *a: [ResourceGroup("phift-rg", "eastus2")]
                 ),
                 "locations": self._answer("locations", lambda *a: self.locations),
+                "tenants": self._answer("tenants", lambda *a: self.tenants),
                 "examine": self._examine,
                 "register_provider": self._answer("register_provider", lambda *a: None),
                 "create_resource_group": self._answer("create_resource_group", lambda *a: None),
@@ -80,6 +87,8 @@ class Wired:
             projects={
                 "hubs": self._answer("hubs", lambda *a: []),
                 "projects": self._answer("projects", lambda *a: self.projects),
+                "at": self._answer("at", lambda *a: HUB),
+                "ai_services": self._answer("ai_services", lambda *a: [ACCOUNT]),
                 "ensure_hub": self._answer("ensure_hub", lambda *a: WORKSPACE),
                 "ensure_project": self._answer("ensure_project", lambda *a: WORKSPACE),
             },
@@ -94,6 +103,7 @@ class Wired:
             costs={
                 "prices": self._answer("prices", lambda *a: None),
                 "estimate": self._answer("estimate", lambda *a: ESTIMATE),
+                "check_budget": costs.check_budget,
             },
             export={
                 "as_cli": lambda recipe, model: f"az ml job create --name {recipe.output.model}",
@@ -120,7 +130,10 @@ class Wired:
         return sum(each == name for each, _ in self.calls)
 
     def _connect(self, settings: Settings, *, sandbox: bool, prompt: Any, secret: Any, cancel: Any) -> Any:
-        made = SimpleNamespace(identity=AZURE.identity, sandbox=sandbox, prompt=prompt, settings=settings)
+        credential = SimpleNamespace(ask=None, take=self._answer("take", lambda *a: None))
+        made = SimpleNamespace(
+            identity=self.identity, sandbox=sandbox, prompt=prompt, settings=settings, credential=credential
+        )
         return self._answer("connect", lambda *a: made)(settings, prompt, secret)
 
     def _examine(self, azure: Any, recipe: Recipe, *, on_finding: Any, cancel: Any) -> Any:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.messages import t
+from tui.messages import mark, t
 from tui.services.errors import Cancelled, NotFound, PhiftError, Throttled, Unreachable
 
 if TYPE_CHECKING:
@@ -45,6 +45,15 @@ FOUND = "found"
 """Left open, and Azure has it."""
 ABSENT = "absent"
 """Left open, and Azure does not have it: the call never took effect, so it may be made again."""
+
+OUTCOMES: dict[str | None, str] = {
+    DONE: mark("it is there"),
+    FOUND: mark("it is there"),
+    FAILED: mark("it failed"),
+    ABSENT: mark("it is not there"),
+    None: mark("not known yet"),
+}
+"""The outcomes in words, not translated yet; None: open."""
 
 
 @dataclass(frozen=True)

@@ -99,12 +99,14 @@ class Field(Vertical):
             parts.append(t("default {value}", value=default))
         self._hint = " · ".join(part for part in parts if part) if hint is None else hint
         self._told = ""
+        self._before: Any = None
         self.error = ""
         """Why what is typed is not taken; empty: it is."""
 
     def compose(self) -> ComposeResult:
         """Label, editor and hint in a row; help or error below."""
-        value = shown(self._value())
+        self._before = self._value()
+        value = shown(self._before)
         with Horizontal(classes="field-row"):
             yield Static(self.label, classes="field-label", markup=False)
             if self._options:
@@ -153,11 +155,16 @@ class Field(Vertical):
         return raw
 
     def take(self, raw: str) -> bool:
-        """Put what is typed into the recipe; False, with the reason in `error`, where it is not valid."""
+        """Put what is typed into the recipe; False, with the reason in `error`, where it is not valid.
+
+        What is not valid leaves the recipe with what it had before the typing, and not with the valid beginning of it.
+        """
+        key = self.path.replace(".", "__")
         try:
-            self._wizard.change(**{self.path.replace(".", "__"): self._parsed(raw)})
+            self._wizard.change(**{key: self._parsed(raw)})
         except RecipeError as error:
             self.error = self._advice(error.message)
+            self._wizard.change(**{key: self._before})
             return False
         self.error = ""
         return True
@@ -218,6 +225,11 @@ class Field(Vertical):
         self.show_error()
         if self._wizard.recipe is not recipe:
             self.post_message(self.Changed(self))
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """What is typed from here on is one change."""
+        if not self.error:
+            self._before = self._value()
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
         """Say what is wrong as the field is left."""
