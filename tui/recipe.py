@@ -10,7 +10,7 @@ import os
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,13 +20,25 @@ from tui.messages import t
 from tui.wording import system_words, worded
 
 Engine = Literal["serverless", "managed", "script"]
-ResourceName = Annotated[str, Field(max_length=90)]
 
 # Hub and project names: $ML's template and the portal take 3 to 33 of letters, digits, hyphen and underscore.
 _WORKSPACE = r"^$|^[A-Za-z0-9][A-Za-z0-9_-]{2,32}$"
 # Names of jobs, assets and endpoints: letters, digits, hyphen (underscore and dot where Azure takes them).
 _ASSET = r"^$|^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$"
 _ENDPOINT = r"^$|^[A-Za-z][A-Za-z0-9-]{0,50}[A-Za-z0-9]$"
+# Resource groups: Azure's naming rules, letters of any script among them.
+_GROUP = r"^[\w().-]{0,89}[\w()-]$"
+_SUFFIX = r"^[A-Za-z0-9-]{0,18}$"
+_DRAFT = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$"
+_FORMS = {
+    _WORKSPACE: "3 to 33 letters, digits, hyphens and underscores, a letter or digit first",
+    _ASSET: "letters, digits, hyphens, dots and underscores, a letter or digit first",
+    _ENDPOINT: "2 to 52 letters, digits and hyphens, a letter first, no hyphen at the end",
+    _GROUP: "1 to 90 letters, digits, hyphens, dots, underscores and parentheses, no dot at the end",
+    _SUFFIX: "up to 18 letters, digits and hyphens",
+    _DRAFT: "up to 60 letters, digits, spaces, dots, hyphens and underscores, a letter or digit first",
+}
+"""What the patterns say, in words; not translated yet."""
 
 
 class _Part(BaseModel):
@@ -40,7 +52,7 @@ class Target(_Part):
     """Tenant id; empty: the identity's own."""
     subscription: str = ""
     """Subscription id; empty: the only one, or asked."""
-    resource_group: ResourceName = "phift-rg"
+    resource_group: str = Field("phift-rg", pattern=_GROUP)
     """Resource group; made where it does not exist."""
     location: str = "eastus2"
     """Azure region of the hub; decides which models can be tuned."""
@@ -133,7 +145,7 @@ class Output(_Part):
     """Name under which the tuned model is registered."""
     experiment: str = Field("phift", pattern=_ASSET)
     """Experiment that groups the runs."""
-    suffix: str = Field("", max_length=18, pattern=r"^[A-Za-z0-9-]*$")
+    suffix: str = Field("", pattern=_SUFFIX)
     """Word added to the job's name."""
 
 
@@ -215,7 +227,7 @@ class RecipeError(ValueError):
 class Recipe(_Part):
     """All choices of one fine-tuning run."""
 
-    name: str = Field("untitled", min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")
+    name: str = Field("untitled", pattern=_DRAFT)
     """Name of the draft."""
     target: Target = Target()
     model: ModelChoice = ModelChoice()
@@ -273,7 +285,7 @@ def _validated(document: dict[str, Any], place: str) -> Recipe:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         at = ": ".join(part for part in (place, field) if part)
-        raise RecipeError(at or t("recipe"), worded(first, field_of(field))) from None
+        raise RecipeError(at or t("recipe"), worded(first, field_of(field), _FORMS)) from None
 
 
 def field_of(path: str) -> FieldInfo | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from tui.messages import n, t
+from tui.messages import t
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -52,12 +54,13 @@ def system_words(error: OSError) -> str:
     return t(_SYSTEM[error.errno]) if error.errno in _SYSTEM else error.strerror or str(error)
 
 
-def worded(error: ErrorDetails, info: FieldInfo | None) -> str:
+def worded(error: ErrorDetails, info: FieldInfo | None, forms: Mapping[str, str] = MappingProxyType({})) -> str:
     """What pydantic says of a wrong value, as the rest of a sentence that begins with the field's name.
 
     Args:
         error: one entry of `ValidationError.errors()`.
         info: the field; None where there is no such field.
+        forms: what the patterns of the fields say, in words.
     """
     context = error.get("ctx", {})
     match error["type"]:
@@ -79,14 +82,8 @@ def worded(error: ErrorDetails, info: FieldInfo | None) -> str:
             return t("this has to be {kind}", kind=t("a table"))
         case "literal_error":
             return t("this has to be one of {choices}", choices=context["expected"].replace(" or ", ", "))
-        case "string_pattern_mismatch":
-            return t(
-                "letters, digits and hyphens only, beginning with a letter or digit, within the length Azure takes"
-            )
-        case "string_too_long":
-            return n("at most {count} character", "at most {count} characters", context["max_length"])
-        case "string_too_short":
-            return t("this must not be empty")
+        case "string_pattern_mismatch" if context["pattern"] in forms:
+            return t("it takes {form}", form=t(forms[context["pattern"]]))
         case "value_error":
             return str(context["error"])
     return error["msg"]

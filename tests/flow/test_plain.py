@@ -54,7 +54,7 @@ def test_it_is_walked_from_the_first_question_to_a_removed_endpoint(
     said = ended.err
     for part in (
         "no region mars",
-        "Not possible: letters, digits",
+        "Not possible: it takes 3 to 33 letters",
         "retired; fine-tuning ended on 2025-08-30",
         "Tune its successor Phi-4-mini-instruct",
         "does not exist",

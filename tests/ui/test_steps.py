@@ -318,12 +318,12 @@ async def test_a_name_that_azure_would_refuse_is_said_beside_the_field_as_it_is_
         assert isinstance(field.editor, Input)
         field.editor.value = "my hub!"
         await pilot.press("tab")
-        await until(pilot, lambda: "Letters, digits and hyphens" in shown(app))
+        await until(pilot, lambda: "It takes 3 to 33 letters" in shown(app))
         assert app.wizard.recipe.target.hub == "phift-hub"
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is field.editor, "Enter leads back to what is wrong")
         field.editor.value = "my-hub"
-        await until(pilot, lambda: "Letters, digits and hyphens" not in shown(app))
+        await until(pilot, lambda: "It takes 3 to 33 letters" not in shown(app))
     assert app.wizard.recipe.target.hub == "my-hub"
 
 

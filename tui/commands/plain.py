@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tui.settings import Settings
 
 _HINTS = {
-    "target.resource_group": "up to 90 characters",
+    "target.resource_group": "up to 90 letters, digits, - . _ ( )",
     "target.location": "for example eastus2",
     "target.hub": "3–33 letters, digits, - _",
     "target.project": "3–33 letters, digits, - _",
