@@ -32,10 +32,10 @@ from textual.widgets import Input, TextArea
 
 from assets import ROOT
 from tui import actions, messages, preferences, terminal, text, themes
+from tui.autosave import Autosave
 from tui.filters import AsciiFilter, ControlFilter
 from tui.messages import t
 from tui.recipe import Recipe
-from tui.services import drafts
 from tui.services.errors import Cancelled, PhiftError
 from tui.settings import Settings
 from tui.tasks import TaskMoved, Tasks
@@ -44,6 +44,8 @@ from tui.wizard import PLACES, Wizard
 
 if TYPE_CHECKING:
     from textual.command import Provider
+
+    from tui.driver import BackgroundSeen
 
 _WIDTHS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (140, "-wide")]
 _HEIGHTS = [(0, "-flat"), (18, "-short"), (34, "-tall")]
@@ -56,7 +58,6 @@ _DIALOGS = {
     "appearance": "screens.appearance:Appearance",
     "tasks": "screens.background:Background",
 }
-_SAVE_AFTER = 0.2  # seconds without a change; with the write itself a draft is on disk within half a second
 
 
 def _screen(path: str) -> Screen[Any]:
@@ -118,14 +119,12 @@ class PhiftApp(App[None]):
         self._nets: list[LineFilter] = [ControlFilter()]
         if ascii_only or not terminal.speaks_unicode():
             self._nets.append(AsciiFilter())
-        self._saved = self.wizard.recipe
-        self._save_timer: Any = None
+        self.autosave = Autosave(self)
         for theme in themes.THEMES:
             self.register_theme(theme)
-        wanted = settings.theme or self.preferences.theme or themes.DARK.name
-        if self.no_color:
-            wanted = themes.WITHOUT_COLOUR
-        self.theme = wanted if wanted in self.available_themes else themes.DARK.name
+        wanted = themes.WITHOUT_COLOUR if self.no_color else settings.theme or self.preferences.theme
+        self._theme_chosen = wanted in self.available_themes
+        self.theme = wanted if self._theme_chosen else themes.for_background(terminal.background_is_light())
         self.animation_level = "none"
         self.set_keymap(settings.keys)
 
@@ -171,7 +170,7 @@ class PhiftApp(App[None]):
     def _offer(self) -> None:
         from screens.drafts import offer
 
-        self._saved = offer(self)
+        self.autosave.saved = offer(self)
         if not self.preferences.tour_seen:
             self.remember(tour_seen=True)
             self.action_show("tour")  # not over the drafts: who has drafts knows the program
@@ -184,7 +183,7 @@ class PhiftApp(App[None]):
         """Before the end: stop what can be stopped, write the draft."""
         self.tasks.cancel_all()
         with contextlib.suppress(PhiftError):  # nobody is left to be told
-            self._save()
+            self.autosave.now()
 
     async def action_quit(self) -> None:
         """Leave: write the draft, leave hung calls behind."""
@@ -205,21 +204,7 @@ class PhiftApp(App[None]):
     def _state_changed(self) -> None:
         self.followed.sync()
         self.state_signal.publish(None)
-        if self.wizard.recipe is not self._saved and self._save_timer is None:
-            self._save_timer = self.set_timer(_SAVE_AFTER, self._save_soon)
-
-    def _save_soon(self) -> None:
-        self._save_timer = None
-        recipe = self.wizard.recipe
-        self._saved = recipe
-        self.tasks.start(
-            "draft", t("Saving the draft"), lambda report, cancel: drafts.save(self.settings, recipe), quiet=True
-        )
-
-    def _save(self) -> None:
-        if self.wizard.recipe is not self._saved:
-            self._saved = self.wizard.recipe
-            drafts.save(self.settings, self._saved)
+        self.autosave.changed()
 
     def remember(self, **values: Any) -> None:
         """Keep preferences for the next start."""
@@ -241,6 +226,11 @@ class PhiftApp(App[None]):
                 elif not isinstance(task.error, Cancelled):
                     self.show_error(task.error, task.title)
         self.tasks_signal.publish(None)
+
+    def on_background_seen(self, event: BackgroundSeen) -> None:
+        """The terminal told its background: unless a theme was chosen, take the one for it."""
+        if not self._theme_chosen:
+            self.theme = themes.for_background(event.light)
 
     # --- going about -------------------------------------------------------------------------------------------------
 

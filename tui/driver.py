@@ -10,12 +10,15 @@ from typing import IO, Any
 
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
 from tui import terminal
 from tui.frames import Frames
 
 _PAUSE = 0.2
 """Seconds between two looks at an input that has ended."""
+_ANSWER, _LONGEST_ANSWER = "\x1b]11;", 40
+"""How an answer about the background begins, and the characters that it has at most."""
 
 
 class LastingDriver(LinuxDriver):
@@ -31,24 +34,48 @@ class LastingDriver(LinuxDriver):
             frames = Frames(self._get_terminal_size, erases_in_colour=terminal.erases_in_colour())
             self._file = _LastingFile(self._file, frames)  # type: ignore[assignment]  # Textual writes, flushes and asks fileno
 
+    def start_application_mode(self) -> None:
+        """As Textual's; then the terminal is asked for its background, and its answer awaited by nobody."""
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's has no annotations
+        if terminal.answers_questions():
+            self.write(terminal.ASK_BACKGROUND)
+            self.flush()
+
     def run_input_thread(self) -> None:
         """Read with a decoder that replaces; Textual's own decoder is strict, and its error would end the program."""
         vars(linux_driver)["getincrementaldecoder"] = lambda encoding: lambda: _Decoder(self)
         super().run_input_thread()
 
 
+class BackgroundSeen(Message):
+    """The terminal said whether its background is light."""
+
+    def __init__(self, light: bool) -> None:
+        super().__init__()
+        self.light = light
+
+
 class _Decoder(IncrementalDecoder):
-    """Replaces what is not UTF-8; no bytes at all mean that the terminal is gone."""
+    """Replaces what is not UTF-8; keeps the terminal's answers from being typed; no bytes mean that it is gone."""
 
     def __init__(self, driver: LinuxDriver) -> None:
         super().__init__("replace")
         self._driver = driver
+        self._begun = ""
 
     def decode(self, given: Any, final: bool = False) -> str:
         """The text in the bytes."""
         if not given and not final and not self._driver.exit_event.wait(_PAUSE):
             hang_up()
-        return super().decode(given, final)
+        text, light = terminal.background_in(self._begun + super().decode(given, final))
+        if light is not None:
+            self._driver.process_message(BackgroundSeen(light))
+        begin = text.find(_ANSWER)
+        if begin < 0 or len(text) - begin > _LONGEST_ANSWER or final:
+            self._begun = ""
+            return text
+        self._begun = text[begin:]
+        return text[:begin]
 
 
 class _LastingFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import locale
 import os
+import re
 import shlex
 import shutil
 from typing import Literal
@@ -16,6 +17,35 @@ CLIPBOARD_LIMIT = 74_000
 
 ERASE = "\x1b[2J"
 """The sequence that empties the screen; `tui.frames` then counts on nothing being there."""
+
+ASK_BACKGROUND = "\x1b]11;?\x1b\\"
+"""The sequence that asks the terminal for its background colour."""
+_BACKGROUND = re.compile(r"\x1b\]11;rgba?:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)[0-9a-fA-F/]*(?:\x07|\x1b\\)")
+
+
+def background_in(typed: str) -> tuple[str, bool | None]:
+    """Take the answer to `ASK_BACKGROUND` out of what came from the terminal.
+
+    Returns:
+        What else came, and whether the background is light; None: the answer is not in it.
+    """
+    found = _BACKGROUND.search(typed)
+    if found is None:
+        return typed, None
+    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
+    # The weights of ITU-R BT.601 for the lightness that eyes see.
+    return typed[: found.start()] + typed[found.end() :], 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+
+
+def background_is_light() -> bool | None:
+    """What the terminal says of its background in COLORFGBG (rxvt, Konsole and others); None: nothing."""
+    number = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+    return number == "7" or 9 <= int(number) <= 15 if number.isdecimal() else None
+
+
+def answers_questions() -> bool:
+    """Whether the terminal can be asked by OSC: the Linux console has no such answers."""
+    return os.environ.get("TERM", "") not in ("", "linux", "dumb")
 
 
 def osc52(text: str) -> str:

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
+
 # SSH does not forward COLORTERM, so most terminals get 256 colours: the dark surfaces are near-grey, each on a step of
 # the grey ramp of its own, or they would all become black.
+def _dark(border: str, foreground: str, quiet: str) -> dict[str, str]:
+    """The variables of the dark themes; they differ in three colours."""
+    return {
+        "border": border,
+        "border-blurred": "#4d535c",
+        "block-cursor-background": "#1f4f7a",
+        "block-cursor-foreground": "#ffffff",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#2e3238",
+        "block-cursor-blurred-foreground": foreground,
+        "text-quiet": quiet,
+    }
+
+
 DARK = Theme(
     name="phift-dark",
     primary="#7aa2d6",
@@ -20,16 +35,7 @@ DARK = Theme(
     panel="#1c1f23",
     boost="#2e3238",
     dark=True,
-    variables={
-        "border": "#7aa2d6",
-        "border-blurred": "#4d535c",
-        "block-cursor-background": "#1f4f7a",
-        "block-cursor-foreground": "#ffffff",
-        "block-cursor-text-style": "bold",
-        "block-cursor-blurred-background": "#2e3238",
-        "block-cursor-blurred-foreground": "#d8dce3",
-        "text-quiet": "#98a1ae",
-    },
+    variables=_dark("#7aa2d6", "#d8dce3", "#98a1ae"),
 )
 
 LIGHT = Theme(
@@ -100,16 +106,7 @@ SAFE = Theme(
     panel="#1c1f23",
     boost="#2e3238",
     dark=True,
-    variables={
-        "border": "#56b4e9",
-        "border-blurred": "#4d535c",
-        "block-cursor-background": "#1f4f7a",
-        "block-cursor-foreground": "#ffffff",
-        "block-cursor-text-style": "bold",
-        "block-cursor-blurred-background": "#2e3238",
-        "block-cursor-blurred-foreground": "#e4e6ea",
-        "text-quiet": "#a3abb8",
-    },
+    variables=_dark("#56b4e9", "#e4e6ea", "#a3abb8"),
 )
 
 THEMES = (DARK, LIGHT, CONTRAST, SAFE)
@@ -120,6 +117,12 @@ NAMES = (*(theme.name for theme in THEMES), "ansi-dark", "ansi-light")
 
 WITHOUT_COLOUR = "ansi-dark"
 """The theme that sends no colour at all when NO_COLOR is set."""
+
+
+def for_background(light: bool | None) -> str:
+    """The theme where none was chosen: by whether the terminal's background is light; None: that is not known."""
+    return LIGHT.name if light else DARK.name
+
 
 ANSI_VARIABLES = {"text-quiet": "ansi_default"}
 """Variables of ours that Textual's own themes do not set."""

@@ -32,6 +32,7 @@ class Terminal:
         rows: int = 24,
         *,
         program: tuple[str, ...] = ("-m", "tui"),
+        python: str | None = sys.executable,
     ) -> None:
         self.raw = b""
         self.exit_code: int | None = None
@@ -40,7 +41,8 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if self.pid == 0:
             os.chdir(environment["HOME"])
-            os.execve(sys.executable, [sys.executable, *program, *arguments], environment)
+            command = [*([python] if python else []), *program, *arguments]
+            os.execve(command[0], command, environment)
         self.resize(columns, rows)
 
     @property
@@ -59,6 +61,11 @@ class Terminal:
                 row.append((" ", cell.bg) if blank else tuple(cell))
             rows.append(row)
         return rows
+
+    @property
+    def file(self) -> int:
+        """The descriptor that what the program writes comes from."""
+        return self._master
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size."""

@@ -274,3 +274,31 @@ def test_without_a_terminal_it_says_what_to_do(home: Path) -> None:
     assert "terminal" in done.stderr
     assert "phift-tui run" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "background"), [(b"\x1b]11;rgb:fafa/fafa/f0f0\x1b\\", "fbfaf7"), (b"\x1b]11;rgb:10/10/10\x07", "131518")]
+)
+def test_the_theme_follows_the_background_that_the_terminal_tells(
+    start: Start, state: Path, answer: bytes, background: str
+) -> None:
+    terminal = start(env={**NOBODY, "COLORTERM": "truecolor"})
+    terminal.wait_for(FIRST)
+    assert b"\x1b]11;?" in terminal.raw
+    for piece in (answer[:9], answer[9:]):
+        terminal.send(piece)
+    terminal.wait_for(lambda _: terminal.cells()[8][40][-1] == background)
+    terminal.quiet()
+    assert "11;rgb" not in terminal.text, "the answer is not typed into a field"
+
+
+def test_keys_of_ones_own_are_shown_and_work_and_a_clash_is_said_at_the_start(start: Start, state: Path) -> None:
+    terminal = start(env={**NOBODY, "PHIFT_KEYS": '{"next": "ctrl+n", "help": "f11"}'}, columns=120)
+    terminal.wait_for(lambda text: "^N Next" in text and "F11 Help" in text)
+    terminal.send(b"\x0e")
+    terminal.wait_for("Access")
+    terminal.wait_for("^N Next")
+    clash = start(env={**NOBODY, "PHIFT_KEYS": '{"next": "f7"}'})
+    assert clash.wait() == 2
+    assert "f7" in clash.text
+    assert "next" in clash.text

@@ -1,0 +1,48 @@
+"""Writes the recipe being edited to its draft, soon after each change and at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.timer import Timer
+
+from tui.messages import t
+from tui.services import drafts
+
+if TYPE_CHECKING:
+    from tui.app import PhiftApp
+
+_SAVE_AFTER = 0.2  # seconds without a change; with the write itself a draft is on disk within half a second
+
+
+class Autosave:
+    """The draft of the program's recipe."""
+
+    def __init__(self, program: PhiftApp) -> None:
+        self._program = program
+        self._timer: Timer | None = None
+        self.saved = program.wizard.recipe
+        """The recipe that needs no saving."""
+
+    def changed(self) -> None:
+        """The recipe may have changed: write it soon, in the background."""
+        if self._program.wizard.recipe is not self.saved and self._timer is None:
+            self._timer = self._program.set_timer(_SAVE_AFTER, self._soon)
+
+    def _soon(self) -> None:
+        self._timer = None
+        settings, recipe = self._program.settings, self._program.wizard.recipe
+        self.saved = recipe
+        self._program.tasks.start(
+            "draft", t("Saving the draft"), lambda report, cancel: drafts.save(settings, recipe), quiet=True
+        )
+
+    def now(self) -> None:
+        """Write it now, if it is not written.
+
+        Raises:
+            PhiftError: it cannot be written.
+        """
+        if self._program.wizard.recipe is not self.saved:
+            self.saved = self._program.wizard.recipe
+            drafts.save(self._program.settings, self.saved)
