@@ -34,7 +34,7 @@ FUNCTIONS = {"t": 1, "mark": 1, "n": 2, "said": 1, "counted": 2}
 """The functions of tui/messages.py and tui/dataset/said.py that take texts, and how many each takes."""
 CONSTANT = re.compile(r"^_?[A-Z][A-Z_]*$")
 NO_TEXT = re.compile(
-    r"^(-[a-z]+|[a-z]+(-[a-z]+)+|[EW]\d+|\S*[$:./_^\[\]{}|]\S*|\W*|phift|#.*|bold .*|\w+ \{.*|.*\n.*)$", re.DOTALL
+    r"^(-[a-z]+|\^.*|[a-z]+(-[a-z]+)+|[EW]\d+|\S*[$:./_^\[\]{}|]\S*|\W*|phift|#.*|bold .*|\w+ \{.*|.*\n.*)$", re.DOTALL
 )
 """Strings in constants that are names, styles, selectors or glyphs."""
 TEXT_ARGUMENTS = {"Action": (2, 3), "Code": (1, 2)}
