@@ -10,6 +10,8 @@ import jwt
 import pytest
 from wirekit import Wire
 
+from tui.sandbox import access
+
 GROUPS = "2025-04-01"
 ROLES = "2022-04-01"
 Upset = Callable[[dict[str, Any]], None]
@@ -283,6 +285,27 @@ def test_resources_have_entity_tags_where_azure_s_have_them(wire: Wire, group: s
     assert changed.headers["ETag"] != first.headers["ETag"]
     vault = wire.arm("PUT", f"{base}/Microsoft.KeyVault/vaults/vault-tagless", {"location": "eastus2"})
     assert vault.headers["ETag"] is None
+
+
+WORKSPACES = "Microsoft.MachineLearningServices/workspaces"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "action", "covered"),
+    [
+        ("*", f"{WORKSPACES}/write", True),
+        (f"{WORKSPACES}/*/write", f"{WORKSPACES}/jobs/write", True),
+        (f"{WORKSPACES}/*/write", f"{WORKSPACES}/write", True),
+        (f"{WORKSPACES}/computes/*/write", f"{WORKSPACES}/computes/write", True),
+        (f"{WORKSPACES}/*/write", f"{WORKSPACES}/jobs/read", False),
+        (f"{WORKSPACES}/*/write", f"{WORKSPACES}write", False),
+        (f"{WORKSPACES}/jobs/*", f"{WORKSPACES}/jobs", False),
+        ("MICROSOFT.machinelearningservices/*", f"{WORKSPACES}/read", True),
+    ],
+)
+def test_what_a_wildcard_covers(pattern: str, action: str, covered: bool) -> None:
+    assert access.allows([{"actions": [pattern], "notActions": []}], action) is covered
+    assert access.allows([{"actions": ["*"], "notActions": [pattern]}], action) is not covered
 
 
 def _oid(wire: Wire) -> str:

@@ -34,6 +34,7 @@ def test_the_default_datastore_is_found_and_gives_a_sas(world: World) -> None:
     assert store.name == "workspaceblobstore"
     assert "sig=" in store.credentials.sas_token
     assert {found.name for found in world.ml.datastores.list()} >= {"workspaceblobstore", "workspaceartifactstore"}
+    assert world.ml.datastores.get(store.name).container_name == store.container_name
     with pytest.raises(ResourceNotFoundError):
         world.ml.datastores.get("nothing")
 
@@ -125,6 +126,8 @@ def test_an_online_endpoint_answers_through_its_deployment(world: World) -> None
     world.ml.online_endpoints.begin_create_or_update(made).result()
     assert [found.name for found in world.ml.online_endpoints.list()] == ["online-one"]
     assert [found.name for found in world.ml.online_deployments.list("online-one")] == ["blue"]
+    assert world.ml.online_endpoints.get("online-one").traffic == {"blue": 100}
+    assert world.ml.online_deployments.get("blue", "online-one").provisioning_state == "Succeeded"
     key = world.ml.online_endpoints.get_keys("online-one").primary_key
     body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 3}
 

@@ -93,6 +93,7 @@ def test_bad_scenarios_and_faults_are_refused_with_their_place(run: Run, tmp_pat
         (("fault", "apply", str(wrong)), "access.role 'King' is not known"),
         (("fault", "add", "*", "sneeze"), "kind: 'sneeze'"),
         (("fault", "enter-code", "ABC"), "No sign-in waits"),
+        (("fault", "clear", "77"), "No armed fault has the number 77"),
     ):
         code, _, err = run(*arguments)
         assert code == 2

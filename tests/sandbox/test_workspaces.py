@@ -110,6 +110,7 @@ def test_connections(client: MLClient, wire: Wire, upset: Upset, group: str) -> 
     )
     assert made.target == "https://s.search.windows.net"
     assert [one.name for one in inside.connections.list()] == ["search"]
+    assert inside.connections.get("search").target == made.target
     stored = wire.arm("GET", f"…/resourceGroups/{group}/providers/{ML}/project-c/connections/search").json
     assert "credentials" not in stored["properties"]
     inside.connections.delete("search")

@@ -108,5 +108,8 @@ class _Control:
             raise ServiceError(400, "BadFault", f"fault: {error}") from error
 
     async def clear(self, request: Request) -> Response:
-        self._sandbox.faults.clear(request.path_params.get("number"))
+        number = request.path_params.get("number")
+        if number is not None and number not in [fault["id"] for fault in self._sandbox.faults.armed]:
+            raise ServiceError(404, "UnknownFault", f"No armed fault has the number {number}; list them first.")
+        self._sandbox.faults.clear(number)
         return answer({"faults": self._sandbox.faults.armed})
