@@ -160,6 +160,11 @@ def data_of(folder: Path, sandbox: SandboxInfo) -> tuple[str, ...]:
     )
 
 
+def written_by_jobs(sandbox: SandboxInfo) -> list[str]:
+    """The logs of the jobs, their notes among them: the trainer's words, English wherever it runs."""
+    return [path.read_text("utf-8") for path in Path(sandbox.state).glob("jobs/*/std_log.txt")]
+
+
 def test_the_commands_are_translated(
     at_the_sandbox: SandboxInfo, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,7 +175,7 @@ def test_the_commands_are_translated(
         main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         spoken = re.sub(rf"{messages.t('answer:')}.*", "", out + err)  # the model's own words
-        wrong.extend(f"{arguments[0]}: {line}" for line in left_over(spoken, *data))
+        wrong.extend(f"{arguments[0]}: {line}" for line in left_over(spoken, *data, *written_by_jobs(at_the_sandbox)))
 
     wrong: list[str] = []
     recipe, place = folder / "recipe.toml", ("--sandbox", "--recipe", folder / "recipe.toml")
@@ -215,9 +220,9 @@ async def test_the_pages_are_translated(at_the_sandbox: SandboxInfo, folder: Pat
     wrong: dict[str, None] = {}
 
     def look(where: str) -> None:
-        # What a job writes into its log and its notes is the trainer's, which speaks English wherever it runs.
-        logs = [path.read_text("utf-8") for path in Path(at_the_sandbox.state).glob("jobs/*/**/*.txt")]
-        wrong.update(dict.fromkeys(f"{where}: {line}" for line in left_over(shown(app), *data, *logs)))
+        wrong.update(
+            dict.fromkeys(f"{where}: {line}" for line in left_over(shown(app), *data, *written_by_jobs(at_the_sandbox)))
+        )
 
     async with app.run_test(size=(120, 40)) as pilot:
         for _ in range(40):
