@@ -20,7 +20,10 @@ from tui.messages import n, t
 
 if TYPE_CHECKING:
     from tui.dataset.report import Finding, Group, Report
+    from tui.services.progress import Cancel
 
+SEARCH = "row-search"
+_BEFORE = 400
 _MESSAGE = re.compile(r"messages\[(\d+)\]")
 _ROLES = {"system": "$text-accent", "user": "$text-primary", "assistant": "$text-success"}
 
@@ -45,8 +48,21 @@ def row_content(row: dataset_rows.Row, findings: Sequence[Finding]) -> Content:
         lines.append(Content("    " + body.replace("\n", "\n    ")))
         lines += [_fault(finding) for finding in faulty]
     if not row.messages:
-        lines.append(text.content(row.raw))
+        column = next((finding.column for finding in findings if finding.column), None)
+        lines.append(_raw(row.raw, column) if column else text.content(row.raw))
     return Content("\n").join(lines)
+
+
+def _raw(line: str, column: int) -> Content:
+    """A line that is no row, from shortly before the character where it goes wrong, which is marked."""
+    at = column - 1
+    start = max(at - _BEFORE, 0)
+    return Content.assemble(
+        "…" if start else "",
+        text.clean(line[start:at]),
+        (text.clean(line[at : at + 1]) or "¶", "bold reverse $text-error"),
+        text.clean(line[at + 1 :], limit=20_000),
+    )
 
 
 def _fault(finding: Finding) -> Content:
@@ -103,6 +119,10 @@ class Rows(Dialog[None]):
         self.query_one("#row-ask").display = False
         self._show(self.line)
 
+    def on_unmount(self) -> None:
+        """Closing stops a search."""
+        self.program.tasks.cancel(SEARCH)
+
     def _show(self, line: int) -> None:
         where = self.query_one("#row-where", Static)
         try:
@@ -155,9 +175,9 @@ class Rows(Dialog[None]):
     def _search(self, wanted: str) -> None:
         start = self.line + 1
 
-        def work(report: object, cancel: object) -> int:
+        def work(report: object, cancel: Cancel) -> int:
             for begin in (start, 1):
-                found = dataset_rows.search(self._path, wanted, start=begin, limit=1)
+                found = dataset_rows.search(self._path, wanted, start=begin, limit=1, cancelled=lambda: cancel.is_set)
                 if found:
                     return found[0].line
             return 0
@@ -170,4 +190,4 @@ class Rows(Dialog[None]):
             else:
                 self.query_one("#row-where", Static).update(text.line(t("No row has {text}.", text=wanted)))
 
-        self.program.tasks.start("row-search", t("Searching the rows"), work, done=show)
+        self.program.tasks.start(SEARCH, t("Searching the rows"), work, done=show)

@@ -22,10 +22,13 @@ from tui.widgets.field import Field
 from tui.widgets.path_suggester import PathSuggester
 
 if TYPE_CHECKING:
+    from tui.dataset.report import Group
     from tui.dataset.report import Report as DataReport
     from tui.services.progress import Cancel, Report
 
 TASK = "check-validation"
+LEAKS = ("W212", "W213")
+"""Rows of the training file in the validation file, exactly and nearly."""
 MODES = (
     ("split", "Split", "a share of the training file is held back"),
     ("file", "File", "a file of its own; every row of the other trains"),
@@ -43,6 +46,7 @@ class ValidationScreen(Step):
     def __init__(self) -> None:
         super().__init__()
         self._report: tuple[str, DataReport] | None = None
+        self._leaks: list[Group] = []
         self._error: PhiftError | None = None
 
     def content(self) -> ComposeResult:
@@ -132,9 +136,12 @@ class ValidationScreen(Step):
                 return Content.styled(t("How many rows that is shows once the file is checked."), "$text-quiet")
             held = round(report.rows * recipe.validation.share)
             lines = [
+                t(
+                    "Rows with one prompt stay on one side; the share is kept within each system prompt and length."
+                ),
                 n("{count} row is held back;", "{count} rows are held back;", held)
                 + " "
-                + n("{count} is trained on.", "{count} are trained on.", report.rows - held)
+                + n("{count} is trained on.", "{count} are trained on.", report.rows - held),
             ]
             if held < 20:
                 lines.append(t("Below 20 rows the held-out loss jumps about; a larger share helps."))
@@ -145,10 +152,22 @@ class ValidationScreen(Step):
                 count = sum(group.count for group in found.errors)
                 lines = [n("{count} row.", "{count} rows.", found.rows)]
                 lines.append(t("No errors.") if found.ok else n("{count} error.", "{count} errors.", count))
+                lines += [self._leak(group) for group in self._leaks]
+                if found.ok and not self._leaks:
+                    lines.append(t("None of them is in the training file, nor nearly."))
         else:
-            lines = [t("Every row is trained on. Base and tuned model cannot be compared on rows neither has seen,"),
-                     t("unless the evaluation is given a held-out file.")]  # fmt: skip
+            lines = [t("Every row is trained on, and no validation loss is reported: overfitting is not seen while it "
+                       "happens, and the best checkpoint cannot be told from the last one."),
+                     t("Base and tuned model cannot be compared on rows neither has seen, unless the evaluation is "
+                       "given a held-out file.")]  # fmt: skip
         return Content("\n").join(Content.styled(line, "$text-quiet") for line in lines)
+
+    def _leak(self, group: Group) -> str:
+        """How many rows both files have, and where the first are."""
+        first = "; ".join(f"{finding.line:,}: {finding.message}" for finding in group.first[:2])
+        count = f"{group.count:,}"
+        return t("{count} × {title}: line {first}. {advice}.", count=count, title=group.title, first=first,
+                 advice=group.advice)  # fmt: skip
 
     def _checked(self) -> bool:
         return self._report is not None and self._report[0] == self.wizard.recipe.validation.path
@@ -161,23 +180,32 @@ class ValidationScreen(Step):
         if self.program.tasks.of(TASK):
             return
         path = self.wizard.base / Path(recipe.validation.path).expanduser()
+        train = recipe.data_path(self.wizard.base) if recipe.data.train else None
 
-        def work(report: Report, cancel: Cancel) -> DataReport:
+        def work(report: Report, cancel: Cancel) -> tuple[DataReport, list[Group]]:
             from tui.dataset import check
 
-            backend.datasets.readable(path)
-            try:
+            def judge(file: Path, beside: Path | None = None) -> DataReport:
                 return check.check(
-                    path,
+                    file,
+                    validation=beside,
                     rules=backend.catalog.rules(model, recipe.model.engine),
                     progress=lambda done, total: report(Progress(t("reading"), done, total, "bytes")),
                     cancelled=lambda: cancel.is_set,
                 )
+
+            backend.datasets.readable(path)
+            try:
+                own = judge(path)
+                both = judge(train, path) if train and train.is_file() and own.ok else None
             except check.Cancelled:
                 raise Cancelled(t("The check was stopped.")) from None
+            return own, [group for group in both.warnings if group.code in LEAKS] if both else []
 
-        def learn(report: DataReport) -> None:
-            self._report = (recipe.validation.path, report)
+        def learn(found: tuple[DataReport, list[Group]]) -> None:
+            self._report, self._leaks = (recipe.validation.path, found[0]), found[1]
+            if self._leaks:
+                self._goes_on = False  # what both files have is to be read before Enter goes on
             self.state_changed()
 
         self.run_task(TASK, t("Checking {file}", file=path.name), work, learn, failed=self._not_checked)

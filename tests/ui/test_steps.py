@@ -538,6 +538,16 @@ async def test_each_way_of_validation_says_what_it_costs(tmp_path: Path, wired: 
         await until(pilot, lambda: app.current_mode == "hyperparameters")
 
 
+async def test_rows_that_both_files_have_are_told_before_going_on(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "validation", of=recipe(validation={"mode": "file", "path": str(GOOD)}))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "250 × training row in the validation file" in " ".join(shown(app).split()))
+        assert app.current_mode == "validation"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "hyperparameters")
+
+
 # --- hyperparameters -------------------------------------------------------------------------------------------------
 
 

@@ -6,11 +6,13 @@ import json
 import statistics
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.dataset.check import check
 from tui.dataset.describe import Tally
+from tui.dataset.languages import language_of, script_of
 from tui.dataset.report import Report
 from tui.dataset.rules import Rules
 
@@ -77,3 +79,27 @@ def test_a_row_out_of_all_proportion_is_told(tmp_path: Path) -> None:
     rows[41] = [("user", "question"), ("assistant", " ".join(map(str, range(2000))))]
     made = report(tmp_path, rows)
     assert [(f.code, f.line) for f in made.findings] == [("W216", 42)]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Какво да правя, ако мога да го върна?", "bg"),
+        ("Что мне делать, если я не могу это вернуть?", "ru"),
+        ("Що мені робити, якщо я не можу це повернути?", "uk"),
+        ("كيف أعرف هل هذا صحيح في هذه الحالة؟", "ar"),
+        ("यह क्या है और मैं इसे कैसे करूँ?", "hi"),
+        ("मौसम", "unknown"),
+    ],
+)
+def test_languages_of_other_scripts_are_guessed_by_their_common_words(text: str, language: str) -> None:
+    assert language_of(text, script_of(text)) == language
+
+
+def test_rows_that_the_safety_guess_cannot_judge_are_counted(tmp_path: Path) -> None:
+    rows = [
+        [("user", said), ("assistant", "a")]
+        for said in ("How can I do that for you?", "Wie kann ich das für dich tun?", "Как да го върна?", "12 345")
+    ]
+    (note,) = report(tmp_path, rows).notes
+    assert note.startswith("2 rows are not in English")

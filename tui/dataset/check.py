@@ -347,6 +347,14 @@ class _Run:
         notes = []
         if self.counter is None and complete:
             notes.append(t("Only the structure was looked at."))
+        if foreign := main.partial.describer.rows_not_english():
+            notes.append(
+                n(
+                    "{count} row is not in English; the guess about safety (W221) knows English words only.",
+                    "{count} rows are not in English; the guess about safety (W221) knows English words only.",
+                    foreign,
+                )
+            )
         if self.index.skipped_near:
             notes.append(
                 n(

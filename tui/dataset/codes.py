@@ -152,7 +152,7 @@ _ALL = (
         "secret",
         "revoke it and remove it: a model repeats what it has learnt. Fixing replaces it with a placeholder",
     ),
-    Code("W221", "likely to be refused by the safety evaluation", "a guess from words alone; read the row"),
+    Code("W221", "likely to be refused by the safety evaluation", "a guess from English words alone; read the row"),
     Code("W222", "no user turn", "give the row the question it answers"),
     Code("W223", "consecutive user turns", "join them; the chat template expects turns to alternate"),
     Code("W224", "row probably longer than the model's context", "an estimate; shorten or split the conversation"),

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tui.dataset.languages import language_of, script_of
+from tui.dataset.languages import LATIN_BUT_ENGLISH, language_of, script_of
 from tui.dataset.rules import KNOWN_ROLES
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _FEWEST_FOR_BALANCE = 50
 _MOST_SHARE = 0.8
 _SHOWN_PROMPTS = 20
 _EXACT_BELOW = 8192
+_FAR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Distribution:
         minimum: Smallest value.
         maximum: Largest value.
         percentiles: Value at 5, 25, 50, 75, 90, 95 and 99 percent.
-        bins: (from, up to and without, rows) of a histogram with equal steps up to the 99th percentile and one bin for
-            the rest.
+        bins: (from, up to and without, rows) of a histogram with equal steps up to the 99th percentile, or the 95th or
+            90th where few rows are far above it, and one bin for the rest.
     """
 
     count: int = 0
@@ -97,7 +98,9 @@ class Tally:
         rows = sum(self.counts.values())
         if not rows:
             return Distribution()
-        low, high = self.minimum, max(self.at(99), self.minimum)
+        # A few rows far above the rest would leave all others in one bin.
+        usual = 99 if self.at(99) <= _FAR * self.at(95) else 95 if self.at(95) <= _FAR * self.at(90) else 90
+        low, high = self.minimum, max(self.at(usual), self.minimum)
         step = max(1, math.ceil((high - low + 1) / bins))
         edges = [(low + i * step, low + (i + 1) * step) for i in range(math.ceil((high - low + 1) / step))]
         heights = [0] * (len(edges) + 1)
@@ -237,6 +240,11 @@ class Describer:
         else:
             for text, rows in other.answers.items():
                 self._answer(text, rows)
+
+    def rows_not_english(self) -> int:
+        """Return how many rows are surely in another language than English, by their script or their common words."""
+        by_script = sum(rows for script, rows in self.scripts.items() if script not in ("Latin", "none"))
+        return by_script + sum(rows for language, rows in self.languages.items() if language in LATIN_BUT_ENGLISH)
 
     def imbalance(self) -> tuple[str, int, str, int] | None:
         """Return (commonest label, rows, rarest label, rows) where the answers are labels and lopsided, else None.

@@ -19,8 +19,16 @@ _STOPWORDS = {
     "sv": "och att det är som inte jag en för på med kan hur min till av den ett har vad",
     "tr": "bir ve bu için ile nasıl değil ne var mı çok daha ben olan gibi olarak benim sen en",
     "id": "yang dan di untuk dengan saya ini itu tidak apa adalah bagaimana dari ke bisa anda pada akan",
+    "ru": "и в не на я что как это по но с для мне вы все так мой если у меня",
+    "uk": "і в не на що як це та для мені з до ви мій якщо є чи про й або",
+    "bg": "и на да се за от не че как това съм ми са по при ще или какво си мога",
+    "ar": "في من على ما هل أن كيف هذا إلى لا مع أو هو هي عن هذه كان التي",
+    "fa": "در از به که است را این با برای چه می آن من یا تا شما هم چگونه",
+    "hi": "है के में की और का क्या से को यह नहीं मैं हैं कैसे पर एक लिए",
     "cs": "je se na že jak není do to ale jsem pro jsou mi co tak by ve který můj při",
 }
+LATIN_BUT_ENGLISH = frozenset(_STOPWORDS) - {"en", "ru", "uk", "bg", "ar", "fa", "hi"}
+"""Languages in Latin script that are guessed at, without English."""
 _LANGUAGES: dict[str, list[str]] = {}
 for _name, _words in _STOPWORDS.items():
     for _word in _words.split():
@@ -64,8 +72,6 @@ def language_of(text: str, script: str) -> str:
         return _OF_SCRIPT[script]
     if script == "Han":
         return "zh"
-    if script != "Latin":
-        return "unknown"
     votes: dict[str, int] = {}
     for word in _LANGUAGES.keys() & text[:_LOOKED_AT].lower().split():
         for name in _LANGUAGES[word]:

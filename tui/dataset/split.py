@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WITHOUT_VALIDATION = (
-    "Without validation rows the run reports no validation loss: overfitting is not seen while it happens, the best "
-    "checkpoint cannot be told from the last one, and the comparison with the base model has no rows of its own."
-)
-"""What it costs to train without a validation file."""
-
-
 class SplitError(ValueError):
     """The file cannot be split as asked."""
 
