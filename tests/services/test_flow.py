@@ -173,6 +173,7 @@ def test_training_was_watched(complete: Course) -> None:
     assert [event.text for event in snapshot.events][-1] == "Completed"
     told = [event for event in complete.events if (event.step, event.status) == ("monitor", "progress")]
     assert any("training loss" in line for event in told for line in event.lines())
+    assert sum("learning_rate asked 2e-05, used" in line for event in told for line in event.lines()) == 1
 
 
 def test_nothing_was_bought_unasked_or_left_open(complete: Course, settings: Settings) -> None:

@@ -46,6 +46,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         return answer(page(request, lambda offset, count: found[offset : offset + count]))
 
     async def get(request: Request) -> Response:
+        sandbox.supervisor.warm_up()  # who asks for one by its name is about to upload: a job is near
         return answer(require(sandbox, workspace_of(sandbox, request)["id"], request.path_params["name"]))
 
     async def list_secrets(request: Request) -> Response:

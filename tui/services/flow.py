@@ -419,8 +419,13 @@ class Flow:
     def _monitor(self, azure: Azure, workspace: Workspace, name: str) -> Snapshot:
         with self._step("monitor") as done:
             shown: list[tuple[Any, ...]] = []
+            warned: set[str] = set()
 
             def show(snapshot: Snapshot) -> None:
+                for warning in snapshot.warnings:
+                    if warning not in warned:
+                        warned.add(warning)
+                        self._on_event(Event("monitor", "progress", {"job": name, "warning": warning}, (warning,)))
                 losses = {key: snapshot.metrics[key].last for key in snapshot.metrics if key.endswith("loss")}
                 state = (snapshot.job.status, snapshot.progress, losses)
                 if shown[-1:] != [state]:

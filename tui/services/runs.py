@@ -93,6 +93,7 @@ class Snapshot:
             "seconds_left": self.seconds_left,
             "metrics": {name: metric.last for name, metric in self.metrics.items()},
             "log": self.log_tail,
+            "warnings": list(self.warnings),
             "failure": self.failure.to_json() if self.failure else None,
         }
 
