@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from screens.lookups import CATALOGUE, load_catalogue, load_estimate
+from screens.lookups import CATALOGUE, for_training, load_catalogue, load_estimate
 from screens.page import Step
 from tui import actions, backend
 from tui.messages import n, t
@@ -92,9 +92,13 @@ class HyperparametersScreen(Step):
                 rows -= round(rows * recipe.validation.share)
             parts.append(n("{count} step", "{count} steps", backend.jobs.expected_steps(recipe, rows)))
             parts.append(n("{count} row seen", "{count} rows seen", rows * knobs.epochs))
-            tokens = report.stats.billable_tokens(knobs.epochs)
-            about = t("about {tokens} tokens") if report.stats.tokens_are_estimate else t("{tokens} tokens")
-            parts.append(about.format(tokens=f"{tokens:,}"))
+            stats = for_training(report.stats, recipe)
+            tokens = stats.billable_tokens(knobs.epochs)
+            parts.append(
+                n("about {count} token", "about {count} tokens", tokens)
+                if stats.tokens_are_estimate
+                else n("{count} token", "{count} tokens", tokens)
+            )
         if estimate:
             parts.append(t("price {price} (estimate)", price=total(estimate)))
             if estimate.note:

@@ -62,7 +62,7 @@ def load_estimate(page: Page) -> None:
     recipe, azure = wizard.recipe, wizard.facts.azure
     if model is None:
         return
-    stats = _for_training(report_.stats, recipe) if report_ else None
+    stats = for_training(report_.stats, recipe) if report_ else None
     machine = "" if recipe.model.engine == "serverless" else recipe.model.instance_type or next(
         iter(model.instance_types), ""
     )  # fmt: skip
@@ -78,7 +78,7 @@ def load_estimate(page: Page) -> None:
     page.run_task(ESTIMATE, t("Estimating the price"), work, learn, quiet=True)
 
 
-def _for_training(stats: Stats, recipe: Recipe) -> Stats:
+def for_training(stats: Stats, recipe: Recipe) -> Stats:
     """The tokens of the rows that a split leaves for training, as near as it can be told before the split."""
     if recipe.validation.mode != "split":
         return stats

@@ -114,7 +114,7 @@ class SignInScreen(Step):
         with Vertical(id="connection"):
             yield Static("", id="connection-text", markup=False)
             tenants = OptionList(id="tenants")
-            tenants.display = False
+            tenants.display = tenants.can_focus = False  # what is not displayed takes the first focus all the same
             yield tenants
 
     def entered(self) -> None:
@@ -196,7 +196,7 @@ class SignInScreen(Step):
 
         def offer(tenants: list[Tenant]) -> None:
             listing = self.query_one("#tenants", OptionList)
-            listing.display = len(tenants) > 1
+            listing.display = listing.can_focus = len(tenants) > 1
             listing.set_options(
                 Option(
                     Content.assemble(

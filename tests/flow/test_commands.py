@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Ended
+from program_kit import Ended
 
 from tui.__main__ import main
 from tui.recipe import Recipe
@@ -80,21 +80,7 @@ def test_a_run_is_one_object_a_line_and_ends_with_its_own(finished: World) -> No
     times = [datetime.fromisoformat(event["time"]) for event in events]
     assert times == sorted(times)
     told = [(event["step"], event["status"]) for event in events if event["status"] != "progress"]
-    steps = [
-        "sign-in",
-        "access",
-        "data",
-        "estimate",
-        "project",
-        "upload",
-        "submit",
-        "monitor",
-        "evaluate",
-        "deploy",
-        "ask",
-        "evaluate",
-        "billable",
-    ]
+    steps = "sign-in access data estimate project upload submit monitor evaluate deploy ask evaluate billable".split()
     assert told == [
         ("run", "started"),
         *((step, status) for step in steps for status in ("started", "done")),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Ended, Program
+from program_kit import Ended, Program
 
 from tui.recipe import Recipe
 from tui.sandbox import daemon

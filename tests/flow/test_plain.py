@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Ended
+from program_kit import Ended
 
 from tui import recipe as recipes
 from tui.recipe import Recipe

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
 from tui.services import access, identity, keyrings
-from tui.services.errors import AccessError, Cancelled, SignInRequired, UsageError
+from tui.services.errors import AccessError, Cancelled, PhiftError, SignInRequired, UsageError
 from tui.services.identity import DeviceCode
 from tui.services.progress import Cancel
 from tui.settings import Profile, Settings
@@ -277,3 +277,73 @@ def test_a_keyring_of_plain_text_is_not_used(settings: Settings, monkeypatch: py
 
 def test_the_variables_of_a_sandbox_are_recognised(sandbox_env: SandboxInfo, settings: Settings) -> None:
     assert identity.connect(settings).sandbox
+
+
+# --- the Azure CLI and managed identity ------------------------------------------------------------------------------
+
+
+def put_az(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """The only program on the path is an `az` that runs `script`."""
+    (folder / "bin").mkdir()
+    program = folder / "bin" / "az"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:/bin")
+
+
+@pytest.mark.usefixtures("sandbox_env")
+def test_without_the_azure_cli_it_is_named(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SignInRequired, match="not found") as raised:
+        identity.connect(with_profile(settings, method="cli"))
+    assert "az login" in raised.value.next_step
+
+
+@pytest.mark.usefixtures("sandbox_env")
+def test_with_nobody_in_the_azure_cli_the_way_in_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_az(tmp_path, monkeypatch, "echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1")
+    with pytest.raises(SignInRequired) as raised:
+        identity.connect(with_profile(settings, method="cli"))
+    assert "az login" in raised.value.next_step
+
+
+def test_the_azure_clis_token_is_used_and_asked_for_anew_when_refused(
+    sandbox_env: SandboxInfo, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    upset: Callable[..., None],
+) -> None:  # fmt: skip
+    def token() -> str:
+        azure = identity.connect(principal(settings, sandbox_env), secret=sandbox_env.client_secret)
+        return azure.credential.get_token("https://management.azure.com/.default").token
+
+    answer = '{{"accessToken": "{}", "expires_on": 4102444800, "tokenType": "Bearer"}}'
+    (tmp_path / "first").write_text(answer.format(token()))
+    time.sleep(1.1)  # a token of the same second is the same token
+    (tmp_path / "second").write_text(answer.format(token()))
+    # The first is for signing in, the second for the first call: the Azure CLI keeps its own, and is asked each time.
+    script = f"cd {tmp_path}; echo x >> asked; if [ $(wc -l < asked) -gt 2 ]; then cat second; else cat first; fi"
+    put_az(tmp_path, monkeypatch, script)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    azure = identity.connect(with_profile(settings, method="cli"))
+    assert azure.identity.method == "cli"
+    upset("GET management.azure.com/subscriptions", "expired-token", count=1)
+    assert access.subscriptions(azure)
+
+
+@pytest.mark.usefixtures("sandbox_env")
+def test_off_azure_a_managed_identity_is_refused_within_seconds(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Stands for the address of the metadata service: nobody listens there.
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    cancel = Cancel()
+    giving_up = threading.Timer(60, cancel.set)
+    giving_up.start()
+    with pytest.raises(PhiftError) as raised:
+        identity.connect(with_profile(settings, method="managed-identity"), cancel=cancel)
+    giving_up.cancel()
+    assert not isinstance(raised.value, Cancelled)
+    assert raised.value.next_step

@@ -211,7 +211,9 @@ def prices(azure: Azure | None, region: str, settings: Settings, *, instance_typ
     cloud = "sandbox" if azure is not None and azure.sandbox else "azure"
     file = settings.state / f"prices-{'-'.join(filter(None, (cloud, _safe(region), _safe(instance_type))))}.json"
     known = _read(file, region)
-    if azure is None or (known and datetime.now(UTC).date() - known.date < _STALE):
+    # Microsoft publishes this list for its public cloud; from another cloud, no host of that one is asked.
+    elsewhere = azure is not None and azure.endpoints.sdk_name != "AzureCloud"
+    if azure is None or elsewhere or (known and datetime.now(UTC).date() - known.date < _STALE):
         return known or _shipped(region)
     try:
         here = f"armRegionName eq {_quoted(region)}"
