@@ -45,6 +45,7 @@ def test_every_message_of_a_prompt_is_looked_at() -> None:
     assert (caught.value.status, caught.value.code) == (400, "content_filter")
     assert caught.value.inner is not None
     assert caught.value.inner["content_filter_result"]["jailbreak"] == {"filtered": True, "detected": True}
+    assert "stand-in" in caught.value.message
 
 
 def everything_hateful(text: str) -> dict[str, int]:
@@ -55,7 +56,9 @@ def everything_hateful(text: str) -> dict[str, int]:
 def test_the_classifier_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(safety.VARIABLE, f"{__name__}:everything_hateful")
     safety.classifier.cache_clear()
-    assert safety.annotate("Hello", prompt=False)[1]
+    with pytest.raises(ServiceError) as caught:
+        safety.check_prompt([{"role": "user", "content": "Hello"}])
+    assert "stand-in" not in caught.value.message
     monkeypatch.setenv(safety.VARIABLE, "nothing:here")
     safety.classifier.cache_clear()
     with pytest.raises(ValueError, match=r"nothing:here"):

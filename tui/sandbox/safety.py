@@ -92,11 +92,12 @@ def check_prompt(messages: list[Any]) -> list[dict[str, Any]]:
     """
     results, blocked = annotate("\n".join(text_of(message) for message in messages), prompt=True)
     if blocked:
+        stand_in = " (The sandbox's filter is a stand-in that looks for listed phrases.)"
         raise ServiceError(
             400,
             "content_filter",
             "The response was filtered due to the prompt triggering the content management policy. Please modify your "
-            "prompt and retry. (The sandbox's filter is a stand-in that looks for listed phrases.)",
+            f"prompt and retry.{stand_in if classifier() is by_lexicon else ''}",
             param="prompt",
             inner={"code": "ResponsibleAIPolicyViolation", "content_filter_result": results},
         )
