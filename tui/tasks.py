@@ -7,6 +7,7 @@ status line and calls what `start` was given as `done` or `failed`.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import traceback
@@ -25,6 +26,7 @@ Work = Callable[[Report, Cancel], T]
 State = Literal["running", "done", "failed", "cancelled"]
 
 _REDRAW_SECONDS = 0.5  # over SSH every redraw is bytes: at most two a second
+_SWITCH_SECONDS = 0.001
 _log = logging.getLogger(__name__)
 
 
@@ -99,6 +101,9 @@ class Tasks:
     """The tasks of the program, by group."""
 
     def __init__(self, post: Callable[[Message], object], *, sandbox: bool = False) -> None:
+        # A key passes four threads and the event loop: with Python's own 5 ms at each of them, a thread that imports
+        # the Azure SDK would hold the answer back for a tenth of a second.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._post = post
         self._sandbox = sandbox
         self._by_group: dict[str, Task[Any]] = {}

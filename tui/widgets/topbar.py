@@ -53,5 +53,5 @@ class TopBar(Horizontal):
             return
         self._shown = shown
         title = Content.assemble((" phift-tui ", "bold $text-primary"), (text.clean_line(shown[0], limit=60), ""))
-        self.query_one("#topbar-title", Static).update(title, layout=False)
+        self.query_one("#topbar-title", Static).update(title)
         self.query_one("#topbar-identity", Static).update(text.line(who, limit=48))
