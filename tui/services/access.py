@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tui.messages import mark, n, t
 from tui.recipe import Recipe
 from tui.services import catalog, projects
-from tui.services.errors import ModelUnavailable, NotFound, PermissionDenied, PhiftError
+from tui.services.errors import ModelUnavailable, NotFound, PermissionDenied, PhiftError, Unreachable
 from tui.services.progress import Cancel, Progress, Report
 
 if TYPE_CHECKING:
@@ -380,6 +380,9 @@ def examine(
 
     Returns:
         The findings in the order of the flow; those of level `problem` stop the run.
+
+    Raises:
+        Unreachable: Azure does not answer at all.
     """
     findings: list[Finding] = []
     cancel = cancel or Cancel()
@@ -405,6 +408,8 @@ def examine(
         except PhiftError as error:
             if not isinstance(error, PermissionDenied | NotFound) and error.exit_code != 5:
                 raise
+            if isinstance(error, Unreachable) and not findings:
+                raise  # nothing can be asked; the others would only wait as long each
             add(Finding(f"{examination.__name__}.unknown", "unknown", t(_UNSEEN[examination.__name__]), error.message))
     return findings
 

@@ -1,0 +1,119 @@
+"""The network gone at each step: told with what to do next, nothing lost or done twice, and it goes on afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tui.recipe import Recipe, Target
+from tui.services import access, catalog, cleanup, costs, deployments, identity, jobs, projects, runs, spending, uploads
+from tui.services.clients import Azure
+from tui.services.errors import PhiftError, Unreachable
+from tui.services.journal import Journal
+from tui.services.progress import Cancel
+from tui.services.projects import Workspace
+from tui.settings import Settings
+
+NOBODY = "http://127.0.0.1:9"  # the port of the discard service, which no machine offers any more
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come at once."""
+    for policy in (
+        "azure.core.pipeline.policies.RetryPolicy",
+        "azure.storage.blob._shared.policies.StorageRetryPolicy",
+    ):
+        monkeypatch.setattr(f"{policy}.sleep", lambda *arguments, **options: None)
+
+
+@contextmanager
+def no_network() -> Iterator[None]:
+    """The proxy is gone, for all clients of this process."""
+    before = os.environ["HTTPS_PROXY"]
+    os.environ["HTTPS_PROXY"] = os.environ["https_proxy"] = NOBODY
+    try:
+        yield
+    finally:
+        os.environ["HTTPS_PROXY"] = before
+        del os.environ["https_proxy"]
+
+
+def lost(call: Callable[[], object]) -> PhiftError:
+    with no_network(), pytest.raises(Unreachable) as raised:
+        call()
+    error = raised.value
+    assert error.next_step
+    assert error.exit_code == 5
+    return error
+
+
+def test_signing_in(azure: Azure, settings: Settings) -> None:
+    lost(lambda: identity.connect(settings))
+    assert identity.connect(settings).identity.object_id == azure.identity.object_id
+
+
+def test_looking_at_access(azure: Azure, recipe: Recipe) -> None:
+    lost(lambda: access.examine(azure, recipe))
+    assert "unknown" not in {finding.level for finding in access.examine(azure, recipe)}
+
+
+def test_the_catalogue_and_the_prices_known_last_stay(azure: Azure, recipe: Recipe) -> None:
+    catalog.models(azure)
+    lost(lambda: catalog.models(azure, refresh=True))
+    assert catalog.cached(azure.settings, sandbox=True).source == "cache"
+    with no_network():
+        assert costs.prices(azure, "eastus2", azure.settings).source == "snapshot"
+    assert costs.prices(azure, "eastus2", azure.settings).source == "retail api"
+    with no_network():
+        assert costs.prices(azure, "eastus2", azure.settings).source == "cache"
+
+
+def test_a_hub_is_made_afterwards_and_once(azure: Azure, own_target: Target, journal: Journal) -> None:
+    lost(lambda: projects.ensure_hub(azure, own_target, journal=journal))
+    made = projects.ensure_hub(azure, own_target, journal=journal)
+    assert made.state == "Succeeded"
+    assert [entry.outcome for entry in journal.recent() if entry.kind == "hub"] == ["done"]
+
+
+def test_an_upload_a_submit_and_the_watching_go_on(
+    azure: Azure, project: Workspace, recipe: Recipe, journal: Journal, chats: Callable[..., Path]
+) -> None:
+    file = chats(12, seed="outage")
+    lost(lambda: uploads.upload(azure, project, file, "outage", journal=journal))
+    training = uploads.upload(azure, project, file, "outage", journal=journal)
+    model, name = catalog.require(azure, recipe), jobs.new_name(recipe)
+
+    def submit() -> jobs.Job:
+        return jobs.submit(azure, project, recipe, model, training, None, name, journal=journal, rows=12)
+
+    lost(submit)
+    assert submit().name == submit().name == name
+    assert [job.name for job in jobs.listing(azure, project)].count(name) == 1
+    told: list[PhiftError] = []
+    cancel = Cancel()
+
+    def hear(error: PhiftError) -> None:
+        told.append(error)
+        cancel.set()
+
+    with no_network(), pytest.raises(PhiftError, match="No longer watching"):
+        runs.follow(azure, project, name, on_lost=hear, cancel=cancel)
+    assert isinstance(told[0], Unreachable)
+    assert runs.Watch(azure, project, name).poll().job.name == name
+    lost(lambda: jobs.cancel(azure, project, name))
+    assert jobs.cancel(azure, project, name).status in ("CancelRequested", "Canceled", "Completed")
+
+
+def test_endpoints_and_the_clean_up(azure: Azure, project: Workspace) -> None:
+    for call in (
+        lambda: deployments.listing(azure, project),
+        lambda: cleanup.inventory(azure, project),
+        lambda: spending.so_far(azure, project),
+    ):
+        lost(call)
+        call()
