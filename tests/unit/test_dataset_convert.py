@@ -160,6 +160,11 @@ def test_the_preferred_answer_is_kept_and_an_answer_marked_as_bad_is_not(tmp_pat
     assert len(converted(tmp_path, [{**chat, "label": True}, {**chat, "label": False}])) == 1
 
 
+def test_an_answer_that_is_an_object_is_written_as_json(tmp_path: Path) -> None:
+    (made,) = converted(tmp_path, [{"input": "Anna, 7", "output": {"name": "Anna", "age": 7}}])
+    assert made["messages"][1]["content"] == '{"name": "Anna", "age": 7}'
+
+
 def test_a_table_of_unknown_columns_is_called_one(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("breed,share,rows\n" + "pug,0.5,12\n" * 5)

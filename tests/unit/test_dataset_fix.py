@@ -94,6 +94,7 @@ CASES: list[tuple[str, object, list[Any]]] = [
     ("W228", rows(m("user", "078-05-1120"), A), [rows(m("user", "[ID]"), A)]),
     (REST, json.dumps(rows(U)).encode() + b"\n" + GOOD, [json.loads(GOOD)]),
     (REST, b'{"messages": [], "x": 1e999}\n' + GOOD, [json.loads(GOOD)]),
+    ("E120", json.dumps(rows(A, U)).encode() + b"\n" + GOOD, [rows(A, U), json.loads(GOOD)]),
     (REST, b"\xff{\n" + GOOD, [json.loads(GOOD)]),
     (REST, b'{"messages": [\n' + GOOD, [json.loads(GOOD)]),
 ]  # fmt: skip

@@ -332,4 +332,6 @@ def _text(value: object) -> str:
         value = value[0]
     if isinstance(value, str):
         return value.strip()
-    return "" if value is None or isinstance(value, list | dict | bool) else str(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str) if value else ""
+    return "" if value is None or isinstance(value, bool) else str(value)

@@ -231,6 +231,8 @@ def _tail(value: dict[str, Any]) -> bool:
     )
     if last is None or last == len(messages) - 1:
         return False
+    if not any(isinstance(message, dict) and message.get("role") == "user" for message in messages[:last]):
+        return False  # what would be left is an answer to nothing
     del messages[last + 1 :]
     return True
 

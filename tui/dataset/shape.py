@@ -271,6 +271,8 @@ def _fields(record: dict[str, Any]) -> tuple[Records, dict[str, str]]:
         if name in names:
             value = record[names[name]]
             turns = value if isinstance(value, list) else []
+            if not isinstance(value, list | str):
+                continue
             if (
                 name == "messages"
                 and names[name] == "messages"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
 class SplitError(ValueError):
     """The file cannot be split as asked."""
 
