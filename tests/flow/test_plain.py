@@ -64,7 +64,7 @@ def test_it_is_walked_from_the_first_question_to_a_removed_endpoint(
         "deployment.content_safety: False",
         "Training: ",
         "Completed",
-        "content safety off",
+        "Content safety is off",
         "question: ",
         "is billed: ",
         "endpoint plain removed",

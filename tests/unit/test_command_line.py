@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from assets import ROOT
+from tui import messages
 from tui.__main__ import main
+from tui.commands import common, output
 from tui.commands.every import COMMANDS
 
 SAMPLES = ROOT / "samples"
@@ -167,3 +169,59 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"check", "doctor", "run", "sandbox"} <= set(names)
     for name in names:
         assert f"\n    {name} " in out
+
+
+def test_a_mistake_of_the_program_is_told_in_a_line_and_logged_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a \x1b[31mmistake")
+
+    monkeypatch.setattr("tui.services.catalog.cached", broken)
+    monkeypatch.setenv("PHIFT_STATE", str(tmp_path))
+    code, out, err = run(capsys, "check", SAMPLES / "support-train.jsonl")
+    assert code == 1
+    assert out == ""
+    assert "ZeroDivisionError" in err
+    assert "\x1b" not in err
+    assert "Traceback" in (tmp_path / "phift-tui.log").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("answer", "meaning"), [("да", True), ("Д", True), ("yes", True), ("н", False), ("може", None)]
+)
+def test_a_yes_is_taken_in_the_language_in_use_and_in_english(answer: str, meaning: bool | None) -> None:
+    messages.use("bg")
+    assert common.yes_or_no(answer) is meaning
+    messages.use("en")
+    assert common.yes_or_no("да") is None
+    assert common.yes_or_no("") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "width", "folded"),
+    [
+        ("  one two three", 9, "  one two\n  three"),
+        ("short", 0, "short"),
+        ("abcdefgh", 3, "abc\ndef\ngh"),
+        ("日本語 日本", 6, "日本語\n日本"),
+    ],
+)
+def test_a_line_is_folded_between_words_by_the_cells_it_takes(line: str, width: int, folded: str) -> None:
+    assert output.folded(line, width) == folded
+
+
+def test_help_and_mistakes_are_in_the_language_of_the_locale(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANGUAGE", "bg")
+    with pytest.raises(SystemExit) as ended:
+        main(["jobs", "show"])
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert "употреба: phift-tui jobs show" in err
+    assert "липсват задължителни аргументи: name" in err
+    monkeypatch.setenv("PHIFT_LANGUAGE", "en")
+    with pytest.raises(SystemExit):
+        main(["jobs", "show"])
+    assert "usage: phift-tui jobs show" in capsys.readouterr().err

@@ -9,6 +9,8 @@ from tui.commands import common, output
 from tui.messages import t
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tui.services.errors import PhiftError
     from tui.services.runs import Snapshot
 
@@ -154,8 +156,8 @@ def _resume(args: argparse.Namespace) -> int:
     return 0
 
 
-def _time(moment: object) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+def _time(moment: datetime | None) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else ""
 
 
 def _asset(uri: str) -> str:

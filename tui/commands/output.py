@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tui.messages import t
@@ -103,7 +104,9 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> PhiftError:
         problem: the exception.
         sandbox: whether the command spoke to the sandbox.
     """
+    from tui import settings
     from tui.recipe import RecipeError
+    from tui.services import log
     from tui.settings import SettingsError
     from tui.wording import system_words
 
@@ -136,7 +139,9 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> PhiftError:
                 code="DiskFull" if full else type(problem).__name__,
                 next_step=t("Free some space, and run the same command again.") if full else t("Check that path."),
             )
-    logging.getLogger("phift").error("unexpected error", exc_info=problem)
+    with suppress(SettingsError, OSError):  # without settings or a place to write there is no log to write to
+        log.capture(settings.load())
+        logging.getLogger("phift").error("unexpected error", exc_info=problem)
     return ProgramError(
         t("The program made a mistake: {error}.", error=f"{type(problem).__name__}: {problem}"),
         meaning=t("Nothing was lost."),

@@ -617,6 +617,8 @@ def run_wizard(settings: Settings, *, sandbox: bool, recipe: Recipe | None) -> i
         output.error(t("the input ended"), t("the draft {name} is kept: start again to go on", name=name))
         return 7
     except (PhiftError, KeyboardInterrupt) as problem:
+        if isinstance(problem, KeyboardInterrupt):
+            output.say()  # the terminal has shown the key on the question's line
         if name:
             output.say(t("The draft {name} is kept: start again to go on.", name=name))
         return teller.failed(problem)
