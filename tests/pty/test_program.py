@@ -51,6 +51,15 @@ def test_starts_and_quits_with_the_terminal_as_it_was(start: Start, state: Path)
     assert LEAVES_ALTERNATE_SCREEN in terminal.raw
 
 
+def test_a_recipe_that_cannot_be_read_is_told_on_the_terminal_as_it_was(start: Start, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[hyperparameters]\nepochs = 0\n")
+    terminal = start("--recipe", str(wrong), env=NOBODY)
+    assert terminal.wait() == 2
+    told = terminal.raw.rpartition(LEAVES_ALTERNATE_SCREEN)[2].decode()
+    assert "hyperparameters.epochs" in told
+
+
 def test_the_first_start_shows_the_tour_once_and_can_be_quit_over_it(start: Start) -> None:
     terminal = start(env=NOBODY)
     terminal.wait_for("Welcome")
@@ -252,13 +261,6 @@ def test_no_colour_is_sent_under_no_color(start: Start, state: Path) -> None:
     terminal.quiet()
     assert b"38;" not in terminal.raw
     assert b"48;" not in terminal.raw
-
-
-def test_a_dumb_terminal_is_asked_line_by_line(start: Start, state: Path) -> None:
-    terminal = start(env={**NOBODY, "TERM": "dumb"})
-    assert terminal.wait() == 4  # nobody to sign in as
-    assert b"Next:" in terminal.raw
-    assert b"\x1b" not in terminal.raw
 
 
 def test_without_a_terminal_it_says_what_to_do(home: Path) -> None:
