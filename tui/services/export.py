@@ -92,7 +92,7 @@ def as_cli(recipe: Recipe, model: Model | None) -> str:
     place = f"--resource-group {shlex.quote(names.group)}"
     inside = f"{place} --workspace-name {shlex.quote(names.project)}"
     region = f"--location {shlex.quote(names.location)}"
-    url = f"https://management.azure.com{names.workspace}"
+    url = names.workspace  # `az rest` puts the signed-in cloud's own resource manager before it
     lines = [
         "#!/bin/sh",
         "# Needs the Azure CLI with its ml extension, signed in by `az login`.",
