@@ -156,7 +156,7 @@ class Remedies(Dialog[Path]):
                 raise UsageError(t("Not written: {reason}.", reason=error)) from None
 
         def written(result: FixResult) -> None:
-            message = n("{count} row changed,", "{count} rows changed,", result.rows_changed) + " " + n(
+            message = n("{count} row changed.", "{count} rows changed.", result.rows_changed) + " " + n(
                 "{count} left out.", "{count} left out.", result.rows_dropped
             )  # fmt: skip
             self.program.notify(message, markup=False)

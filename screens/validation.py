@@ -137,7 +137,7 @@ class ValidationScreen(Step):
             held = round(report.rows * recipe.validation.share)
             lines = [
                 t("Rows with one prompt stay on one side; the share is kept within each system prompt and length."),
-                n("{count} row is held back;", "{count} rows are held back;", held)
+                n("{count} row is held back.", "{count} rows are held back.", held)
                 + " "
                 + n("{count} is trained on.", "{count} are trained on.", report.rows - held),
             ]

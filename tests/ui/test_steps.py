@@ -520,7 +520,7 @@ async def test_each_way_of_validation_says_what_it_costs(tmp_path: Path, wired: 
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.wizard.facts.report is not None)
         await pilot.press("enter")
-        await until(pilot, lambda: "50 rows are held back; 200 are trained on" in shown(app))
+        await until(pilot, lambda: "50 rows are held back. 200 are trained on" in shown(app))
         await pilot.press("down", "down")
         await until(pilot, lambda: "Every row is trained on" in shown(app))
         assert app.wizard.recipe.validation.mode == "none"
