@@ -172,7 +172,8 @@ class Shell(Screen[None]):
             self._sync_tasks()
         if self._field_left:
             self.call_after_refresh(self._leave_field)
-        self.entered()
+        # After the page is drawn, because the thread that this may start loads the Azure SDK.
+        self.call_after_refresh(self.entered)
 
     def on_descendant_focus(self) -> None:
         """A field has the focus again (unless it was taken back since this message was sent)."""

@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from tui.wizard import Start
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+
+def build_parser(*, commands: bool = True) -> argparse.ArgumentParser:
+    """The whole command line; without the commands it takes little time to make, and raises its errors."""
     import argparse
     from pathlib import Path
 
     from tui import __version__
-    from tui.commands.every import COMMANDS
     from tui.messages import t
 
     common = argparse.ArgumentParser(add_help=False)
@@ -34,7 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
         description=t("Fine-tune Phi models in Azure AI Foundry from a terminal. Without a command: the wizard."),
         epilog=t("Without an Azure account: phift-tui --sandbox"),
         parents=[common],
+        add_help=commands,
+        exit_on_error=commands,
     )
+    parser.set_defaults(command=None)
     parser.add_argument(
         "--version", action="version", version=f"phift-tui {__version__}", help=t("show the version and exit")
     )
@@ -44,49 +48,80 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-color", action="store_true", help=t("no colours (as NO_COLOR=1)"))
     parser.add_argument("--ascii", action="store_true", help=t("borders and symbols in plain ASCII"))
     parser.add_argument("--plain", action="store_true", help=t("questions and answers, line by line, no full screen"))
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_parser(subparsers, common)
+    if commands:
+        from tui.commands.every import COMMANDS
+
+        subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+        for command in COMMANDS:
+            command.add_parser(subparsers, common)
     return parser
 
 
-def _wizard(args: argparse.Namespace) -> int:
-    """Start the wizard, or say why a terminal is needed."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; the commands are loaded only where one is given, since the wizard's first frame waits for this."""
+    import argparse
+
+    from tui import messages
+
+    messages.use()
+    try:
+        args, rest = build_parser(commands=False).parse_known_args(argv)
+    except argparse.ArgumentError:
+        rest = ["?"]
+    if rest:
+        _choose_language()
+        args = build_parser().parse_args(argv)
+    return args
+
+
+def _read(args: argparse.Namespace) -> Start:
+    """Read the settings and the recipe that the wizard begins with."""
     from pathlib import Path
 
     from tui import recipe as recipes
     from tui import settings as configuration
-    from tui.commands import output
-    from tui.messages import t
+    from tui.wizard import Start
 
     settings = configuration.load(profile=getattr(args, "profile", None))
-    start = recipes.load(args.recipe) if args.recipe else None
+    recipe = recipes.load(args.recipe) if args.recipe else None
     if args.data:
-        start = (start or recipes.Recipe()).with_(data__train=str(args.data.expanduser().resolve()))
+        recipe = (recipe or recipes.Recipe()).with_(data__train=str(args.data.expanduser().resolve()))
     base = args.recipe.resolve().parent if args.recipe else Path.cwd()
-    if start and start.data.train:
-        start = start.with_(data__train=str(start.data_path(base)))
-    if start and start.evaluation.file:
-        start = start.with_(evaluation__file=str((base / Path(start.evaluation.file).expanduser()).resolve()))
+    if recipe and recipe.data.train:
+        recipe = recipe.with_(data__train=str(recipe.data_path(base)))
+    if recipe and recipe.evaluation.file:
+        recipe = recipe.with_(evaluation__file=str((base / Path(recipe.evaluation.file).expanduser()).resolve()))
+    return Start(settings, recipe, base)
+
+
+def _wizard(args: argparse.Namespace) -> int:
+    """Start the wizard, or say why a terminal is needed."""
     sandbox = getattr(args, "sandbox", False)
     if args.plain or os.environ.get("TERM") == "dumb":
         from tui.commands import plain
 
-        return plain.run_wizard(settings, sandbox=sandbox, recipe=start)
+        _choose_language()
+        settings, recipe, _ = _read(args)
+        return plain.run_wizard(settings, sandbox=sandbox, recipe=recipe)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from tui.commands import output
+        from tui.messages import t
+
+        _choose_language()
+        _read(args)  # a wrong recipe is the first thing to be told
         output.error(
             t("the wizard needs a terminal, and this is not one"),
-            t(
-                "run it in one (ssh -t HOST phift-tui), or without a screen: phift-tui run RECIPE.toml (see --help)"
-            ),
+            t("run it in one (ssh -t HOST phift-tui), or without a screen: phift-tui run RECIPE.toml (see --help)"),
         )
         return output.EXIT_USAGE
     if args.no_color:
         os.environ["NO_COLOR"] = "1"
-    from tui.app import PhiftApp
+    from tui.launch import Launched
 
-    app = PhiftApp(settings, sandbox=sandbox, recipe=start, ascii_only=args.ascii)
+    app = Launched(lambda: _read(args), sandbox=sandbox, ascii_only=args.ascii)
     app.run(mouse=args.mouse)
+    if app.failure:
+        raise app.failure
     return app.return_code or 0
 
 
@@ -108,8 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal without the text's characters gets question marks
-        _choose_language()
-        args = build_parser().parse_args(argv)
+        args = _parse(argv)
         sandbox = getattr(args, "sandbox", False)
         code: int = _wizard(args) if args.command is None else args.run(args)
         sys.stdout.flush()

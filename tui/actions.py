@@ -15,7 +15,6 @@ from textual.binding import Binding
 from textual.keys import Keys
 
 from tui.messages import t
-from tui.settings import SettingsError, config_path
 from tui.wizard import BY_NAME
 
 EVERYWHERE = "app"
@@ -181,6 +180,7 @@ def choose_keys(own: Mapping[str, str]) -> None:
     Raises:
         SettingsError: no such action or key, or one key for two actions at one place; nothing is changed.
     """
+    from tui.settings import SettingsError, config_path  # pydantic takes longer to load than all that is here
 
     def wrong(reason: str) -> SettingsError:
         return SettingsError(t("setting keys ({file}): {reason}", file=config_path(), reason=reason))

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.segment import Segments
 from rich.text import Text
-from rich.traceback import Traceback
 from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
@@ -31,13 +30,11 @@ from textual.signal import Signal
 from textual.widgets import Input, TextArea
 
 from assets import ROOT
-from tui import actions, messages, preferences, terminal, text, themes
+from tui import actions, messages, terminal, text, themes
 from tui.autosave import Autosave
 from tui.filters import AsciiFilter, ControlFilter
 from tui.messages import t
-from tui.recipe import Recipe
 from tui.services.errors import Cancelled, PhiftError
-from tui.settings import Settings
 from tui.tasks import TaskMoved, Tasks
 from tui.watching import JobWatch
 from tui.wizard import PLACES, Wizard
@@ -46,6 +43,9 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from tui.driver import BackgroundSeen
+    from tui.preferences import Preferences
+    from tui.recipe import Recipe
+    from tui.settings import Settings
 
 _WIDTHS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (140, "-wide")]
 _HEIGHTS = [(0, "-flat"), (18, "-short"), (34, "-tall")]
@@ -85,9 +85,16 @@ class PhiftApp(App[None]):
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
 
+    settings: Settings
+    """The settings in force."""
+    wizard: Wizard
+    """The recipe and the facts."""
+    preferences: Preferences
+    given: Recipe | None
+
     def __init__(
         self,
-        settings: Settings,
+        settings: Settings | None,
         *,
         sandbox: bool = False,
         recipe: Recipe | None = None,
@@ -97,20 +104,15 @@ class PhiftApp(App[None]):
         """Make the program.
 
         Args:
-            settings: the settings in force.
+            settings: the settings in force; None: `begin` is called with them before the first page is shown.
             sandbox: use Azure on the loopback interface.
-            recipe: what the wizard opens with; None: the last draft is offered.
-            base: folder that the recipe's relative paths start from; None: the current one.
+            recipe: see `begin`.
+            base: see `begin`.
             ascii_only: draw with ASCII characters only; also where the locale has no others.
         """
-        messages.use(settings.language)
-        actions.choose_keys(settings.keys)
         super().__init__()
-        self.settings = settings
         self.sandbox = sandbox
-        self.given = recipe
-        self.wizard = Wizard(recipe or Recipe(), base or Path.cwd(), self._state_changed)
-        self.preferences = preferences.load(settings.state)
+        self.begun = False
         self.tasks = Tasks(self.post_message, sandbox=sandbox)
         self.state_signal: Signal[None] = Signal(self, "state")
         self.tasks_signal: Signal[None] = Signal(self, "tasks")
@@ -119,14 +121,39 @@ class PhiftApp(App[None]):
         self._nets: list[LineFilter] = [ControlFilter()]
         if ascii_only or not terminal.speaks_unicode():
             self._nets.append(AsciiFilter())
-        self.autosave = Autosave(self)
         for theme in themes.THEMES:
             self.register_theme(theme)
+        self.animation_level = "none"
+        self._light = terminal.background_is_light()
+        if settings is not None:
+            self.begin(settings, recipe, base)
+
+    def begin(self, settings: Settings, recipe: Recipe | None = None, base: Path | None = None) -> None:
+        """Take what the pages stand on.
+
+        Args:
+            settings: the settings in force.
+            recipe: what the wizard opens with; None: the last draft is offered.
+            base: folder that the recipe's relative paths start from; None: the current one.
+
+        Raises:
+            SettingsError: the settings name a key wrongly.
+        """
+        # With pydantic, which takes longer to load than all that the first frame needs.
+        from tui import preferences
+        from tui.recipe import Recipe
+
+        messages.use(settings.language)
+        actions.choose_keys(settings.keys)
+        self.settings, self.given = settings, recipe
+        self.wizard = Wizard(recipe or Recipe(), base or Path.cwd(), self._state_changed)
+        self.autosave = Autosave(self)
+        self.preferences = preferences.load(settings.state)
         wanted = themes.WITHOUT_COLOUR if self.no_color else settings.theme or self.preferences.theme
         self._theme_chosen = wanted in self.available_themes
-        self.theme = wanted if self._theme_chosen else themes.for_background(terminal.background_is_light())
-        self.animation_level = "none"
+        self.theme = wanted if self._theme_chosen else themes.for_background(self._light)
         self.set_keymap(settings.keys)
+        self.begun = True
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables for the themes that do not set them."""
@@ -136,6 +163,8 @@ class PhiftApp(App[None]):
         """Textual's filters, and the nets under untrusted text."""
         # Under NO_COLOR Textual makes greys, and black on black of the terminal's own colours; none are sent here.
         own = [NoColor() if isinstance(each, Monochrome) else each for each in super().get_line_filters()]
+        if not self.begun:
+            own.append(NoColor())  # the theme is not known yet: what is drawn has the terminal's own colours
         return [*own, *self._nets]
 
     def get_driver_class(self) -> type[Driver]:
@@ -160,14 +189,16 @@ class PhiftApp(App[None]):
             # Not possible outside the main thread, where tests may run the program.
             with contextlib.suppress(RuntimeError, ValueError):
                 loop.add_signal_handler(number, self._signalled, number)
-        self.call_after_refresh(self._offer)
+        if self.begun:
+            self.call_after_refresh(self.offer)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """A blinking cursor would send bytes for as long as a field has the focus."""
         if isinstance(event.widget, Input | TextArea):
             event.widget.cursor_blink = False
 
-    def _offer(self) -> None:
+    def offer(self) -> None:
+        """Offer the drafts, or the tour to who has none."""
         from screens.drafts import offer
 
         self.autosave.saved = offer(self)
@@ -182,18 +213,21 @@ class PhiftApp(App[None]):
     def _finish(self) -> None:
         """Before the end: stop what can be stopped, write the draft."""
         self.tasks.cancel_all()
-        with contextlib.suppress(PhiftError):  # nobody is left to be told
-            self.autosave.now()
+        if self.begun:
+            with contextlib.suppress(PhiftError):  # nobody is left to be told
+                self.autosave.now()
 
     async def action_quit(self) -> None:
         """Leave: write the draft, leave hung calls behind."""
         self._finish()
-        job = self.wizard.facts.job
+        job = self.wizard.facts.job if self.begun else ""
         goes_on = t("What runs on Azure goes on. To follow it: phift-tui jobs watch {job}", job=text.clean_line(job))
         self.exit(message=Text(goes_on) if job else None)
 
     def _fatal_error(self) -> None:
         """Textual's own prints local variables, among which may be a token; this one does not."""
+        from rich.traceback import Traceback  # and pygments with it
+
         self.bell()
         traceback = Traceback(show_locals=False, width=100)
         self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
@@ -208,6 +242,8 @@ class PhiftApp(App[None]):
 
     def remember(self, **values: Any) -> None:
         """Keep preferences for the next start."""
+        from tui import preferences
+
         self.preferences = self.preferences.model_copy(update=values)
         preferences.save(self.preferences, self.settings.state)
 
@@ -229,7 +265,8 @@ class PhiftApp(App[None]):
 
     def on_background_seen(self, event: BackgroundSeen) -> None:
         """The terminal told its background: unless a theme was chosen, take the one for it."""
-        if not self._theme_chosen:
+        self._light = event.light
+        if self.begun and not self._theme_chosen:
             self.theme = themes.for_background(event.light)
 
     # --- going about -------------------------------------------------------------------------------------------------

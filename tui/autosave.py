@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from textual.timer import Timer
 
+from tui import backend
 from tui.messages import t
-from tui.services import drafts
 
 if TYPE_CHECKING:
     from tui.app import PhiftApp
@@ -34,7 +34,7 @@ class Autosave:
         settings, recipe = self._program.settings, self._program.wizard.recipe
         self.saved = recipe
         self._program.tasks.start(
-            "draft", t("Saving the draft"), lambda report, cancel: drafts.save(settings, recipe), quiet=True
+            "draft", t("Saving the draft"), lambda report, cancel: backend.drafts.save(settings, recipe), quiet=True
         )
 
     def now(self) -> None:
@@ -45,4 +45,4 @@ class Autosave:
         """
         if self._program.wizard.recipe is not self.saved:
             self.saved = self._program.wizard.recipe
-            drafts.save(self._program.settings, self.saved)
+            backend.drafts.save(self._program.settings, self.saved)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from tui.recipe import Recipe
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from tui.recipe import Recipe
     from tui.services.access import Finding, ResourceGroup, Subscription
     from tui.services.catalog import Catalogue, Model
     from tui.services.clients import Azure
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from tui.services.datasets import Prepared
     from tui.services.deployments import Endpoint
     from tui.services.projects import Workspace
+    from tui.settings import Settings
 
 State = Literal["done", "current", "attention", "todo"]
 
@@ -110,6 +110,16 @@ _STEPS_OF = {
     "validation": ("validation",),
     "hyperparameters": ("hyperparameters",),
 }
+
+
+class Start(NamedTuple):
+    """What the wizard begins with."""
+
+    settings: Settings
+    recipe: Recipe | None
+    """None: the last draft is offered."""
+    base: Path
+    """Folder that the recipe's relative paths start from."""
 
 
 @dataclass
