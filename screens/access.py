@@ -161,6 +161,7 @@ class AccessScreen(Step):
         before = listing.highlighted
         listing.set_options(Option(finding_line(finding)) for finding in findings)
         worst = next((index for index, each in enumerate(findings) if each.level == "problem"), 0)
+        worst = next((index for index, each in enumerate(findings) if each.hub), worst)  # it mends all of them
         if findings:
             # While findings come in, the highlight stays where the user has it; then it goes to what stops the run.
             examined = self.wizard.facts.findings is not None

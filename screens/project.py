@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,15 +18,15 @@ from screens.confirm import Confirm
 from screens.page import Step
 from tui import actions, backend, text
 from tui.messages import t
-from tui.services.errors import PhiftError
+from tui.services.errors import NotFound, PermissionDenied, PhiftError
 from tui.widgets.field import Field
 
 if TYPE_CHECKING:
     from tui.services.access import ResourceGroup
-    from tui.services.clients import Azure
     from tui.services.progress import Cancel, Report
     from tui.services.projects import Workspace
 
+T = TypeVar("T")
 LISTING, CREATE = "workspaces", "project"
 
 
@@ -80,11 +81,11 @@ class ProjectScreen(Step):
 
         def work(report: Report, cancel: Cancel) -> Known:
             return Known(
-                tuple(backend.access.resource_groups(azure, subscription)),
-                tuple(backend.access.locations(azure, subscription)),
+                _visible(lambda: backend.access.resource_groups(azure, subscription)),
+                _visible(lambda: backend.access.locations(azure, subscription)),
                 tuple(backend.projects.hubs(azure, subscription)),
                 tuple(backend.projects.projects(azure, subscription)),
-                _accounts(azure, subscription),
+                _visible(lambda: backend.projects.ai_services(azure, subscription)),
             )
 
         self.run_task(LISTING, t("Reading hubs and projects"), work, self._learn, failed=self._not_read)
@@ -140,8 +141,10 @@ class ProjectScreen(Step):
         if self._asked_for is None:
             return Content.styled(t("What exists is shown once you are signed in."), "$text-quiet")
         group = target.resource_group.casefold()
+        groups = [each.name for each in facts.resource_groups]
+        groups += [each.resource_group for each in (*facts.hubs, *facts.projects)]  # groups may be hidden
         for label, name, there, taken in (
-            (t("Resource group"), target.resource_group, [each.name for each in facts.resource_groups], []),
+            (t("Resource group"), target.resource_group, groups, []),
             (t("Hub"), target.hub, self._in_group(facts.hubs, group), self._in_group(facts.projects, group)),
             (t("Project"), target.project, self._in_group(facts.projects, group), self._in_group(facts.hubs, group)),
         ):
@@ -221,9 +224,9 @@ class ProjectScreen(Step):
         return ""
 
 
-def _accounts(azure: Azure, subscription: str) -> tuple[str, ...]:
-    """The accounts to suggest; none where they may not be listed, as an id can be typed all the same."""
+def _visible(read: Callable[[], list[T]]) -> tuple[T, ...]:
+    """What is only suggested; nothing where it may not be listed, as it can be typed all the same."""
     try:
-        return tuple(backend.projects.ai_services(azure, subscription))
-    except PhiftError:
+        return tuple(read())
+    except (PermissionDenied, NotFound):
         return ()
