@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tui.messages import n
+
 if TYPE_CHECKING:
     from textual.content import Content
 
@@ -31,7 +33,9 @@ def clean(text: object, *, limit: int = 20_000) -> str:
     raw = str(text)
     shortened = raw[: limit + 1]
     safe = _UNSAFE.sub(_visible, _LINE_BREAKS.sub("\n", shortened).replace("\t", "    "))
-    return safe if len(raw) <= limit else safe[:limit] + f"… ({len(raw) - limit:,} more characters)"
+    if len(raw) <= limit:
+        return safe
+    return safe[:limit] + n("… ({count} more character)", "… ({count} more characters)", len(raw) - limit)
 
 
 def clean_line(text: object, *, limit: int = 500) -> str:

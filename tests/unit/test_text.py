@@ -63,7 +63,8 @@ def test_length_is_bounded(text: str, limit: int) -> None:
     assert len(clean_line(text, limit=limit)) <= limit
     shown = clean(text, limit=limit)
     if len(text) > limit:
-        assert shown.endswith(f"({len(text) - limit:,} more characters)")
+        more = len(text) - limit
+        assert shown.endswith(f"({more:,} more character{'s' * (more != 1)})")
 
 
 def test_megabytes_are_cut() -> None:

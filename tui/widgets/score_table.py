@@ -86,8 +86,12 @@ class ScoreTable(Static):
             verdict = Content.styled(f"{glyph} {t(said)}", f"bold {colour}")
             rows = [verdict, _heads(count), *self._compared(found.comparison)]
         if found.refused:
-            one, many = "{count} answer was refused by content safety", "{count} answers were refused by content safety"
-            rows.append(Content.styled(n(one, many, found.refused), "$text-warning"))
+            refused = n(
+                "{count} answer was refused by content safety",
+                "{count} answers were refused by content safety",
+                found.refused,
+            )
+            rows.append(Content.styled(refused, "$text-warning"))
         self._show(rows)
 
     def _compared(self, found: Comparison) -> list[Content]:
