@@ -242,7 +242,8 @@ class DataScreen(Step):
         group, parts = self._group(), []
         if group:
             parts = [text.line(finding.message, "$text-quiet", limit=160) for finding in group.first[:3]]
-            parts.append(Content.assemble((t("Next: "), "bold $text-accent"), text.clean(group.advice, limit=400)))
+            advice = t("m shows what it can be converted to") if self._has_other_shape else group.advice
+            parts.append(Content.assemble((t("Next: "), "bold $text-accent"), text.clean(advice, limit=400)))
         self.query_one("#advice", Static).update(Content("\n").join(parts))
         self._sync_keys()
 

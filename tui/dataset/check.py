@@ -152,13 +152,14 @@ class _Run:
             whole.add(Finding("E132", 0, "", text))
         start = self._mark(file, whole)
         shape = container_of(file.path)
-        newline = newline_of(file.path)
-        if newline == b"\r":
-            whole.add(Finding("E141", 0, "", said("the file has carriage returns and no line feed")))
         file.partial.collector.merge(whole)
         if not self._is_lines(file, shape):
             file.done = file.size
             return
+        newline = newline_of(file.path)
+        if newline == b"\r":
+            text = said("the file has carriage returns and no line feed")
+            file.partial.collector.add(Finding("E141", 0, "", text))
         with ExitStack() as stack:
             for stretch, made in self._stretches(file, start, newline, stack):
                 self._take(file, stretch, made)

@@ -8,6 +8,7 @@ import importlib.util
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -16,7 +17,7 @@ from tui.dataset.lines import is_blank
 from tui.messages import t
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tui.dataset.structure import Message
 
@@ -133,21 +134,30 @@ class Estimate:
     def count(self, rows: Sequence[Sequence[Message]]) -> list[tuple[int, int]]:
         """Return (all tokens, tokens of assistant turns) of each row."""
         family = _FAMILIES[self.vocabulary]
+        return _by_row(rows, self._lengths(rows, family), family.per_message)
+
+    def _lengths(self, rows: Sequence[Sequence[Message]], family: _Family) -> Iterator[int]:
         per_character, per_byte = family.per_character * self.ratio, family.per_byte * self.ratio
-        made = []
-        for row in rows:
-            total = assistant = 0
-            for message in row:
-                content = message.content
-                tokens = len(content) * per_character
-                if not content.isascii():
-                    tokens += (len(content.encode()) - len(content)) * per_byte
-                whole = round(tokens) + family.per_message
-                total += whole
-                if message.role == "assistant":
-                    assistant += whole
-            made.append((total, assistant))
-        return made
+        for message in chain.from_iterable(rows):
+            content = message.content
+            tokens = len(content) * per_character
+            if not content.isascii():
+                tokens += (len(content.encode()) - len(content)) * per_byte
+            yield round(tokens)
+
+
+def _by_row(rows: Sequence[Sequence[Message]], lengths: Iterator[int], per_message: int) -> list[tuple[int, int]]:
+    """Return (all tokens, tokens of assistant turns) of each row from the tokens of each message's text."""
+    made = []
+    for row in rows:
+        total = assistant = 0
+        for message in row:
+            tokens = next(lengths) + per_message
+            total += tokens
+            if message.role == "assistant":
+                assistant += tokens
+        made.append((total, assistant))
+    return made
 
 
 def _uncalibrated(vocabulary: str) -> Estimate:
@@ -189,17 +199,8 @@ class Exact:
 
     def count(self, rows: Sequence[Sequence[Message]]) -> list[tuple[int, int]]:
         """Return (all tokens, tokens of assistant turns) of each row."""
-        lengths = iter(_loaded(self.vocabulary)([message.content for row in rows for message in row]))
-        made = []
-        for row in rows:
-            total = assistant = 0
-            for message in row:
-                tokens = next(lengths) + self.per_message
-                total += tokens
-                if message.role == "assistant":
-                    assistant += tokens
-            made.append((total, assistant))
-        return made
+        texts = [message.content for message in chain.from_iterable(rows)]
+        return _by_row(rows, iter(_loaded(self.vocabulary)(texts)), self.per_message)
 
 
 @lru_cache(maxsize=1)
@@ -209,20 +210,22 @@ def _loaded(vocabulary: str) -> Callable[[list[str]], list[int]]:
     if family is None or not family.words:
         from tokenizers import Tokenizer
 
-        content = Path(vocabulary).read_bytes() if family is None else _asset(family)
+        content = Path(vocabulary).read_bytes() if family is None else gzip.decompress(_path(family).read_bytes())
         tokenizer = Tokenizer.from_str(content.decode())
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return lambda texts: [len(found) for found in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
     import tiktoken
 
-    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, _asset(family).splitlines())}
+    # Line by line: two hundred thousand lines at once would be the most that the check ever holds.
+    with gzip.open(_path(family), "rb") as lines:
+        ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
     encoding = tiktoken.Encoding(vocabulary, pat_str=family.words, mergeable_ranks=ranks, special_tokens={})
     return lambda texts: [len(encoding.encode_ordinary(text)) for text in texts]
 
 
-def _asset(family: _Family) -> bytes:
-    return gzip.decompress((assets.ROOT / "tokenizers" / family.file).read_bytes())
+def _path(family: _Family) -> Path:
+    return Path(assets.ROOT, "tokenizers", family.file)
 
 
 def _can_load(vocabulary: str) -> bool:
