@@ -19,7 +19,7 @@ from textual.message import Message
 
 from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError, Unreachable
-from tui.services.progress import Cancel, Progress, Report
+from tui.services.progress import Cancel, Progress, Report, listen
 
 T = TypeVar("T")
 Work = Callable[[Report, Cancel], T]
@@ -147,6 +147,7 @@ class Tasks:
                 last = now
                 self._post(TaskMoved(task, ended=False))
 
+        listen(report, task.cancel)  # also of the waits of calls that are not given them
         try:
             task.result = work(report, task.cancel)
             task.state = "done"

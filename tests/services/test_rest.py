@@ -27,7 +27,7 @@ from tui.services.errors import (
     Throttled,
     Unreachable,
 )
-from tui.services.progress import Cancel, Progress
+from tui.services.progress import Cancel, Progress, listen
 from tui.settings import Settings
 
 Upset = Callable[..., None]
@@ -68,6 +68,28 @@ def test_waiting_is_told_and_can_be_stopped(azure: Azure, upset: Upset) -> None:
     with pytest.raises(Cancelled):
         azure.rest("GET", PATH, api_version=API, report=report, cancel=cancel)
     assert told[0].total == 50
+
+
+def test_a_thread_is_told_of_the_waits_of_calls_without_a_listener_and_stops_them(azure: Azure, upset: Upset) -> None:
+    upset("GET management.azure.com/subscriptions", "429", count=20, seconds=50)
+    cancel, told, ended = Cancel(), list[Progress](), list[Exception]()
+
+    def hear(progress: Progress) -> None:
+        told.append(progress)
+        cancel.set()
+
+    def task() -> None:
+        listen(hear, cancel)
+        try:
+            access.subscriptions(azure)
+        except Cancelled as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=task)
+    thread.start()
+    thread.join()
+    assert told[0].total == 50
+    assert ended
 
 
 def test_a_wait_that_is_too_long_is_an_error_at_once(azure: Azure, upset: Upset) -> None:

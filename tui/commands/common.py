@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tui.recipe import Recipe
     from tui.services.clients import Azure
     from tui.services.deployments import Endpoint
+    from tui.services.errors import SignInRequired
     from tui.services.identity import DeviceCode
     from tui.services.jobs import Job
     from tui.services.progress import Cancel
@@ -62,12 +63,27 @@ def show_code(code: DeviceCode) -> None:
 def connect(args: argparse.Namespace) -> Azure:
     """Sign in as the command line says; starts the sandbox where `--sandbox` is given.
 
+    From here on the person is told of waits, and asked where the sign-in ends in the middle of the command.
+
     Raises:
         AccessError: no credential.
     """
-    from tui.services import identity
+    from tui.services import identity, progress
 
-    return identity.connect(settings_of(args), sandbox=getattr(args, "sandbox", False), prompt=show_code)
+    progress.listen(output.ProgressLine())
+    azure = identity.connect(settings_of(args), sandbox=getattr(args, "sandbox", False), prompt=show_code)
+    if sys.stdin.isatty():
+        azure.credential.ask = _signed_in_again
+    return azure
+
+
+def _signed_in_again(error: SignInRequired, cancel: Cancel) -> bool:
+    """Ask a person at the terminal to sign in anew; whether they say that they have."""
+    output.error(error.message, error.next_step)
+    output.say(t("Sign in again in another shell, then press Enter here to go on; q ends the command."))
+    answer = sys.stdin.readline()
+    cancel.check()
+    return bool(answer) and answer.strip().lower() != "q"
 
 
 def name(text: str) -> str:

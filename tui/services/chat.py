@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from tui.messages import t
 from tui.services.answers import error_from
 from tui.services.errors import Cancelled, PhiftError, Unreachable
-from tui.services.progress import Cancel
+from tui.services.progress import Cancel, Progress, listening
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -177,6 +177,7 @@ def _open(uri: str, key: SecretStr, body: dict[str, Any], cancel: Cancel) -> Any
 
     from tui.services.clients import unreachable
 
+    report, _ = listening()
     while True:
         cancel.check()
         try:
@@ -195,6 +196,8 @@ def _open(uri: str, key: SecretStr, body: dict[str, Any], cancel: Cancel) -> Any
             wait = response.headers.get("Retry-After", "")
             if response.status_code != 429 or not wait.isdigit() or int(wait) > _RETRY_AFTER_LIMIT:
                 raise error_from(response.status_code, response.headers, response.text, response.reason or "")
+        if report:
+            report(Progress(t("Waiting for Azure"), 0.0, float(wait), "s", t("Azure asked to wait, or did not answer")))
         cancel.sleep(float(wait))
 
 

@@ -104,10 +104,6 @@ class Azure:
         self._signed, self._anonymous = pipeline.build(credential, f"{self.endpoints.arm}/.default", self.transport)
         self._local = threading.local()
 
-    def on_wait(self, report: Report | None) -> None:
-        """Tell `report` of the waits of calls that have no listener of their own."""
-        self.transport.on_wait = report
-
     @contextmanager
     def sdk(self, report: Report | None = None, cancel: Cancel | None = None) -> Iterator[None]:
         """Call the SDK: its exceptions are turned into the error tree, and its waits are told and can be cancelled."""

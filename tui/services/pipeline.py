@@ -18,7 +18,7 @@ from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 from tui import __version__
 from tui.messages import t
 from tui.services.errors import Throttled
-from tui.services.progress import Cancel, Progress, Report
+from tui.services.progress import Cancel, Progress, Report, listening
 
 if TYPE_CHECKING:
     from tui.services.tokens import Tokens
@@ -42,8 +42,6 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
         self._tokens = tokens
         tokens.cancel = self._cancel
         self._local = threading.local()
-        self.on_wait: Report | None = None
-        """Told of waits that have no listener of their own."""
 
     @contextmanager
     def waiting(self, report: Report | None, cancel: Cancel | None) -> Iterator[None]:
@@ -55,9 +53,14 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
         finally:
             self._local.__dict__["for"] = before
 
+    def _here(self) -> tuple[Report | None, Cancel | None]:
+        """Who is told of a wait in this thread, and what ends it: the call's own, else the thread's."""
+        report, cancel = self._local.__dict__.get("for") or (None, None)
+        threads_report, threads_cancel = listening()
+        return report or threads_report, cancel or threads_cancel
+
     def _cancel(self) -> Cancel | None:
-        _, cancel = self._local.__dict__.get("for") or (None, None)
-        return cancel
+        return self._here()[1]
 
     def send(self, request: Any, **options: Any) -> Any:
         """Send a request, once more with another token where its token was refused."""
@@ -81,16 +84,15 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
             Throttled: the wait is longer than anybody should sit through.
             Cancelled: cancelled.
         """
-        report, cancel = self._local.__dict__.get("for") or (None, None)
+        report, cancel = self._here()
         if duration > _PATIENCE:
             raise Throttled(
                 t("Azure asks to wait {seconds} s before the next call.", seconds=f"{duration:.0f}"),
                 meaning=t("Too many calls were made in this subscription; yours and those of others count together."),
                 next_step=t("Repeat the step in {seconds} s; nothing is lost.", seconds=f"{duration:.0f}"),
             )
-        report = report or self.on_wait
         if report and duration >= _TOLD_FROM:
-            report(Progress(t("Waiting for Azure"), 0.0, duration, "s", t("Azure asked to slow down")))
+            report(Progress(t("Waiting for Azure"), 0.0, duration, "s", t("Azure asked to wait, or did not answer")))
         (cancel or Cancel()).sleep(duration)
 
 

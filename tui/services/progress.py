@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from tui.messages import mark, t
@@ -84,3 +85,16 @@ class Cancel:
         """
         self._event.wait(max(seconds, 0.0))
         self.check()
+
+
+_listening: ContextVar[tuple[Report | None, Cancel | None]] = ContextVar("listening", default=(None, None))
+
+
+def listen(report: Report | None, cancel: Cancel | None = None) -> None:
+    """From here on in this thread, be told of the waits of calls that have no listener of their own, and stop them."""
+    _listening.set((report, cancel))
+
+
+def listening() -> tuple[Report | None, Cancel | None]:
+    """Who listens in this thread."""
+    return _listening.get()
