@@ -40,7 +40,7 @@ class Jump(ModalScreen[None]):
             label.styles.offset = Offset(max(widget.region.x - 3, 0), widget.region.y)
             yield label
         places = "  ".join(f"{place.key} {t(place.title)}" for place in PLACES)
-        yield Static(t("Jump to a field above, or:  {places}", places=places), id="jump-places", markup=False)
+        yield Static(t("Jump to a field below, or:  {places}", places=places), id="jump-places", markup=False)
 
     def on_key(self, event: events.Key) -> None:
         """Go where the key leads."""

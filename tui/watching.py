@@ -112,8 +112,8 @@ class JobWatch:
         if self.snapshot.progress:
             step, steps = self.snapshot.progress
             share = f"{min(step / steps, 1.0):.0%}" if steps else ""
-            return t("{name} trains: step {step} of {steps}, {share}", name=name, step=step, steps=steps, share=share)
-        return t("{name}: {status}", name=name, status=clean_line(job.status, limit=20))
+            return t("◌ {name} trains: step {step} of {steps}, {share}", name=name, step=step, steps=steps, share=share)
+        return t("◌ {name}: {status}", name=name, status=clean_line(job.status, limit=20))
 
     def _answered(self, answer: tuple[Watch, Snapshot, dict[str, Any]]) -> None:
         self._watch, snapshot, self.price = answer

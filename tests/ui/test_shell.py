@@ -423,7 +423,7 @@ async def test_jump_mode_goes_to_a_field_and_to_a_place(tmp_path: Path, wired: W
     app = wizard(tmp_path, "project")
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+o")
-        await until(pilot, lambda: "Jump to a field above" in shown(app))
+        await until(pilot, lambda: "Jump to a field below" in shown(app))
         jump: Any = app.screen
         letter = next(
             key for key, widget in jump._widgets.items() if widget.parent.parent.id == "field-target-location"
@@ -432,7 +432,7 @@ async def test_jump_mode_goes_to_a_field_and_to_a_place(tmp_path: Path, wired: W
         await pilot.press(letter)
         await until(pilot, lambda: app.focused is not None and app.focused.parent.parent.id == "field-target-location")
         await pilot.press("ctrl+o")
-        await until(pilot, lambda: "Jump to a field above" in shown(app))
+        await until(pilot, lambda: "Jump to a field below" in shown(app))
         await pilot.press("6")
         await until(pilot, lambda: app.current_mode == "validation")
 

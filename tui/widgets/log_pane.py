@@ -17,7 +17,7 @@ from textual.strip import Strip
 
 from tui.widgets.line_buffer import LineBuffer
 
-_NARROW = 90  # cells below which the day and the fractions of seconds of a line's time are left out
+_NARROW = 110  # cells below which the day and the fractions of seconds of a line's time are left out
 _TIME = re.compile(r"^\[?\d{4}-\d\d-\d\d[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?\s+")
 
 

@@ -51,11 +51,11 @@ class StatusLine(Static):
             line = " · ".join(text.clean_line(part, limit=60) for part in about if part)
             if len(tasks) > 1:
                 line += "  " + n("(and {count} more; F9)", "(and {count} more; F9)", len(tasks) - 1)
-            parts.append(line)
+            parts.append(f"◌ {line}")
         if job:
             parts.append(job)
-        line = "   ◌ ".join(parts)
+        line = "   ".join(parts)
         if line != self._shown:
             self._shown = line
             self.display = bool(line)
-            self.update(Content.assemble((" ◌ ", "bold $text-accent"), (line, "")), layout=False)
+            self.update(Content.assemble((f" {line[:1]}", "bold $text-accent"), (line[1:], "")), layout=False)
