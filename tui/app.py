@@ -9,33 +9,26 @@ mode whose screen is imported when it is first visited. Service calls run throug
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from rich.segment import Segments
 from rich.text import Text
-from textual import events, on
-from textual.app import App
+from textual import on
 from textual.binding import BindingType
-from textual.driver import Driver
-from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import ModalScreen, Screen
 from textual.signal import Signal
-from textual.widgets import Input, TextArea
 
 from assets import ROOT
 from tui import actions, messages, terminal, text, themes
 from tui.autosave import Autosave
-from tui.filters import AsciiFilter, ControlFilter
 from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError
 from tui.tasks import TaskMoved, Tasks
+from tui.terminal_app import TerminalApp
 from tui.watching import JobWatch
 from tui.wizard import PLACES, Wizard
 
@@ -71,7 +64,7 @@ def _palette() -> type[Provider]:
     return Commands
 
 
-class PhiftApp(App[None]):
+class PhiftApp(TerminalApp):
     """The wizard and the monitor."""
 
     TITLE = "phift-tui"
@@ -110,7 +103,7 @@ class PhiftApp(App[None]):
             base: see `begin`.
             ascii_only: draw with ASCII characters only; also where the locale has no others.
         """
-        super().__init__()
+        super().__init__(ascii_only=ascii_only)
         self.sandbox = sandbox
         self.begun = False
         self.tasks = Tasks(self.post_message, sandbox=sandbox)
@@ -118,12 +111,6 @@ class PhiftApp(App[None]):
         self.tasks_signal: Signal[None] = Signal(self, "tasks")
         self.job_signal: Signal[None] = Signal(self, "job")
         self.followed = JobWatch(self)
-        self._nets: list[LineFilter] = [ControlFilter()]
-        if ascii_only or not terminal.speaks_unicode():
-            self._nets.append(AsciiFilter())
-        for theme in themes.THEMES:
-            self.register_theme(theme)
-        self.animation_level = "none"
         self._light = terminal.background_is_light()
         if settings is not None:
             self.begin(settings, recipe, base)
@@ -153,49 +140,14 @@ class PhiftApp(App[None]):
         self._theme_chosen = wanted in self.available_themes
         self.theme = wanted if self._theme_chosen else themes.for_background(self._light)
         self.set_keymap(settings.keys)
-        self.begun = True
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own variables for the themes that do not set them."""
-        return themes.ANSI_VARIABLES
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, and the nets under untrusted text."""
-        # Under NO_COLOR Textual makes greys, and black on black of the terminal's own colours; none are sent here.
-        own = [NoColor() if isinstance(each, Monochrome) else each for each in super().get_line_filters()]
-        if not self.begun:
-            own.append(NoColor())  # the theme is not known yet: what is drawn has the terminal's own colours
-        return [*own, *self._nets]
-
-    def get_driver_class(self) -> type[Driver]:
-        """Textual's driver, but for Linux and macOS one that forgives bytes that are not UTF-8."""
-        found = super().get_driver_class()
-        if found.__name__ != "LinuxDriver":
-            return found
-        from tui.driver import LastingDriver
-
-        return LastingDriver
+        self.begun = self._has_theme = True
 
     # --- start and end -----------------------------------------------------------------------------------------------
 
-    def on_load(self) -> None:
-        """Start tasks as Python 3.11 does: eager ones (3.12) mount the first screen's fields before it is current."""
-        asyncio.get_running_loop().set_task_factory(None)
-
     def on_mount(self) -> None:
-        """Listen to the system's signals; offer the last draft."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM):
-            # Not possible outside the main thread, where tests may run the program.
-            with contextlib.suppress(RuntimeError, ValueError):
-                loop.add_signal_handler(number, self._signalled, number)
+        """Offer the last draft."""
         if self.begun:
             self.call_after_refresh(self.offer)
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """A blinking cursor would send bytes for as long as a field has the focus."""
-        if isinstance(event.widget, Input | TextArea):
-            event.widget.cursor_blink = False
 
     def offer(self) -> None:
         """Offer the drafts, or the tour to who has none."""
@@ -206,9 +158,10 @@ class PhiftApp(App[None]):
             self.remember(tour_seen=True)
             self.action_show("tour")  # not over the drafts: who has drafts knows the program
 
-    def _signalled(self, number: int) -> None:
+    def leave(self, number: int) -> None:
+        """The system's signal `number` asks to end: write the draft before."""
         self._finish()
-        self.exit(return_code=128 + number)
+        super().leave(number)
 
     def _finish(self) -> None:
         """Before the end: stop what can be stopped, write the draft."""
@@ -223,15 +176,6 @@ class PhiftApp(App[None]):
         job = self.wizard.facts.job if self.begun else ""
         goes_on = t("What runs on Azure goes on. To follow it: phift-tui jobs watch {job}", job=text.clean_line(job))
         self.exit(message=Text(goes_on) if job else None)
-
-    def _fatal_error(self) -> None:
-        """Textual's own prints local variables, among which may be a token; this one does not."""
-        from rich.traceback import Traceback  # and pygments with it
-
-        self.bell()
-        traceback = Traceback(show_locals=False, width=100)
-        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
-        self._close_messages_no_wait()
 
     # --- state -------------------------------------------------------------------------------------------------------
 
@@ -298,20 +242,6 @@ class PhiftApp(App[None]):
         """Show text plainly, to be read, copied or written to a file."""
         self.dialog("screens.plain_text:PlainText", title, content)
 
-    def copy_to_clipboard(self, text: str) -> None:
-        """Send text to the clipboard of the terminal at the user's end, through tmux too.
-
-        Raises:
-            ValueError: more than terminals take.
-        """
-        self.send(terminal.osc52(text))
-        self._clipboard = text
-
-    def send(self, sequence: str) -> None:
-        """Write a sequence that draws nothing to the terminal."""
-        if self._driver and sequence:
-            self._driver.write(sequence)
-
     def action_show(self, dialog: str) -> None:
         """Show one of the program's dialogs."""
         self.dialog(_DIALOGS[dialog])
@@ -319,11 +249,6 @@ class PhiftApp(App[None]):
     def action_command_palette(self) -> None:
         """The command palette, its words in the person's language."""
         self.dialog("tui.palette:Palette")
-
-    def action_redraw(self) -> None:
-        """All of the screen, whatever is on it."""
-        self.send(terminal.ERASE)
-        self.refresh(layout=True)
 
     def action_edit_recipe(self) -> None:
         """The recipe in $EDITOR."""

@@ -20,7 +20,7 @@ from tui.app import PhiftApp
 from tui.messages import t
 from tui.wizard import PLACES, Start
 
-_OPENING = "opening"
+_OPENING = "opening_frame"
 
 
 class OpeningScreen(Screen[None]):

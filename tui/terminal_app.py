@@ -1,0 +1,108 @@
+"""What any application of ours has of the terminal: filters, driver, signals, clipboard, crash, redraw."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+
+from rich.segment import Segments
+from textual import events
+from textual.app import App
+from textual.driver import Driver
+from textual.filter import LineFilter, Monochrome, NoColor
+from textual.widgets import Input, TextArea
+
+from tui import terminal, themes
+from tui.filters import AsciiFilter, ControlFilter
+
+
+class TerminalApp(App[None]):
+    """Textual's application on a terminal at the far end of a bad line."""
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        """Make the application.
+
+        Args:
+            ascii_only: draw with ASCII characters only; also where the locale has no others.
+        """
+        super().__init__()
+        self._nets: list[LineFilter] = [ControlFilter()]
+        if ascii_only or not terminal.speaks_unicode():
+            self._nets.append(AsciiFilter())
+        self._has_theme = False
+        """Whether a theme was chosen yet; until then nothing has a colour."""
+        for theme in themes.THEMES:
+            self.register_theme(theme)
+        self.animation_level = "none"
+
+    def leave(self, number: int) -> None:
+        """The system's signal `number` asks to end."""
+        self.exit(return_code=128 + number)
+
+    def on_mount(self) -> None:
+        """Listen to the system's signals."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            # Not possible outside the main thread, where tests may run the program.
+            with contextlib.suppress(RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.leave, number)
+
+    def on_load(self) -> None:
+        """Start tasks as Python 3.11 does: eager ones (3.12) mount the first screen's fields before it is current."""
+        asyncio.get_running_loop().set_task_factory(None)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """A blinking cursor would send bytes for as long as a field has the focus."""
+        if isinstance(event.widget, Input | TextArea):
+            event.widget.cursor_blink = False
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own variables for the themes that do not set them."""
+        return themes.ANSI_VARIABLES
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and the nets under untrusted text."""
+        # Under NO_COLOR Textual makes greys, and black on black of the terminal's own colours; none are sent here.
+        own = [NoColor() if isinstance(each, Monochrome) else each for each in super().get_line_filters()]
+        if not self._has_theme:
+            own.append(NoColor())  # what is drawn has the terminal's own colours
+        return [*own, *self._nets]
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver, but for Linux and macOS one that forgives bytes that are not UTF-8."""
+        found = super().get_driver_class()
+        if found.__name__ != "LinuxDriver":
+            return found
+        from tui.driver import LastingDriver
+
+        return LastingDriver
+
+    def _fatal_error(self) -> None:
+        """Textual's own prints local variables, among which may be a token; this one does not."""
+        from rich.traceback import Traceback  # and pygments with it
+
+        self.bell()
+        traceback = Traceback(show_locals=False, width=100)
+        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        self._close_messages_no_wait()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Send text to the clipboard of the terminal at the user's end, through tmux too.
+
+        Raises:
+            ValueError: more than terminals take.
+        """
+        self.send(terminal.osc52(text))
+        self._clipboard = text
+
+    def send(self, sequence: str) -> None:
+        """Write a sequence that draws nothing to the terminal."""
+        if self._driver and sequence:
+            self._driver.write(sequence)
+
+    def action_redraw(self) -> None:
+        """All of the screen, whatever is on it."""
+        self.send(terminal.ERASE)
+        self.refresh(layout=True)
