@@ -45,7 +45,7 @@ class Progress:
         unit = t(UNITS.get(self.unit, self.unit))
         if self.done is None:
             return ""
-        if self.total is None or self.unit == "s":
+        if self.total is None:
             return f"{self.done:,.0f} {unit}".strip()
         return t("{done} of {total} {unit}", done=f"{self.done:,.0f}", total=f"{self.total:,.0f}", unit=unit).strip()
 
