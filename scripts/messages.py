@@ -125,7 +125,7 @@ def in_variables(tree: ast.AST) -> Iterator[Text]:
         if isinstance(node, ast.Assign) and any(
             isinstance(each, ast.Name) and each.id in given for each in node.targets
         ):
-            yield from literals(node.value)
+            yield from filter(None, literals(node.value))
 
 
 def named_in_calls(trees: list[ast.Module]) -> set[str]:
@@ -222,9 +222,9 @@ def update(folder: Path, *, prune: bool = False) -> list[Text]:
         with path.open("rb") as file:
             old = read_po(file, locale=folder.name)
         new = Catalog(
-            locale=folder.name, project="phift-tui", version="", charset="utf-8", fuzzy=False,
-            creation_date=old.creation_date, revision_date=old.revision_date,
-            last_translator="", language_team="", copyright_holder="", msgid_bugs_address="",
+            locale=folder.name, project="phift-tui", version="all", charset="utf-8", fuzzy=False,
+            creation_date=old.creation_date, revision_date=old.creation_date, last_translator="the project",
+            language_team=folder.name, copyright_holder="the project", msgid_bugs_address="the project",
             header_comment="# phift-tui",
         )  # fmt: skip
         known = {

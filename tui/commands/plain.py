@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from tui.commands import common, output
-from tui.commands.questions import Back, NoInput, Quit, ask, ask_yes, how
+from tui.commands.questions import Back, NoInput, Quit, ask, ask_yes, how, read
 from tui.messages import mark, n, t
 from tui.recipe import LABELS, SCRIPT_ONLY, Engine, Recipe, RecipeError, field_of
 from tui.wording import range_of
@@ -74,6 +75,7 @@ class PlainWizard:
         self._settings = settings
         self._sandbox = sandbox
         self._azure: Azure | None = None
+        self._secret: str | None = None
         self._locations: list[str] = []
         self._answered = False
         self.recipe = recipe
@@ -86,7 +88,9 @@ class PlainWizard:
         if self._azure is None:
             from tui.services import identity
 
-            self._azure = identity.connect(self._settings, sandbox=self._sandbox, prompt=common.show_code)
+            self._azure = identity.connect(
+                self._settings, sandbox=self._sandbox, prompt=common.show_code, secret=self._secret
+            )
         return self._azure
 
     def walk(self, *, again: bool = False) -> None:
@@ -204,15 +208,15 @@ class PlainWizard:
         )
 
     def _sign_in(self) -> None:
-        from tui.services.errors import AccessError
+        from tui.services.errors import Cancelled, PhiftError
 
         while True:
             if not self._sandbox:
                 self._way()
             try:
                 identity = self.azure.identity
-            except AccessError as error:
-                if self._sandbox:
+            except PhiftError as error:
+                if self._sandbox or isinstance(error, Cancelled):
                     raise
                 output.show(error)
                 continue
@@ -222,8 +226,6 @@ class PlainWizard:
     def _way(self) -> None:
         """Ask how to sign in, and for what that way needs."""
         from getpass import getpass
-
-        from tui.services import identity
 
         profile = self._settings.active_profile()
         remarks = {name: t(_METHODS[name]) for name in _METHODS}
@@ -239,10 +241,12 @@ class PlainWizard:
         profiles = {**self._settings.profiles, self._settings.profile: profile.model_copy(update=values)}
         self._settings = self._settings.model_copy(update={"profiles": profiles})
         self._azure = None
-        if values["method"] == "service-principal":
-            output.say(t("Secret: it is not shown as it is typed; Enter alone uses the one that is kept."))
-            if secret := getpass(""):
-                identity.store_secret(self._settings, self._settings.profile, secret)
+        self._secret = None
+        if values["method"] in ("service-principal", "certificate"):
+            output.say(
+                t("Secret or passphrase: it is not shown as it is typed; Enter alone uses the one that is kept.")
+            )
+            self._secret = (getpass("") if sys.stdin.isatty() else read()) or None
 
     def _place(self) -> None:
         from tui.services import access
