@@ -52,7 +52,7 @@ class Prints:
     """
 
     def __init__(self) -> None:
-        self.buckets = [bytearray() for _ in range(_BUCKETS)]
+        self.buckets: dict[int, bytearray] = {}
         self.near_keys = array("Q")
         self.near_lines = array("I")
         self.signatures = bytearray()
@@ -67,7 +67,10 @@ class Prints:
         if not any(m.role == "user" for m in row[:last]):
             # Without a question there is nothing that two answers could contradict each other about.
             prompt ^= answer
-        self.buckets[prompt >> _BUCKET_SHIFT] += _PRINT.pack(prompt, answer, line, 0)
+        bucket = self.buckets.get(prompt >> _BUCKET_SHIFT)
+        if bucket is None:
+            bucket = self.buckets[prompt >> _BUCKET_SHIFT] = bytearray()
+        bucket += _PRINT.pack(prompt, answer, line, 0)
         return prompt ^ answer
 
     def sign(self, rows: list[tuple[int, int, list[str]]]) -> None:
@@ -111,10 +114,9 @@ class Index:
     def add(self, prints: Prints, lines: int, *, validation: bool) -> None:
         """Add the fingerprints of a stretch that starts after `lines` lines of its file."""
         file = _VALIDATION if validation else _TRAIN
-        for number, bucket in enumerate(prints.buckets):
-            if bucket:
-                self._pieces[number].extend((self._file.tell(), len(bucket), lines, file))
-                self._file.write(bucket)
+        for number, bucket in prints.buckets.items():
+            self._pieces[number].extend((self._file.tell(), len(bucket), lines, file))
+            self._file.write(bucket)
         room = max(0, NEAR_ROWS - self._near_rows[file])
         count = min(room, len(prints.near_keys))
         self.skipped_near += len(prints.near_keys) - count

@@ -10,7 +10,6 @@ import msgspec
 from tui.dataset.jsontext import member
 from tui.dataset.rules import KNOWN_ROLES
 from tui.dataset.said import counted, said
-from tui.dataset.shape import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,6 +79,8 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         add("E102", "", said("the line holds {kind}, not an object", kind=kind(value)))
         return []
     if "messages" not in value:
+        from tui.dataset.shape import fields_of  # which the check's helper process need not wait for
+
         names = ", ".join(shown(name, 24) for name in list(value)[:6])
         known, columns = fields_of(value)
         if known == "pair":
