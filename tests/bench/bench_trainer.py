@@ -49,6 +49,7 @@ def bare(folder: Path) -> float:
     tokenizer = bases.load_tokenizer(base)
     set_seed(42)
     model = bases.load_model(base, tokenizer, dtype=torch.float32)
+    torch.set_num_threads(training.threads_for(model))  # as many as ours, or the ratio would be one of threads
     rows = data.encode_chats(data.read_chats(folder / "train.jsonl"), tokenizer, 4096).rows
     recipe = RECIPES["tiny"]
     trainer = Trainer(

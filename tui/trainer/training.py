@@ -135,7 +135,7 @@ class _Job:
         labels = self._labels()
         self._spread(base)
         model = self._load(base, tokenizer, labels)
-        torch.set_num_threads(config.threads or _threads(model))
+        torch.set_num_threads(config.threads or threads_for(model))
         train, validation = self._data(tokenizer, labels, model)
         resume = self._resume_checkpoint()
         arguments = self._arguments(len(train.rows), bool(validation), resume)
@@ -701,7 +701,7 @@ def _device(log: EventLog) -> str:
     return "cuda"
 
 
-def _threads(model: torch.nn.Module) -> int:
+def threads_for(model: torch.nn.Module) -> int:
     """How many CPU threads a training of `model` is fastest with."""
     if sum(parameter.numel() for parameter in model.parameters()) < ONE_THREAD_PARAMETERS:
         return 1
