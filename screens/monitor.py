@@ -230,8 +230,10 @@ class MonitorScreen(RunPage):
         """Enter deploys what has completed, and waits for what runs."""
         snapshot = self.followed.snapshot
         job = snapshot.job if snapshot else None
-        if job is None or (job.terminal and job.status != "Completed"):
+        if job is None:
             return t("Continue")
+        if job.terminal and job.status != "Completed":
+            return t("Jobs")
         return t("Deploy") if job.terminal else t("Wait")
 
     def action_forward(self) -> None:

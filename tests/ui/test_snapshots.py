@@ -203,7 +203,7 @@ async def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture
     seen = snapshot(job(), metrics={"eval_perplexity": metric("eval_perplexity", 11.0, 3.3, 2.4)})
     put(
         monkeypatch,
-        runs={"Watch": lambda *rest: SimpleNamespace(poll=lambda: seen)},
+        runs={"Watch": lambda *rest: SimpleNamespace(poll=lambda: seen, interval=60.0)},
         evaluations={
             "from_run": from_run,
             "compare_endpoints": lambda *rest, **named: AnswerComparison(tuple(ROWS), 0.9, 0.9, found, 0),
