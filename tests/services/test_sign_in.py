@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from keyring.backend import KeyringBackend
 from pydantic import SecretStr
 
@@ -95,6 +96,17 @@ def test_certificate(sandbox_env: SandboxInfo, settings: Settings, tmp_path: Pat
     daemon.control(sandbox_env, "POST", "/certificates", {"pem": public.decode()})
     place = {"method": "certificate", "tenant": sandbox_env.tenant, "client_id": sandbox_env.client_id}
     assert identity.connect(with_profile(settings, **place, certificate=str(path))).identity.method == "certificate"
+    sealed = tmp_path / "certificate.pfx"
+    seal = serialization.BestAvailableEncryption(b"passphrase")
+    sealed.write_bytes(pkcs12.serialize_key_and_certificates(b"test", key, made, None, seal))
+    wanted = with_profile(settings, **place, certificate=str(sealed))
+    assert identity.connect(wanted, secret="passphrase").identity.method == "certificate"
+    assert identity.connect(wanted).identity.kept == "memory"  # the passphrase, as no keyring is usable here
+    identity.forget_secret("default")
+    for wrong in (None, "another"):
+        with pytest.raises(SignInRequired) as raised:
+            identity.connect(wanted, secret=wrong)
+        assert raised.value.code == "CertificateUnusable"
     path.write_text("no certificate")
     with pytest.raises(SignInRequired) as raised:
         identity.connect(with_profile(settings, **place, certificate=str(path)))
