@@ -33,6 +33,7 @@ from tui.watching import JobWatch
 from tui.wizard import PLACES, Wizard
 
 if TYPE_CHECKING:
+    from textual._path import CSSPathType
     from textual.command import Provider
 
     from tui.driver import BackgroundSeen
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from tui.recipe import Recipe
     from tui.settings import Settings
 
+STYLES = sorted(ROOT.glob("*.tcss"))
+"""The style sheets of all pages."""
 _WIDTHS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (140, "-wide")]
 _HEIGHTS = [(0, "-flat"), (18, "-short"), (34, "-tall")]
 _DIALOGS = {
@@ -68,7 +71,7 @@ class PhiftApp(TerminalApp):
     """The wizard and the monitor."""
 
     TITLE = "phift-tui"
-    CSS_PATH = sorted(ROOT.glob("*.tcss"))
+    CSS_PATH: ClassVar[CSSPathType | None] = [*STYLES]
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         place.name: partial(_screen, place.screen) for place in PLACES
     }

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from tui.app import PhiftApp
+from tui.app import STYLES, PhiftApp
 from tui.messages import t
 from tui.wizard import PLACES, Start
 
@@ -34,6 +34,7 @@ class OpeningScreen(Screen[None]):
 class Launched(PhiftApp):
     """Draws its first frame, reads, begins."""
 
+    CSS_PATH = None  # parsing the pages' takes as long as all the rest of the first frame
     DEFAULT_MODE = _OPENING
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {**PhiftApp.MODES, _OPENING: OpeningScreen}
 
@@ -79,6 +80,8 @@ class Launched(PhiftApp):
             if isinstance(event.outcome, Exception):
                 raise event.outcome
             self.begin(*event.outcome)
+            self.stylesheet.read_all(STYLES)
+            self.refresh_css(animate=False)
         except Exception as error:
             self.failure = error
             self.exit(return_code=1)

@@ -12,7 +12,6 @@ from textual import events
 from textual.app import App
 from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome, NoColor
-from textual.widgets import Input, TextArea
 
 from tui import terminal, themes
 from tui.filters import AsciiFilter, ControlFilter
@@ -55,7 +54,7 @@ class TerminalApp(App[None]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """A blinking cursor would send bytes for as long as a field has the focus."""
-        if isinstance(event.widget, Input | TextArea):
+        if hasattr(event.widget, "cursor_blink"):
             event.widget.cursor_blink = False
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
