@@ -180,3 +180,17 @@ def converted(folder: Path, records: list[dict[str, object]]) -> list[dict[str, 
     path.write_text(json.dumps(records))
     convert(path, out)
     return [json.loads(line) for line in out.read_text("utf-8-sig").splitlines()]
+
+
+def test_a_conversion_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    path, out = folder / "in.jsonl", folder / "out.jsonl"
+    path.write_bytes(lines(*[{"prompt": "a", "completion": "b"}] * 1000))
+
+    def stop(done: int) -> None:
+        raise InterruptedError(done)
+
+    with pytest.raises(InterruptedError):
+        convert(path, out, progress=stop)
+    assert [each.name for each in folder.iterdir()] == ["in.jsonl"]
