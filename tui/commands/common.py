@@ -49,7 +49,7 @@ def wants_json(args: argparse.Namespace) -> bool:
 
 def show_code(code: DeviceCode) -> None:
     """Tell the person where to enter a device code."""
-    until = f"{code.expires:%H:%M}"
+    until = f"{code.expires.astimezone():%H:%M}"
     output.say(
         t(
             "To sign in, open {url} and enter the code {code} (valid until {time})",
