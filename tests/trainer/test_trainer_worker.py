@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import openai
@@ -56,6 +57,23 @@ def test_a_second_worker_on_the_same_socket_is_refused(worker: WorkerProcess) ->
     assert second.returncode == 1
     assert "another worker" in second.stderr
     assert worker.ask(op="ping")["ok"]
+
+
+def test_of_two_workers_that_start_at_once_one_stays() -> None:
+    with tempfile.TemporaryDirectory(prefix="phift-trainer-") as folder:
+        path = Path(folder) / "w.sock"
+        command = [sys.executable, "-m", "tui.trainer", "worker", "--socket", str(path)]
+        with ThreadPoolExecutor() as waiting:
+            workers = [subprocess.Popen(command) for _ in range(2)]
+            ends = {waiting.submit(worker.wait): worker for worker in workers}
+            try:
+                ended, running = wait(ends, return_when=FIRST_COMPLETED)
+                assert [end.result() for end in ended] == [1]
+                assert [ends[end].poll() for end in running] == [None]
+                assert path.exists()
+            finally:
+                for worker in workers:
+                    worker.kill()
 
 
 def test_a_training_outlives_its_worker_and_the_serving_process_does_not(

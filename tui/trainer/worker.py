@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -46,9 +47,13 @@ def serve(path: Path, *, idle_seconds: float | None = None, log: Path | None = N
     """
     os.umask(0o077)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if _answers(path):
-        sys.stderr.write(f"another worker listens on {path}\n")
-        return 1
+    lock = os.open(path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while not _locked(lock):
+        # Another one has the place, or will have it once its libraries are loaded.
+        if _answers(path):
+            sys.stderr.write(f"another worker listens on {path}\n")
+            return 1
+        time.sleep(TICK_SECONDS)
     if log is not None:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, 1)
@@ -62,7 +67,7 @@ def serve(path: Path, *, idle_seconds: float | None = None, log: Path | None = N
         listener.listen(16)
         beginning.replace(path)
         listener.setblocking(False)
-        worker = _Worker(listener, idle_seconds)
+        worker = _Worker(listener, lock, idle_seconds)
         signal.signal(signal.SIGTERM, worker.stop)
         signal.signal(signal.SIGINT, worker.stop)
         print(f"{now()} worker {os.getpid()} is ready on {path}", flush=True)  # noqa: T201 - its log is its output
@@ -74,8 +79,9 @@ def serve(path: Path, *, idle_seconds: float | None = None, log: Path | None = N
 
 
 class _Worker:
-    def __init__(self, listener: socket.socket, idle_seconds: float | None) -> None:
+    def __init__(self, listener: socket.socket, lock: int, idle_seconds: float | None) -> None:
         self._listener = listener
+        self._lock = lock
         self._idle_seconds = idle_seconds
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
@@ -218,6 +224,7 @@ class _Worker:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             self._selector.close()
             self._listener.close()
+            os.close(self._lock)  # it ends with this worker, not with its trainings
             for connection in self._pending:
                 connection.close()
             if self._serving is not None:
@@ -268,6 +275,14 @@ def _preload() -> None:
     from . import serving, training  # noqa: F401
 
     logging.disable_progress_bar()
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _answers(path: Path) -> bool:
