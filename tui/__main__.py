@@ -116,10 +116,12 @@ def _wizard(args: argparse.Namespace) -> int:
         return output.EXIT_USAGE
     if args.no_color:
         os.environ["NO_COLOR"] = "1"
+    from tui.guard import guarded_terminal
     from tui.launch import Launched
 
     app = Launched(lambda: _read(args), sandbox=sandbox, ascii_only=args.ascii)
-    app.run(mouse=args.mouse)
+    with guarded_terminal():
+        app.run(mouse=args.mouse)
     if app.failure:
         raise app.failure
     return app.return_code or 0
@@ -134,6 +136,10 @@ def _choose_language() -> None:
     messages.use()
     with contextlib.suppress(settings.SettingsError):  # told by what needs the settings; `--help` needs none
         messages.use(settings.load().language)
+    try:
+        messages.t("yes").encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:  # rather English than rows of question marks
+        messages.use("en")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

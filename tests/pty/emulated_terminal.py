@@ -107,6 +107,22 @@ class Terminal:
             self.read(0.1)
         pytest.fail(f"never came: {condition!r} (exit code {self.exit_code})\n{self.text}")
 
+    def wait_for_rest(self, text: str) -> None:
+        """Read on behind the program's end until the screen shows a text."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.text:
+            if time.monotonic() > end:
+                pytest.fail(f"never came: {text!r}\n{self.text}")
+            if select.select([self._master], [], [], 0.1)[0]:
+                chunk = os.read(self._master, 65536)
+                self.raw += chunk
+                self._stream.feed(chunk)
+
+    def is_sane(self) -> bool:
+        """Whether the terminal echoes, edits lines and makes signals of keys, as a shell's does."""
+        local = termios.tcgetattr(self._master)[3]
+        return all(local & flag for flag in (termios.ECHO, termios.ICANON, termios.ISIG))
+
     def quiet(self, seconds: float = 0.5) -> None:
         """Read until nothing has come for so long."""
         end = time.monotonic() + PATIENCE

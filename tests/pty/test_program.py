@@ -88,8 +88,13 @@ def test_a_killed_program_offers_its_draft_at_the_next_start(start: Start, state
     at_project(terminal)
     terminal.send(b"-kept")
     terminal.wait_for(lambda _: any(draft.target.hub == "phift-hub-kept" for draft in drafts(state).values()))
+    assert not terminal.is_sane()
     terminal.signal(signal.SIGKILL)
     assert terminal.wait() == 128 + signal.SIGKILL
+    terminal.wait_for_rest("Your choices are saved")
+    assert terminal.is_sane()
+    for left in (LEAVES_ALTERNATE_SCREEN, b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?7h"):
+        assert left in terminal.raw
     again = start(env=NOBODY)
     again.wait_for("untitled")
     again.wait_for("Drafts")
