@@ -44,6 +44,7 @@ def test_start_find_upset_stop_and_reset(run: Run, folder: Path) -> None:
     assert parsed(run("start", "--json")) == info
     status = parsed(run("status", "--json"))
     assert (status["running"], status["date"], status["faults"]) == (True, "2025-01-15", [])
+    assert status["stand_in"] == "tiny"
     armed = parsed(run("fault", "add", "GET */jobs/*", "503", "--count", "2", "--probability", "0.5", "--json"))
     assert (armed["id"], armed["kind"], armed["count"]) == (1, "503", 2)
     assert [one["id"] for one in parsed(run("fault", "list", "--json"))] == [1]

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tui.sandbox import scenarios
+from tui.sandbox import base_models, scenarios
 from tui.sandbox.access import RESOURCE_GROUP
 from tui.sandbox.clock import calendar_for
 from tui.sandbox.errors import ServiceError
@@ -59,6 +59,7 @@ class _Control:
                 "skew": clock.skew.total_seconds(),
                 "pace": self._sandbox.config.pace,
                 "faults": self._sandbox.faults.armed,
+                "stand_in": base_models.stand_in(self._sandbox),
             }
         )
 

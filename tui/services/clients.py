@@ -90,11 +90,14 @@ class Answer:
 class Azure:
     """One signed-in identity and everything needed to call Azure with it. Any thread may use it."""
 
-    def __init__(self, credential: Tokens, identity: Identity, settings: Settings, *, sandbox: bool) -> None:
+    def __init__(
+        self, credential: Tokens, identity: Identity, settings: Settings, *, sandbox: bool, stand_in: str = ""
+    ) -> None:
         self.credential = credential
         self.identity = identity
         self.settings = settings
         self.sandbox = sandbox
+        self.stand_in = stand_in  # the model that trains and answers in the sandbox: `tiny` or `small`
         self.endpoints = ENDPOINTS["public" if sandbox else settings.active_profile().cloud]
         self._clock_offset = timedelta(0)
         from tui.services import pipeline

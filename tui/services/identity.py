@@ -142,8 +142,9 @@ def connect(
 
     log.capture(settings)
     profile = settings.active_profile()
+    stand_in = ""
     if sandbox:
-        use_sandbox(settings)
+        stand_in = _stand_in(use_sandbox(settings))
         profile = profile.model_copy(update={"method": "environment", "tenant": "", "cloud": "public"})
     else:
         _leave_sandbox()
@@ -153,7 +154,18 @@ def connect(
         token = tokens.get_token(f"{ENDPOINTS[profile.cloud].arm}/.default").token
     where = store_secret(settings, settings.profile, secret) if secret else kept()
     identity = _identity(token, "sandbox" if sandbox else profile.method, where)
-    return Azure(tokens, identity, settings, sandbox=sandbox or _environment_is_a_sandboxs())
+    known = sandbox or _environment_is_a_sandboxs()
+    return Azure(tokens, identity, settings, sandbox=known, stand_in=stand_in)
+
+
+def _stand_in(info: SandboxInfo) -> str:
+    """The model that the sandbox trains and answers with."""
+    from tui.sandbox import daemon
+
+    try:
+        return str(daemon.control(info, "GET", "/status").get("stand_in", ""))
+    except daemon.SandboxError:
+        return ""  # the sign-in that follows says what is wrong with it
 
 
 def _environment_is_a_sandboxs() -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 BADGE = "SANDBOX — not Azure; a 1.4 M-parameter stand-in trains here"
+SMALL_BADGE = "SANDBOX — not Azure; a 135 M-parameter stand-in trains here"
 
 
 def short_name(identity: Identity) -> str:
@@ -35,7 +36,7 @@ class TopBar(Horizontal):
     def __init__(self, *, sandbox: bool) -> None:
         super().__init__(id="topbar", classes="-sandbox" if sandbox else "")
         self._sandbox = sandbox
-        self._shown: tuple[str, str] | None = None
+        self._shown: tuple[str, str, str] | None = None
 
     def compose(self) -> ComposeResult:
         """The three parts."""
@@ -48,10 +49,12 @@ class TopBar(Horizontal):
         """Show the draft's name and the identity in use; draws only what changed."""
         azure = wizard.facts.azure
         who = short_name(azure.identity) if azure else t("not signed in")
-        shown = (wizard.recipe.name, who)
+        shown = (wizard.recipe.name, who, azure.stand_in if azure else "")
         if shown == self._shown:
             return
         self._shown = shown
         title = Content.assemble((" phift-tui ", "bold $text-primary"), (text.clean_line(shown[0], limit=60), ""))
         self.query_one("#topbar-title", Static).update(title)
         self.query_one("#topbar-identity", Static).update(text.line(who, limit=48))
+        if self._sandbox:
+            self.query_one("#topbar-badge", Static).update(t(SMALL_BADGE if shown[2] == "small" else BADGE))
