@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,30 @@ def test_a_mended_copy_is_accepted_and_the_original_unchanged(
     assert code == 0
     assert "unchanged" in err
     assert (SAMPLES / "support-broken.jsonl").read_bytes() == original
+
+
+def test_a_file_of_another_shape_is_converted_before_it_is_mended(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table, out = tmp_path / "faq.csv", tmp_path / "chats.jsonl"
+    table.write_text("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(60)) + "q,\n")
+    code, _, err = run(capsys, "check", table, "--fix", out)
+    assert code == 0
+    assert "Converted 60 records (CSV: 'question' and 'answer')" in err
+    assert "record 61" in err
+    assert len(out.read_text("utf-8-sig").splitlines()) == 60
+
+
+def test_what_cannot_be_mended_is_said_and_the_original_judged(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, out = tmp_path / "a.json", tmp_path / "b.jsonl"
+    path.write_text('[\n{"name": 1},\n{"name": 2}\n]')
+    code, printed, err = run(capsys, "check", path, "--fix", out)
+    assert code == 3
+    assert "Not mended" in err
+    assert "E136" in printed
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("name", ["data.jsonl", "validation.jsonl"])
@@ -225,3 +252,13 @@ def test_help_and_mistakes_are_in_the_language_of_the_locale(
     with pytest.raises(SystemExit):
         main(["jobs", "show"])
     assert "usage: phift-tui jobs show" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("ascii", "there is no such file"), ("utf-8", "няма такъв файл")])
+def test_a_terminal_without_the_letters_of_a_language_gets_english(encoding: str, said: str) -> None:
+    environment = {**os.environ, "LANGUAGE": "bg", "PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "run", "nowhere.toml"], capture_output=True, env=environment, check=False
+    )
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
