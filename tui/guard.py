@@ -15,7 +15,7 @@ _ENDED = b"ended\n"
 # protocol, the other screen; then line wrap and the cursor on.
 _SANE = (
     r"\033[?2026l\033[?2004l\033[?1004l\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?1015l\033[?2048l\033[<u"
-    r"\033[?1049l\033[?7h\033[?25h\033[m\r\n%s\r\n"
+    r"\033[?1049l\033[?7h\033[?25h\033[m\n%s\n"
 )
 # A shell that has taken the terminal back already keeps signals on; only Textual has them off.
 _SCRIPT = """
