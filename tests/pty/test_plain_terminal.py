@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from emulated_terminal import Terminal
 
+from assets import ROOT
 from tui import recipe
+from tui.recipe import Recipe
 from tui.sandbox.daemon import SandboxInfo
 
 Start = Callable[..., Terminal]
@@ -51,6 +53,19 @@ def test_ctrl_c_at_a_question_ends_with_130_and_keeps_the_answers(
     said = terminal.raw.replace(b"^[]52;c;aGk=^G", b"")  # the terminal's own echo of what was typed
     assert not set(said) & {*range(10), 11, 12, *range(14, 32), 127}
     assert all(len(line) <= 40 for line in said.decode().replace("\r", "").split("\n"))
+
+
+def test_ctrl_c_at_the_last_question_before_the_submit_ends_at_once(
+    start: Start, state: Path, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.toml"
+    recipe.save(Recipe(name="asked").with_(data__train=str(ROOT / "samples" / "support-train.jsonl")), path)
+    environment = {"PHIFT_SANDBOX_STATE": sandbox.state, "TERM": "dumb"}
+    terminal = start("run", str(path), "--sandbox", env=environment)
+    terminal.wait_for("[y/N]")
+    terminal.send(b"\x03")
+    assert terminal.wait() == 130
+    assert "Interrupted" in terminal.text
 
 
 def test_the_mouse_is_left_to_the_terminal_unless_asked_for(start: Start, state: Path) -> None:

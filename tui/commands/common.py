@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGINT, SIGTERM, getsignal, signal
+from signal import SIGINT, SIGTERM, default_int_handler, getsignal, signal
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -258,6 +258,16 @@ def hint(next_step: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def waiting_for_an_answer() -> Iterator[None]:
+    """Ctrl+c ends the wait for an answer at once, also where it would stop work after its present call."""
+    before = signal(SIGINT, default_int_handler)
+    try:
+        yield
+    finally:
+        signal(SIGINT, before)
+
+
 def confirm(question: str, args: argparse.Namespace) -> bool:
     """Ask for a yes on the terminal; `--yes` answers it; without a terminal the answer is no."""
     if args.yes:
@@ -266,7 +276,8 @@ def confirm(question: str, args: argparse.Namespace) -> bool:
         output.error(t("this needs a yes, and there is no terminal to ask on"), t("add --yes"))
         return False
     output.say(f"{question} {t('[y/N]')}")
-    return yes_or_no(sys.stdin.readline()) or False
+    with waiting_for_an_answer():
+        return yes_or_no(sys.stdin.readline()) or False
 
 
 def yes_or_no(answer: str) -> bool | None:

@@ -32,7 +32,8 @@ def read() -> str:
     Raises:
         NoInput: there is none.
     """
-    line = sys.stdin.buffer.readline()
+    with common.waiting_for_an_answer():
+        line = sys.stdin.buffer.readline()
     if not line:
         raise NoInput
     return line.decode("utf-8", "replace").strip()

@@ -47,11 +47,6 @@ class Availability:
     reason: str = ""
     """Why not, or what has to be given."""
 
-    @property
-    def label(self) -> str:
-        """`yes`, `no` or `unknown`."""
-        return {True: "yes", False: "no", None: "unknown"}[self.ok]
-
 
 @dataclass(frozen=True)
 class Range:
