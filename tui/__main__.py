@@ -117,10 +117,12 @@ def _wizard(args: argparse.Namespace) -> int:
     if args.no_color:
         os.environ["NO_COLOR"] = "1"
     from tui.guard import guarded_terminal
-    from tui.launch import Launched
 
-    app = Launched(lambda: _read(args), sandbox=sandbox, ascii_only=args.ascii)
-    with guarded_terminal():
+    with guarded_terminal() as noted:
+        from tui.launch import Launched
+
+        app = Launched(lambda: _read(args), sandbox=sandbox, ascii_only=args.ascii)
+        noted()
         app.run(mouse=args.mouse)
     if app.failure:
         raise app.failure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from tui.messages import t
@@ -21,6 +21,7 @@ _SANE = (
 _SCRIPT = """
 exec 3<&1
 saved=$(stty -g <&3)
+echo >&2
 read word
 [ "$word" = ended ] && exit
 case $(stty -a <&3) in *-isig*) stty "$saved" <&3 ;; esac
@@ -29,23 +30,27 @@ printf "$1" "$2"
 
 
 @contextmanager
-def guarded_terminal() -> Iterator[None]:
-    """While the block runs, a small shell beside the program waits for it to be killed, and then tidies up after it."""
+def guarded_terminal() -> Iterator[Callable[[], object]]:
+    """While the block runs, a small shell beside the program waits for it to be killed, and then tidies up after it.
+
+    Gives what is to be called before the terminal's state is changed: it returns once the shell has noted that state.
+    """
     shell = shutil.which("sh", path="/bin:/usr/bin")
     if shell is None:
-        yield
+        yield lambda: None
         return
     said = t("phift-tui was killed. Your choices are saved; start it again to go on.")
-    guard = subprocess.Popen(
+    with subprocess.Popen(
         [shell, "-c", _SCRIPT, shell, _SANE, said],
         stdin=subprocess.PIPE,
         stdout=sys.__stdout__,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
         env={"PATH": "/bin:/usr/bin"},
-    )
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # it is gone, and with it what it guarded against
-            guard.communicate(_ENDED)
+    ) as guard:
+        noted = guard.stderr.readline if guard.stderr else lambda: None
+        try:
+            yield noted
+        finally:
+            with suppress(OSError):  # it is gone, and with it what it guarded against
+                guard.communicate(_ENDED)
