@@ -230,7 +230,8 @@ class SignInScreen(Step):
             azure=None, subscriptions=(), resource_groups=(), locations=(), hubs=(), projects=(), findings=None,
             workspace=None,
         )  # fmt: skip
-        self.wizard.unmark(self.PLACE)
+        for step in (self.PLACE, "access", "project"):
+            self.wizard.unmark(step)
 
     def action_profile(self) -> None:
         """Go on with the next profile of the settings."""
@@ -341,7 +342,7 @@ class SignInScreen(Step):
         if azure:
             who = azure.identity
             rows = [
-                (t("Profile"), "" if azure.sandbox else self.program.settings.profile),
+                (t("Profile"), "" if self.program.sandbox else self.program.settings.profile),
                 (t("Signed in as"), who.name),
                 (t("Way"), who.method),
                 (t("Tenant"), who.tenant),

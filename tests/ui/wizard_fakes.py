@@ -132,7 +132,12 @@ class Wired:
     def _connect(self, settings: Settings, *, sandbox: bool, prompt: Any, secret: Any, cancel: Any) -> Any:
         credential = SimpleNamespace(ask=None, take=self._answer("take", lambda *a: None))
         made = SimpleNamespace(
-            identity=self.identity, sandbox=sandbox, prompt=prompt, settings=settings, credential=credential
+            identity=self.identity,
+            sandbox=sandbox,
+            prompt=prompt,
+            settings=settings,
+            credential=credential,
+            stand_in="",
         )
         return self._answer("connect", lambda *a: made)(settings, prompt, secret)
 
