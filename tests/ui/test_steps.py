@@ -398,9 +398,9 @@ async def test_faults_are_grouped_and_the_faulty_row_is_read_with_its_message_ma
 ) -> None:
     app = wizard(tmp_path, "data", of=recipe(data__train=str(BROKEN)))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: "would doom the run" in shown(app))
+        await until(pilot, lambda: "would doom the run" in shown(app) and app.wizard.facts.report is not None)
         report = app.wizard.facts.report
-        assert all(group.code in shown(app) for group in report.errors[:3])
+        await until(pilot, lambda: all(group.code in shown(app) for group in report.errors[:3]))
         await pilot.press("enter")
         await until(pilot, lambda: "has errors" in shown(app))
         assert app.current_mode == "data"
