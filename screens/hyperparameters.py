@@ -13,7 +13,7 @@ from screens.lookups import CATALOGUE, for_training, load_catalogue, load_estima
 from screens.page import Step
 from tui import actions, backend
 from tui.messages import n, t
-from tui.recipe import LABELS, SCRIPT_ONLY
+from tui.recipe import LABELS, script_only
 from tui.widgets.field import Field
 from tui.widgets.summary import total
 
@@ -59,7 +59,7 @@ class HyperparametersScreen(Step):
             unit=t("US dollars"),
             help_line=t("A higher estimate is refused; empty: no limit."),
         )
-        for name in SCRIPT_ONLY:
+        for name in script_only():
             path = f"hyperparameters.{name}"
             yield Field(path, t(LABELS[path]))
 
@@ -78,7 +78,7 @@ class HyperparametersScreen(Step):
     def state_changed(self) -> None:
         """Show what the numbers amount to."""
         script = self.wizard.recipe.model.engine == "script"
-        for name in SCRIPT_ONLY:
+        for name in script_only():
             self.query_one(f"#field-hyperparameters-{name}", Field).display = script
         self.query_one("#amount", Static).update(self._amount())
         self._estimate()

@@ -179,11 +179,10 @@ def of_the_recipe() -> Iterator[Text]:
     """The help line of each field of the recipe."""
     sys.path.insert(0, str(ROOT))
     recipe = importlib.import_module("tui.recipe")
-    for part in recipe.Recipe.model_fields.values():
-        if hasattr(part.annotation, "model_fields"):
-            for field in part.annotation.model_fields.values():
-                if field.description:
-                    yield field.description
+    for name, part in recipe.Recipe.model_fields.items():
+        for field in getattr(part.annotation, "model_fields", ()):
+            if said := recipe.help_of(f"{name}.{field}"):
+                yield said
 
 
 def texts() -> list[Text]:

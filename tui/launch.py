@@ -79,9 +79,8 @@ class Launched(PhiftApp):
         try:
             if isinstance(event.outcome, Exception):
                 raise event.outcome
+            self.stylesheet.read_all(STYLES)  # parsed with the theme that is set next
             self.begin(*event.outcome)
-            self.stylesheet.read_all(STYLES)
-            self.refresh_css(animate=False)
         except Exception as error:
             self.failure = error
             self.exit(return_code=1)

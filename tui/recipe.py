@@ -6,9 +6,12 @@ A screen shows one part of it and returns a new recipe; the autosaved draft is a
 
 from __future__ import annotations
 
+import ast
 import os
 import tempfile
 import tomllib
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -42,7 +45,7 @@ _FORMS = {
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Target(_Part):
@@ -209,10 +212,7 @@ LABELS = {
 }
 """What the fields that are asked for are called, in the portal's words where it has one; not translated yet."""
 
-SCRIPT_ONLY = tuple(
-    name for name, info in Hyperparameters.model_fields.items() if (info.description or "").endswith("`script` only.")
-)
-"""The hyperparameters that only the engine `script` takes."""
+_SCRIPT_ENDING = "`script` only."
 
 
 class RecipeError(ValueError):
@@ -296,6 +296,38 @@ def field_of(path: str) -> FieldInfo | None:
         return found
     fields: dict[str, FieldInfo] = getattr(found.annotation, "model_fields", {})
     return fields.get(name)
+
+
+@cache
+def _said_of_fields() -> dict[str, dict[str, str]]:
+    """The texts below the fields, by class and field. Pydantic would read them at import, for a quarter of its time."""
+    classes = (
+        node for node in ast.parse(Path(__file__).read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)
+    )
+    said: dict[str, dict[str, str]] = {}
+    for each in classes:
+        for field, below in pairwise(each.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                text = (
+                    below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else None
+                )
+                if isinstance(text, str):
+                    said.setdefault(each.name, {})[field.target.id] = text
+    return said
+
+
+def help_of(path: str) -> str:
+    """One line about the recipe's field `part.field`, not translated yet; empty: nothing is said of it."""
+    part, _, name = path.partition(".")
+    return _said_of_fields().get(type(getattr(Recipe(), part)).__name__, {}).get(name, "")
+
+
+@cache
+def script_only() -> tuple[str, ...]:
+    """The hyperparameters that only the engine `script` takes, as is said of them."""
+    return tuple(
+        name for name in Hyperparameters.model_fields if help_of(f"hyperparameters.{name}").endswith(_SCRIPT_ENDING)
+    )
 
 
 def loads(text: str, place: str = "") -> Recipe:

@@ -20,7 +20,7 @@ Cloud = Literal["public", "government", "china"]
 class Profile(BaseModel):
     """One way to reach Azure: who, where, which cloud."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: SignInMethod = "cli"
     """How this profile signs in."""
@@ -48,9 +48,7 @@ def config_path() -> Path:
 class Settings(BaseSettings):
     """All settings. Environment `PHIFT_NAME` wins over the config file's `name`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="PHIFT_", env_nested_delimiter="__", extra="forbid", use_attribute_docstrings=True, frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="PHIFT_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     profile: str = "default"
     """Name of the profile in use."""

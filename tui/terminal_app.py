@@ -13,7 +13,7 @@ from textual.app import App
 from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome, NoColor
 
-from tui import terminal, themes
+from tui import courtesy, terminal, themes
 from tui.filters import AsciiFilter, ControlFilter
 
 
@@ -35,6 +35,7 @@ class TerminalApp(App[None]):
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.animation_level = "none"
+        courtesy.begin()
 
     def leave(self, number: int) -> None:
         """The system's signal `number` asks to end."""
@@ -51,6 +52,12 @@ class TerminalApp(App[None]):
     def on_load(self) -> None:
         """Start tasks as Python 3.11 does: eager ones (3.12) mount the first screen's fields before it is current."""
         asyncio.get_running_loop().set_task_factory(None)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Have a key answered before other threads go on loading modules."""
+        if isinstance(event, events.Key):
+            courtesy.key_pressed()
+        await super().on_event(event)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """A blinking cursor would send bytes for as long as a field has the focus."""

@@ -60,7 +60,7 @@ async def main():
     async with app.run_test() as pilot:
         print(loaded(HEAVY | {"pydantic", "pygments"}))
         seen.set()
-        while app.current_mode != "sign_in" or not any(bar.entries for bar in app.screen.query("#keybar")):
+        while app.current_mode != "sign_in" or not any(bar.entries for bar in app.screen_stack[0].query("#keybar")):
             await pilot.pause(0.01)
         print(loaded(HEAVY))
 

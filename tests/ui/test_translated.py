@@ -7,6 +7,7 @@ import gettext
 import io
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ NAMES = {
     # Keys.
     *("Enter", "Esc", "Tab", "Space", "Ctrl", "Up", "Down", "Left", "Right", "PgUp", "PgDn", "Home", "End"),
     # Azure's words: states of jobs and endpoints, kinds of identities, regions, units, names of metrics and models.
-    *("Azure", "Completed", "Running", "Preparing", "Online", "Succeeded", "InProgress", "Creating", "Starting"),
+    *("Azure", "Online", "Succeeded", "InProgress", "Creating", "Starting"),
+    *("NotStarted", "Preparing", "Queued", "Running", "Finalizing", "Completed"),
     *("PayAsYouGo", "NotFound", "Recipe"),
     *("sandbox", "eastus", "USD", "LoRA", "mini", "instruct", "Microsoft", "Foundry", "Sandbox", "GPU", "MB", "kB"),
     *("Mini", "Input", "Output", "Tokens", "Fine", "tuned", "Hosting", "Finetuned", "Finetune"),  # meters' names
@@ -152,9 +154,12 @@ def at_the_sandbox(sandbox: SandboxInfo, folder: Path, monkeypatch: pytest.Monke
 
 def data_of(folder: Path, sandbox: SandboxInfo) -> tuple[str, ...]:
     """What is somebody's data and no text of ours: rows, names, the words of Azure and of the TOML reader."""
+    with sqlite3.connect(f"file:{Path(sandbox.state) / 'state.sqlite'}?mode=ro", uri=True) as state:
+        others = " ".join(f"{name} {body}" for name, body in state.execute("SELECT id, body FROM resources"))
     return (
         (folder / "walk.jsonl").read_text("utf-8"),
         str(folder),
+        others,  # what other tests made in the same sandbox
         str(sandbox),
         "rg-walk hub-walk prj-walk walk-validation base Job with name absent not found Invalid statement line column",
     )

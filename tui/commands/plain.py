@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from tui.commands import common, output
 from tui.commands.questions import Back, NoInput, Quit, ask, ask_yes, how, read
 from tui.messages import mark, n, t
-from tui.recipe import LABELS, SCRIPT_ONLY, Engine, Recipe, RecipeError, field_of
+from tui.recipe import LABELS, Engine, Recipe, RecipeError, field_of, help_of, script_only
 from tui.wording import range_of
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class PlainWizard:
         info = field_of(path)
         if info is None:
             raise LookupError(path)
-        empty, explanation = info.default, t(info.description or "")
+        empty, explanation = info.default, t(help_of(path))
         if isinstance(current, bool):
             self._take(**{f"{part}__{name}": self._ask_yes(f"{t(LABELS[path])}?", current, explanation)})
             return
@@ -465,7 +465,7 @@ class PlainWizard:
         for name in ("epochs", "learning_rate", "batch_size_multiplier"):
             self._field(f"hyperparameters.{name}")
         if self.recipe.model.engine == "script":
-            for name in SCRIPT_ONLY:
+            for name in script_only():
                 self._field(f"hyperparameters.{name}")
 
     def _output(self) -> None:

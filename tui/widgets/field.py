@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 
 from tui import text
 from tui.messages import t
-from tui.recipe import Recipe, RecipeError
+from tui.recipe import Recipe, RecipeError, help_of
 from tui.widgets.choice import Choice, Option
 from tui.wording import range_of
 
@@ -85,7 +85,7 @@ class Field(Vertical):
         # What is said beside a number is longer than the number.
         kinds = get_args(self._info.annotation) or (self._info.annotation,)
         self.set_class(int in kinds or float in kinds, "-number")
-        self._help = help_line or t(self._info.description or "")
+        self._help = help_line or t(help_of(path))
         if not options and get_origin(self._info.annotation) is Literal:
             options = tuple((value, value, "") for value in get_args(self._info.annotation))
         if self._info.annotation is bool:
