@@ -204,7 +204,7 @@ class DataScreen(Step):
             return Content("\n").join([Content.assemble(("! ", "bold $text-warning"), lines[0]), lines[1]])
         if report is None:
             if self.program.tasks.of(TASK):
-                return Content.styled(t("Checking …  x stops it."), "$text-quiet")
+                return Content.styled(t("Checking …  Esc, then x stops it."), "$text-quiet")
             return Content.styled(t("Enter checks the file."), "$text-quiet")
         stats = report.stats
         about = t("about {tokens} tokens") if stats.tokens_are_estimate else t("{tokens} tokens")
