@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from time import monotonic, sleep
 
 _ANSWERING = 0.04
 """Seconds that a key needs until its answer is drawn, with some to spare."""
@@ -23,9 +23,9 @@ class _Courtesy(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """None, after a wait where another thread than the event loop's asks."""
-        left = self.until - time.monotonic()
+        left = self.until - monotonic()
         if left > 0 and threading.current_thread() is not threading.main_thread():
-            time.sleep(left)
+            sleep(left)
         return None
 
 
@@ -40,4 +40,4 @@ def begin() -> None:
 
 def key_pressed() -> None:
     """A key came: the event loop goes first for a moment."""
-    _courtesy.until = time.monotonic() + _ANSWERING
+    _courtesy.until = monotonic() + _ANSWERING

@@ -18,8 +18,9 @@ def test_only_other_threads_wait_and_only_after_a_key(tmp_path: Path, monkeypatc
         (tmp_path / f"courtesy_{name}.py").touch()
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(courtesy.time, "sleep", waits.append)
-    monkeypatch.setattr(courtesy.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(courtesy._courtesy, "until", 0.0)
+    monkeypatch.setattr(courtesy, "sleep", waits.append)
+    monkeypatch.setattr(courtesy, "monotonic", lambda: 1000.0)
     courtesy.begin()
 
     def load(name: str) -> None:

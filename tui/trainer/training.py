@@ -84,6 +84,9 @@ def run(folder: Path, *, options: Mapping[str, Any] | None = None, echo: bool = 
     log = EventLog(folder, silent=not first, echo=echo)
     try:
         _Job(folder, _config(folder, options).resolved(), log, cancelled).run()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Left to the end of the process, its threads may still run when they are torn down, which aborts it.
+            torch.distributed.destroy_process_group()
     except ConfigError as error:
         return _failed(log, TrainingFailed("BadConfig", str(error), "Correct this field of config.json."))
     except Exception as error:
