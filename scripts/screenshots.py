@@ -69,7 +69,8 @@ async def main() -> None:
             await wait_for("the question", lambda: shows("Submit this run?"))
             await pilot.press("enter")
             await wait_for("the monitor", lambda: app.current_mode == "monitor")
-            await wait_for("the second half of the training", lambda: any(shows(f"step {n}") for n in (2, 3)))
+            late = [f"step {n}0 of" for n in range(20, 40)]
+            await wait_for("the second half of the training", lambda: any(map(shows, late)))
             save("monitor")
             await wait_for("completed", lambda: shows("Completed"))
             await pilot.press("enter")
@@ -77,9 +78,9 @@ async def main() -> None:
             await pilot.press("enter")
             await wait_for("the question", lambda: shows("Deploy as"))
             await pilot.press("enter")
-            await wait_for("playground", lambda: app.current_mode == "playground")
+            await wait_for("a question to ask", lambda: app.current_mode == "playground" and shows("Enter asks it"))
             await pilot.press("enter")
-            await wait_for("an answer", lambda: shows("tokens"))
+            await wait_for("an answer", lambda: shows("first after"))
             save("playground")
             await pilot.press("ctrl+q")
     finally:
