@@ -19,6 +19,7 @@ from tui import actions, backend, text
 from tui.messages import n, t
 from tui.services.errors import Cancelled, PhiftError, UsageError
 from tui.services.progress import Progress
+from tui.widgets.data_report import group_line, report_content
 from tui.widgets.field import Field
 from tui.widgets.histogram import histogram
 from tui.widgets.path_suggester import PathSuggester
@@ -31,28 +32,6 @@ if TYPE_CHECKING:
 TASK = "check"
 OTHER_SHAPES = frozenset({"E135", "E136", "E137"})
 """Faults of files that may be converted."""
-
-
-def group_line(group: Group) -> Content:
-    """A group of faults as one line: glyph, code, how many, what, where."""
-    error = group.code.startswith("E")
-    lines = [str(finding.line) for finding in group.first[:5] if finding.line]
-    where = ""
-    if lines:
-        more = "…" if group.count > len(lines) else ""
-        where = "  " + n("line {lines}", "lines {lines}", len(lines), lines=", ".join(lines) + more)
-    return Content.assemble(
-        ("✗ " if error else "! ", "$text-error" if error else "$text-warning"),
-        (f"{group.code} ", "bold"),
-        (f"{group.count:,} × ", ""),
-        text.clean_line(group.title, limit=80),
-        (where, "$text-quiet"),
-    )
-
-
-def size(count: int) -> str:
-    """Bytes for a person."""
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 class DataScreen(Step):
@@ -206,31 +185,7 @@ class DataScreen(Step):
             if self.program.tasks.of(TASK):
                 return Content.styled(t("Checking …  Esc, then x stops it."), "$text-quiet")
             return Content.styled(t("Enter checks the file."), "$text-quiet")
-        stats = report.stats
-        about = t("about {tokens} tokens") if stats.tokens_are_estimate else t("{tokens} tokens")
-        known = [n("{count} row", "{count} rows", report.rows)] if report.rows else []
-        if stats.rows:
-            known.append(about.format(tokens=f"{stats.tokens_total:,}"))
-            if stats.tokens_are_estimate and stats.tokens_error:
-                known.append(t("estimate, ± {error}", error=f"{stats.tokens_error:.1%}"))
-            known.append(t("{tokens} in answers", tokens=f"{stats.tokens_assistant:,}"))
-        facts = " · ".join([size(report.bytes), *known])
-        if not report.complete:
-            errors = sum(group.count for group in report.errors)
-            word = n("{count} error so far; x stops the check.", "{count} errors so far; x stops the check.", errors)
-            head = Content.styled("◌ " + word, "bold $text-error" if errors else "bold")
-        elif report.ok:
-            warnings = sum(group.count for group in report.warnings)
-            word = t("Good to train on") if not warnings else n(
-                "Good to train on, with {count} warning", "Good to train on, with {count} warnings", warnings
-            )  # fmt: skip
-            head = Content.styled("✓ " + word, "bold $text-success")
-        else:
-            count = sum(group.count for group in report.errors)
-            word = n("{count} error would doom the run", "{count} errors would doom the run", count)
-            head = Content.styled("✗ " + word, "bold $text-error")
-        notes = [text.content(note, "$text-quiet") for note in report.notes]
-        return Content("\n").join([head, Content.styled(facts, "$text-quiet"), *notes])
+        return report_content(report)
 
     def _group(self) -> Group | None:
         report, index = self._report, self.query_one("#groups", OptionList).highlighted
