@@ -1,20 +1,23 @@
-"""What several steps ask Azure for: the catalogue and the estimate; each learnt once and kept as a fact."""
+"""What steps ask Azure for: catalogue and estimate, each kept as a fact, and what an earlier run left open."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tui import backend
+from tui import backend, text
 from tui.messages import t
 from tui.services.errors import PhiftError
+from tui.services.journal import OUTCOMES
 
 if TYPE_CHECKING:
     from screens.page import Page
     from tui.dataset.describe import Stats
     from tui.recipe import Recipe
     from tui.services.catalog import Catalogue
+    from tui.services.clients import Azure
     from tui.services.costs import Estimate
+    from tui.services.journal import Entry
     from tui.services.progress import Cancel, Report
 
 CATALOGUE = "catalogue"
@@ -85,3 +88,20 @@ def for_training(stats: Stats, recipe: Recipe) -> Stats:
     tokens = round(stats.tokens_total * (1 - recipe.validation.share))
     error = max(stats.tokens_error if stats.tokens_are_estimate else 0.0, _SPLIT_ERROR)
     return replace(stats, tokens_total=tokens, tokens_are_estimate=True, tokens_error=error)
+
+
+def look_after_open(page: Page, azure: Azure) -> None:
+    """Ask what became of what an earlier run of the program began and could not see the end of."""
+    path = page.program.settings.journal
+
+    def work(report: Report, cancel: Cancel) -> list[Entry]:
+        return backend.journal.Journal(path).reconcile(azure)
+
+    def tell(entries: list[Entry]) -> None:
+        for entry in entries:
+            outcome = t(OUTCOMES[entry.outcome])
+            name = text.clean_line(f"{entry.kind} {entry.name}", limit=80)
+            line = t("Left open by an earlier run: {name}. On Azure: {outcome}.", name=name, outcome=outcome)
+            page.program.notify(line, markup=False, timeout=15)
+
+    page.run_task("reconcile", t("Looking after what was left open"), work, tell, failed=lambda _: None, quiet=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,21 +16,21 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.error import error_content
+from screens.lookups import look_after_open
 from screens.page import Step
-from screens.sign_in_again import SignInAgain
+from screens.sign_in_again import Ended, SignInAgain, asking
 from tui import actions, backend, text
-from tui.messages import n, t
+from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError
-from tui.services.journal import OUTCOMES
 from tui.settings import Settings
 from tui.widgets.choice import Choice
+from tui.widgets.connection import code_content, identity_content, tenant_content
 from tui.widgets.secret_input import SecretInput
 
 if TYPE_CHECKING:
     from tui.services.access import Tenant
     from tui.services.clients import Azure
     from tui.services.identity import DeviceCode
-    from tui.services.journal import Entry
     from tui.services.progress import Cancel, Report
 
 TASK = "sign-in"
@@ -43,11 +42,6 @@ METHODS = (
     ("managed-identity", "Managed identity", "The identity of this Azure machine."),
     ("environment", "Environment", "AZURE_CLIENT_ID and its companions, as set in this shell."),
 )
-KEPT = {
-    "keyring": "in the keyring, for the next start too",
-    "memory": "kept until you quit",
-}
-"""Where the secret or the sign-in by device code is kept; not translated yet."""
 _BY_ITSELF = frozenset({"cli", "managed-identity", "environment"})
 """Ways that ask nobody anything, so that they are tried as the page is opened."""
 _FIELDS = {
@@ -73,16 +67,6 @@ class SignInScreen(Step):
         def __init__(self, code: DeviceCode) -> None:
             super().__init__()
             self.code = code
-
-    class Ended(Message):
-        """The sign-in ended in the middle of a step, whose thread waits for the answer."""
-
-        def __init__(self, azure: Azure, error: PhiftError) -> None:
-            super().__init__()
-            self.azure = azure
-            self.error = error
-            self.answered = threading.Event()
-            self.signed_in = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,21 +145,12 @@ class SignInScreen(Step):
     def _signed_in(self, azure: Azure) -> None:
         self._code = None
         profile = self.program.settings.active_profile()
-
-        def ask(error: PhiftError, cancel: Cancel) -> bool:
-            """Have the person asked, from the thread of a step; it waits."""
-            ended = self.Ended(azure, error)
-            self.post_message(ended)
-            while not ended.answered.wait(0.2):
-                cancel.check()
-            return ended.signed_in
-
-        azure.credential.ask = ask
+        azure.credential.ask = asking(azure, self.post_message)
         self.wizard.learn(azure=azure)
         self.wizard.mark(self.PLACE, "done")
         if profile.subscription and not self.wizard.recipe.target.subscription:
             self.wizard.change(target__subscription=profile.subscription)
-        self._reconcile(azure)
+        look_after_open(self, azure)
         if not self.program.sandbox:
             self._ask_tenants(azure)
 
@@ -197,17 +172,7 @@ class SignInScreen(Step):
         def offer(tenants: list[Tenant]) -> None:
             listing = self.query_one("#tenants", OptionList)
             listing.display = listing.can_focus = len(tenants) > 1
-            listing.set_options(
-                Option(
-                    Content.assemble(
-                        "● " if each.id == azure.identity.tenant else "○ ",
-                        text.clean_line(each.name or each.id, limit=40),
-                        (f"  {text.clean_line(each.domain, limit=60)}", "$text-quiet"),
-                    ),
-                    each.id,
-                )
-                for each in tenants
-            )
+            listing.set_options(Option(tenant_content(each, azure.identity.tenant), each.id) for each in tenants)
 
         self.run_task("tenants", t("Reading the tenants"), work, offer, failed=lambda _: None, quiet=True)
 
@@ -264,22 +229,6 @@ class SignInScreen(Step):
             return not self.program.sandbox and len(self.program.settings.profiles) > 1
         return super().check_action(action, parameters)
 
-    def _reconcile(self, azure: Azure) -> None:
-        """Ask what became of what an earlier run of the program began and could not see the end of."""
-        path = self.program.settings.journal
-
-        def work(report: Report, cancel: Cancel) -> list[Entry]:
-            return backend.journal.Journal(path).reconcile(azure)
-
-        def tell(entries: list[Entry]) -> None:
-            for entry in entries:
-                outcome = t(OUTCOMES[entry.outcome])
-                name = text.clean_line(f"{entry.kind} {entry.name}", limit=80)
-                line = t("Left open by an earlier run: {name}. On Azure: {outcome}.", name=name, outcome=outcome)
-                self.program.notify(line, markup=False, timeout=15)
-
-        self.run_task("reconcile", t("Looking after what was left open"), work, tell, failed=lambda _: None, quiet=True)
-
     def _refused(self, error: PhiftError) -> None:
         self._code = None
         if not isinstance(error, Cancelled):
@@ -321,42 +270,14 @@ class SignInScreen(Step):
             ways.display = self._code is None  # the code has to be in sight, on a small terminal too
         self.query_one("#connection-text", Static).update(self._connection())
 
-    def _time_left(self, expires: datetime) -> str:
-        """How long a code is valid."""
-        minutes = max(int((expires - datetime.now(UTC)).total_seconds() / 60), 0)
-        return n("Valid until {time}: {count} minute left.", "Valid until {time}: {count} minutes left.", minutes,
-                 time=f"{expires.astimezone():%H:%M}")  # fmt: skip
-
     def _connection(self) -> Content:
         azure = self.wizard.facts.azure
         if self._error:
             return error_content(self._error)
         if self._code:
-            return Content.assemble(
-                (t("Open this address in a browser on any machine:"), ""),
-                ("\n\n  " + text.clean_line(self._code.url), "bold"),
-                "\n\n" + t("and type this code:"),
-                ("\n\n  " + text.clean_line(self._code.code), "bold $text-accent"),
-                "\n\n" + self._time_left(self._code.expires),
-            )
+            return code_content(self._code)
         if azure:
-            who = azure.identity
-            rows = [
-                (t("Profile"), "" if self.program.sandbox else self.program.settings.profile),
-                (t("Signed in as"), who.name),
-                (t("Way"), who.method),
-                (t("Tenant"), who.tenant),
-                (t("Object id"), who.object_id),
-                (t("Sign-in"), t(KEPT[who.kept]) if who.kept else ""),
-            ]
-            width = max(len(label) for label, _ in rows) + 2
-            lines = [Content.styled("✓ " + t("Signed in"), "bold $text-success"), Content("")]
-            lines += [
-                Content.assemble((f"{label:<{width}}", "$text-quiet"), text.clean_line(value, limit=100))
-                for label, value in rows
-                if value
-            ]
-            return Content("\n").join(lines)
+            return identity_content(azure.identity, "" if self.program.sandbox else self.program.settings.profile)
         if self.program.tasks.of(TASK):
             return Content.styled(t("Waiting for a token …"), "$text-quiet")
         return Content.styled(t("Enter signs in."), "$text-quiet")

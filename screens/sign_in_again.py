@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -25,6 +26,30 @@ if TYPE_CHECKING:
     from tui.services.progress import Cancel, Report
 
 _TASK = "sign-in-again"
+
+
+class Ended(Message):
+    """The sign-in ended in the middle of a step, whose thread waits for the answer."""
+
+    def __init__(self, azure: Azure, error: PhiftError) -> None:
+        super().__init__()
+        self.azure = azure
+        self.error = error
+        self.answered = threading.Event()
+        self.signed_in = False
+
+
+def asking(azure: Azure, post: Callable[[Message], object]) -> Callable[[PhiftError, Cancel], bool]:
+    """What has the person asked, from the thread of a step; it waits for the answer."""
+
+    def ask(error: PhiftError, cancel: Cancel) -> bool:
+        ended = Ended(azure, error)
+        post(ended)
+        while not ended.answered.wait(0.2):
+            cancel.check()
+        return ended.signed_in
+
+    return ask
 
 
 class SignInAgain(Dialog[bool]):
