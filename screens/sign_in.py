@@ -24,7 +24,7 @@ from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError
 from tui.settings import Settings
 from tui.widgets.choice import Choice
-from tui.widgets.connection import code_content, identity_content, tenant_content
+from tui.widgets.connection import METHODS, code_content, identity_content, tenant_content
 from tui.widgets.secret_input import SecretInput
 
 if TYPE_CHECKING:
@@ -34,14 +34,6 @@ if TYPE_CHECKING:
     from tui.services.progress import Cancel, Report
 
 TASK = "sign-in"
-METHODS = (
-    ("cli", "Azure CLI", "As who `az login` signed in on this machine."),
-    ("device-code", "Device code", "Type a code in a browser on any machine."),
-    ("service-principal", "Service principal", "Application id and secret; for servers."),
-    ("certificate", "Certificate", "Application id and a certificate file."),
-    ("managed-identity", "Managed identity", "The identity of this Azure machine."),
-    ("environment", "Environment", "AZURE_CLIENT_ID and its companions, as set in this shell."),
-)
 _BY_ITSELF = frozenset({"cli", "managed-identity", "environment"})
 """Ways that ask nobody anything, so that they are tried as the page is opened."""
 _FIELDS = {

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from tui.services.access import Tenant
     from tui.services.identity import DeviceCode, Identity
 
+METHODS = (
+    ("cli", "Azure CLI", "As who `az login` signed in on this machine."),
+    ("device-code", "Device code", "Type a code in a browser on any machine."),
+    ("service-principal", "Service principal", "Application id and secret; for servers."),
+    ("certificate", "Certificate", "Application id and a certificate file."),
+    ("managed-identity", "Managed identity", "The identity of this Azure machine."),
+    ("environment", "Environment", "AZURE_CLIENT_ID and its companions, as set in this shell."),
+)
+"""Ways to sign in: name, title and help, not translated yet."""
 KEPT = {
     "keyring": "in the keyring, for the next start too",
     "memory": "kept until you quit",
