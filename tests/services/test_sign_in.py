@@ -330,9 +330,11 @@ def test_the_azure_clis_token_is_used_and_asked_for_anew_when_refused(
         return azure.credential.get_token("https://management.azure.com/.default").token
 
     answer = '{{"accessToken": "{}", "expires_on": 4102444800, "tokenType": "Bearer"}}'
-    (tmp_path / "first").write_text(answer.format(token()))
-    time.sleep(1.1)  # a token of the same second is the same token
-    (tmp_path / "second").write_text(answer.format(token()))
+    first = second = token()
+    while second == first:  # a token of the same second is the same token
+        second = token()
+    (tmp_path / "first").write_text(answer.format(first))
+    (tmp_path / "second").write_text(answer.format(second))
     # The first is for signing in, the second for the first call: the Azure CLI keeps its own, and is asked each time.
     script = f"cd {tmp_path}; echo x >> asked; if [ $(wc -l < asked) -gt 2 ]; then cat second; else cat first; fi"
     put_az(tmp_path, monkeypatch, script)
