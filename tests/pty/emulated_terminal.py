@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pyte
 import pytest
@@ -124,12 +125,23 @@ class Terminal:
         return all(local & flag for flag in (termios.ECHO, termios.ICANON, termios.ISIG))
 
     def quiet(self, seconds: float = 0.5) -> None:
-        """Read until nothing has come for so long."""
-        end = time.monotonic() + PATIENCE
+        """Read until nothing has come for so long and the program waited: on a busy machine it may not have begun."""
+        end, worked = time.monotonic() + PATIENCE, self._worked()
         while time.monotonic() < end:
-            if self.read(seconds) == 0:
+            came, before, worked = self.read(seconds), worked, self._worked()
+            if came == 0 and (worked == before or self.exit_code is not None):
                 return
         pytest.fail("the program never stops drawing")
+
+    def _worked(self) -> object:
+        """What the program's threads have computed so far; never the same twice while one of them is to compute."""
+        spent = []
+        for file in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(OSError):  # the thread has ended
+                # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: state, then utime and stime as 14 and 15.
+                state, *fields = file.read_text().rpartition(")")[2].split()
+                spent.append(time.monotonic_ns() if state == "R" else int(fields[10]) + int(fields[11]))
+        return sorted(spent)
 
     def wait(self) -> int:
         """Read until the program has ended; returns its exit code (128 + n for a signal)."""
