@@ -141,7 +141,7 @@ class PhiftApp(TerminalApp):
         self.preferences = preferences.load(settings.state)
         wanted = themes.WITHOUT_COLOUR if self.no_color else settings.theme or self.preferences.theme
         self._theme_chosen = wanted in self.available_themes
-        self.theme = wanted if self._theme_chosen else themes.for_background(self._light)
+        self.theme = wanted if self._theme_chosen else self._fitting_theme()
         self.set_keymap(settings.keys)
         self.begun = self._has_theme = True
 
@@ -210,11 +210,14 @@ class PhiftApp(TerminalApp):
                     self.show_error(task.error, task.title)
         self.tasks_signal.publish(None)
 
+    def _fitting_theme(self) -> str:
+        return themes.fitting(self._light, few_colours=self.console.color_system == "standard")
+
     def on_background_seen(self, event: BackgroundSeen) -> None:
         """The terminal told its background: unless a theme was chosen, take the one for it."""
         self._light = event.light
         if self.begun and not self._theme_chosen:
-            self.theme = themes.for_background(event.light)
+            self.theme = self._fitting_theme()
 
     # --- going about -------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,10 @@ def _dark(border: str, foreground: str, quiet: str) -> dict[str, str]:
     """The variables of the dark themes; they differ in three colours."""
     return {
         "border": border,
-        "border-blurred": "#4d535c",
-        "block-cursor-background": "#1f4f7a",
+        "border-blurred": "#747b86",
+        "scrollbar": "#747b86",
+        "scrollbar-background": "#131518",
+        "block-cursor-background": "#1b2e5a",
         "block-cursor-foreground": "#ffffff",
         "block-cursor-text-style": "bold",
         "block-cursor-blurred-background": "#2e3238",
@@ -48,19 +50,21 @@ LIGHT = Theme(
     success="#2f6b1f",
     foreground="#20242a",
     background="#fbfaf7",
-    surface="#ecebe5",
+    surface="#ebebe8",
     panel="#f3f2ed",
     boost="#e2e0d8",
     dark=False,
     variables={
         "border": "#1f5a99",
-        "border-blurred": "#bdb9ad",
-        "block-cursor-background": "#cfdded",
+        "border-blurred": "#7c7974",
+        "scrollbar": "#7c7974",
+        "scrollbar-background": "#fbfaf7",
+        "block-cursor-background": "#d9e5f2",
         "block-cursor-foreground": "#101418",
         "block-cursor-text-style": "bold",
         "block-cursor-blurred-background": "#e6eaee",
         "block-cursor-blurred-foreground": "#20242a",
-        "text-quiet": "#5c626c",
+        "text-quiet": "#535862",
     },
 )
 
@@ -82,10 +86,12 @@ CONTRAST = Theme(
     variables={
         "border": "#ffff00",
         "border-blurred": "#ffffff",
-        "block-cursor-background": "#3a3a00",
+        "scrollbar": "#ffffff",
+        "scrollbar-background": "#000000",
+        "block-cursor-background": "#303030",
         "block-cursor-foreground": "#ffff00",
         "block-cursor-text-style": "bold",
-        "block-cursor-blurred-background": "#404040",
+        "block-cursor-blurred-background": "#1c1c1c",
         "block-cursor-blurred-foreground": "#ffffff",
         "text-quiet": "#e6e6e6",
     },
@@ -119,8 +125,15 @@ WITHOUT_COLOUR = "ansi-dark"
 """The theme that sends no colour at all when NO_COLOR is set."""
 
 
-def for_background(light: bool | None) -> str:
-    """The theme where none was chosen: by whether the terminal's background is light; None: that is not known."""
+def fitting(light: bool | None, *, few_colours: bool) -> str:
+    """The theme where none was chosen.
+
+    Args:
+        light: whether the terminal's background is light; None: that is not known.
+        few_colours: the terminal has sixteen, among which the surfaces of the project's own themes become one.
+    """
+    if few_colours:
+        return "ansi-light" if light else "ansi-dark"
     return LIGHT.name if light else DARK.name
 
 

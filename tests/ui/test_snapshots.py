@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from contrast import faint
 from pytest_textual_snapshot import SVGImageExtension
 from run_fakes import AZURE, ESTIMATE, NOW, PRICE, endpoint, job, metric, program, put, shown, snapshot, until
 from syrupy.assertion import SnapshotAssertion
@@ -46,7 +47,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(params=[(80, 24), (120, 40)], ids=["80x24", "120x40"])
 def picture(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> Picture:
-    """Compares a program's screen with its picture, once `act` has brought it there and nothing changes any more."""
+    """Compares a program's screen with its picture once nothing changes any more, and reads it in every theme."""
 
     async def take(app: PhiftApp, act: Callable[[Pilot[Any]], Awaitable[None]]) -> None:
         async with app.run_test(size=request.param) as pilot:
@@ -56,7 +57,9 @@ def picture(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> Pict
                 before = shown(app)
                 await pilot.pause(0.02)
             drawn = app.export_screenshot(title="phift-tui")
+            hard_to_read = await faint(pilot, app)
         assert drawn == snapshot(extension_class=SVGImageExtension)
+        assert hard_to_read == []
 
     return take
 

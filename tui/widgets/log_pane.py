@@ -30,8 +30,6 @@ class LogPane(ScrollView, can_focus=True):
         overflow: auto auto;
         scrollbar-gutter: stable;
         scrollbar-size: 0 1;
-        scrollbar-color: $border-blurred;
-        scrollbar-background: $background;
     }
     LogPane > .log-pane--match { color: $text-accent; text-style: bold; }
     """
