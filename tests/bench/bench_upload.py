@@ -67,11 +67,11 @@ def own(azure: Azure, project: Workspace, path: Path, concurrency: int, journal:
 
 def beside(azure: Azure, project: Workspace, path: Path, concurrency: int) -> float:
     """Seconds of the transfer alone, on a server that is not ours."""
-    with path.open("rb") as file:
-        content = uploads._Content(file, path.name, None, Cancel())
-        target = uploads._Target(azure, project, f"own/{path.name}", Cancel())
+    with path.open("rb") as file, uploads._pool(concurrency) as pool:
+        content = uploads._Content(file, path.name, pool, None, Cancel())
+        target = uploads._Target(uploads._Store(azure, project, None, Cancel()), f"own/{path.name}")
         started = time.perf_counter()
-        uploads._send(target, content, concurrency, None, Cancel())
+        uploads._send(target, content, {}, pool, concurrency, None, Cancel())
     return time.perf_counter() - started
 
 

@@ -43,13 +43,15 @@ def test_a_file_arrives_whole_also_after_an_interruption(account: Azure, tmp_pat
         if progress.stage == "Uploading":
             cancel.set()
 
-    with path.open("rb") as file:
-        content = uploads._Content(file, path.name, None, Cancel())
-        target = uploads._Target(account, WORKSPACE, "phift/rows.jsonl", cancel)
+    with path.open("rb") as file, uploads._pool(4) as pool:
+        content = uploads._Content(file, path.name, pool, None, Cancel())
+        target = uploads._Target(uploads._Store(account, WORKSPACE, None, cancel), "phift/rows.jsonl")
         with pytest.raises(Cancelled):
-            uploads._send(target, content, 2, stop, cancel)
-        again = uploads._Target(account, WORKSPACE, "phift/rows.jsonl", Cancel())
-        assert 0 < len(again.uncommitted()) < len(content.blocks)
-        uploads._send(again, content, 4, None, Cancel())
-        assert again.holds(content)
+            uploads._send(target, content, {}, pool, 2, stop, cancel)
+        again = uploads._Target(uploads._Store(account, WORKSPACE, None, Cancel()), "phift/rows.jsonl")
+        made, waiting = again.blocks()
+        assert made == []
+        assert 0 < len(waiting) < len(content.blocks)
+        uploads._send(again, content, dict(waiting), pool, 4, None, Cancel())
+        assert again.blocks() == (content.blocks, [])
     assert stored(account, "phift/rows.jsonl") == path.read_bytes()

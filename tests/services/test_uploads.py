@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import BlobClient
@@ -116,9 +117,9 @@ def test_a_signature_near_its_end_is_renewed(
     given: list[str] = []
     fetch = uploads._signature
 
-    def counted(azure: Azure, workspace: Workspace) -> str:
+    def counted(*arguments: Any) -> str:
         given.append("")
-        return fetch(azure, workspace)
+        return fetch(*arguments)
 
     monkeypatch.setattr(uploads, "_signature", counted)
     monkeypatch.setattr(uploads, "_SAS_HOURS", 1)

@@ -14,6 +14,9 @@ from azure.core import PipelineClient
 from azure.core.pipeline import policies
 from azure.core.pipeline.transport import RequestsTransport
 from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.util import Retry
 
 from tui import __version__
 from tui.messages import t
@@ -29,6 +32,14 @@ _PATIENCE = 60.0
 _TOLD_FROM = 1.0
 
 
+class _Prompt(HTTPAdapter):
+    """Sends a small body at once behind a proxy too, where urllib3 would let it wait for the head's receipt: 40 ms."""
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """The connections through a proxy, with the options that those without one have."""
+        return super().proxy_manager_for(proxy, socket_options=HTTPConnection.default_socket_options, **options)
+
+
 class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it lazily and untyped
     """Sends requests, and waits between tries: no longer than a minute, told to whom it concerns, until cancelled.
 
@@ -39,6 +50,9 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
 
     def __init__(self, settings: Settings, tokens: Tokens) -> None:
         super().__init__(connection_timeout=settings.connect_timeout, read_timeout=settings.read_timeout)
+        self.open()
+        # Without tries of its own, as azure-core mounts its adapter: the pipeline above counts them.
+        self.session.mount("https://", _Prompt(max_retries=Retry(total=False, redirect=False, raise_on_status=False)))
         self._tokens = tokens
         tokens.cancel = self._cancel
         self._local = threading.local()

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,8 @@ _RENEW_BEFORE = timedelta(minutes=5)
 BLOCK = 4 * 1024 * 1024
 """Bytes of a block; 50,000 of them make 195 GiB, the service's limit on their number."""
 CONCURRENCY = 8
+_READ_AHEAD = 8
+"""Blocks of a file that are in memory while it is hashed."""
 _RATE_WINDOW = 5.0
 
 
@@ -100,13 +103,15 @@ def upload(
     """
     cancel = cancel or Cancel()
     try:
-        with path.open("rb") as file:
-            content = _Content(file, path.name, report, cancel)
+        with path.open("rb") as file, _pool(concurrency) as pool:
+            opening = pool.submit(_Store, azure, workspace, report, cancel)
+            content = _Content(file, path.name, pool, report, cancel)
             place = f"phift/{content.digest}.jsonl"
-            target = _Target(azure, workspace, place, cancel)
-            reused = target.holds(content)
+            target = _Target(opening.result(), place)
+            made, waiting = target.blocks()
+            reused = made == content.blocks
             if not reused:
-                _send(target, content, concurrency, report, cancel)
+                _send(target, content, dict(waiting), pool, concurrency, report, cancel)
     except OSError as error:
         raise UsageError(t("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error)) from None
     version = content.digest[:16]
@@ -115,7 +120,7 @@ def upload(
     if report:
         report(Progress(t("Registering the data"), content.size, content.size, "bytes", name))
     try:
-        azure.rest("GET", asset_path, api_version=API, cancel=cancel)
+        azure.rest("GET", asset_path, api_version=API, report=report, cancel=cancel)
     except NotFound:
         with journal.intent("data", name, workspace.id, asset_path, API, version=version):
             _register(azure, workspace, name, version, uri, report, cancel)
@@ -125,10 +130,12 @@ def upload(
 class _Content:
     """An open file's blocks, each named by its position and what is in it, and the digest of the whole.
 
-    The digest is the SHA-256 of the blocks' digests, so that the file is hashed once.
+    The digest is the SHA-256 of the blocks' digests, so that the file is hashed once, by as many threads as there are.
     """
 
-    def __init__(self, file: BinaryIO, name: str, report: Report | None, cancel: Cancel) -> None:
+    def __init__(
+        self, file: BinaryIO, name: str, pool: ThreadPoolExecutor, report: Report | None, cancel: Cancel
+    ) -> None:
         self.file = file
         self.name = name
         self._state = self._stat()
@@ -136,17 +143,26 @@ class _Content:
         if not self.size:
             raise UsageError(t("{name} is empty.", name=name), next_step=t("Choose a file with chat rows."))
         self.blocks: list[tuple[str, int]] = []
-        whole = hashlib.sha256()
-        done = 0
+        self._whole = hashlib.sha256()
+        self._done = 0
+        under_way: deque[tuple[int, Future[bytes]]] = deque()
         while data := file.read(BLOCK):
             cancel.check()
-            piece = hashlib.sha256(data)
-            whole.update(piece.digest())
-            self.blocks.append((f"{len(self.blocks):06d}-{piece.hexdigest()[:24]}", len(data)))
-            done += len(data)
-            if report:
-                report(Progress(t("Reading the file"), done, self.size, "bytes", name))
-        self.digest = whole.hexdigest()
+            under_way.append((len(data), pool.submit(_sha256, data)))
+            if len(under_way) >= _READ_AHEAD:
+                self._add(*under_way.popleft(), report)
+        for length, digest in under_way:
+            cancel.check()
+            self._add(length, digest, report)
+        self.digest = self._whole.hexdigest()
+
+    def _add(self, length: int, hashing: Future[bytes], report: Report | None) -> None:
+        digest = hashing.result()
+        self._whole.update(digest)
+        self.blocks.append((f"{len(self.blocks):06d}-{digest.hex()[:24]}", length))
+        self._done += length
+        if report:
+            report(Progress(t("Reading the file"), self._done, self.size, "bytes", self.name))
 
     def _stat(self) -> tuple[int, int]:
         found = os.fstat(self.file.fileno())
@@ -184,12 +200,11 @@ def send_folder(
     Returns:
         Address of the place.
     """
-    store = datastore(azure, workspace)
     cancel = cancel or Cancel()
+    store = _Store(azure, workspace, None, cancel)
     for name, content in files.items():
         cancel.check()
-        target = _Target(azure, workspace, f"{place}/{name}", cancel)
-        target.put_whole(content)
+        _Target(store, f"{place}/{name}").put_whole(content)
     return f"{store.account_url}/{store.container}/{place}"
 
 
@@ -212,33 +227,34 @@ def _register(
         client.data.create_or_update(Data(name=name, version=version, type="uri_file", path=uri))
 
 
-class _Target:
-    """One blob of the datastore, with a credential that is renewed before it ends.
+class _Store:
+    """The project's datastore, opened by a credential that is renewed before it ends.
 
     A signature is made with the account's key; where the account forbids keys, the signed-in identity is used instead.
     """
 
-    def __init__(self, azure: Azure, workspace: Workspace, place: str, cancel: Cancel) -> None:
+    def __init__(self, azure: Azure, workspace: Workspace, report: Report | None, cancel: Cancel) -> None:
         self._azure = azure
         self._cancel = cancel
         self._workspace = workspace
-        self._place = place
-        self._store = datastore(azure, workspace)
+        self._report = report
         self._lock = threading.Lock()
         self._signature: Any = None
         self._ends: datetime | None = None
-        if not self._store.keyless:
+        store = datastore(azure, workspace, report, cancel)
+        self.account_url, self.container = store.account_url, store.container
+        if not store.keyless:
             self._renew()
-        self.client = self._client(azure.credential if self._store.keyless else self._signature)
 
-    def _client(self, credential: Any) -> BlobClient:
+    def client(self, place: str) -> BlobClient:
+        """The client of a blob, with the credential that is used now."""
         from azure.storage.blob import BlobClient, ExponentialRetry
 
         return BlobClient(
-            self._store.account_url,
-            self._store.container,
-            self._place,
-            credential=credential,
+            self.account_url,
+            self.container,
+            place,
+            credential=self._signature or self._azure.credential,
             transport=self._azure.transport,
             retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=1),
         )
@@ -246,60 +262,64 @@ class _Target:
     def _renew(self) -> None:
         from azure.core.credentials import AzureSasCredential
 
-        token = _signature(self._azure, self._workspace)
+        token = _signature(self._azure, self._workspace, self._report, self._cancel)
         self._ends = _end_of(token)
         if self._signature is None:
             self._signature = AzureSasCredential(token)
         else:
             self._signature.update(token)
 
-    def call(self, action: Callable[[BlobClient], _T]) -> _T:
-        """Do something with the blob, the signature renewed where it is near its end or was refused; any thread may."""
-        from azure.core.exceptions import HttpResponseError
-
+    def call(self, action: Callable[[], _T]) -> _T:
+        """Call the SDK, the signature renewed before where it is near its end; any thread may."""
         with self._lock:
             if self._ends is not None and self._azure.now() > self._ends - _RENEW_BEFORE:
                 self._renew()
-        with self._azure.sdk(cancel=self._cancel):
-            try:
-                return action(self.client)
-            except HttpResponseError as error:
-                if error.status_code != 403 or not self._mend(str(getattr(error, "error_code", ""))):
-                    raise
-                return action(self.client)
+        with self._azure.sdk(self._report, self._cancel):
+            return action()
 
-    def _mend(self, code: str) -> bool:
+    def mend(self, code: str) -> bool:
         """After a refusal: another signature, or the identity where keys are forbidden; False where neither helps."""
         with self._lock:
             if self._signature is None:
                 return False
             if code == "KeyBasedAuthenticationNotPermitted":
                 self._signature = self._ends = None
-                self.client = self._client(self._azure.credential)
             else:
                 self._renew()
             return True
 
-    def holds(self, content: _Content) -> bool:
-        """Whether the blob is there, whole: its length, and the digest that was written with its blocks."""
-        try:
-            properties = self.call(lambda client: client.get_blob_properties())
-        except NotFound:
-            return False
-        return properties.size == content.size and (properties.metadata or {}).get("phift_digest") == content.digest
 
-    def committed(self) -> list[tuple[str, int]]:
-        """Ids and sizes of the blocks that the blob is made of, in their order."""
-        made, _ = self.call(lambda client: client.get_block_list("committed"))
-        return [(str(block.id), int(block.size)) for block in made]
+class _Target:
+    """One blob of the datastore."""
 
-    def uncommitted(self) -> dict[str, int]:
-        """Ids and sizes of the blocks that are there from an upload that was cut off."""
+    def __init__(self, store: _Store, place: str) -> None:
+        self._store = store
+        self._place = place
+        self._client = store.client(place)
+
+    def call(self, action: Callable[[BlobClient], _T]) -> _T:
+        """Do something with the blob, once more with another credential where the first was refused; any thread may."""
+        from azure.core.exceptions import HttpResponseError
+
+        def attempt() -> _T:
+            try:
+                return action(self._client)
+            except HttpResponseError as error:
+                if error.status_code != 403 or not self._store.mend(str(getattr(error, "error_code", ""))):
+                    raise
+                self._client = self._store.client(self._place)
+                return action(self._client)
+
+        return self._store.call(attempt)
+
+    def blocks(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Ids and sizes of the blocks that the blob is made of, in their order, and of those that wait to be."""
         try:
-            _, waiting = self.call(lambda client: client.get_block_list("uncommitted"))
+            made, waiting = self.call(lambda client: client.get_block_list("all"))
         except NotFound:
-            return {}
-        return {str(block.id): int(block.size) for block in waiting}
+            return [], []
+        listed = [[(str(block.id), int(block.size)) for block in blocks] for blocks in (made, waiting)]
+        return listed[0], listed[1]
 
     def put_whole(self, content: bytes) -> None:
         """Send a small blob at once, over one that is there."""
@@ -309,41 +329,60 @@ class _Target:
         """Send one block; TLS guards it on the way."""
         self.call(lambda client: client.stage_block(block_id, data, length=len(data)))
 
-    def commit(self, blocks: list[str], digest: str) -> None:
+    def commit(self, blocks: list[str]) -> None:
         """Make the blob of its blocks."""
         from azure.storage.blob import BlobBlock
 
         listed = [BlobBlock(block) for block in blocks]
-        self.call(lambda client: client.commit_block_list(listed, metadata={"phift_digest": digest}))
+        self.call(lambda client: client.commit_block_list(listed))
 
 
-def _send(target: _Target, content: _Content, concurrency: int, report: Report | None, cancel: Cancel) -> None:
-    there = target.uncommitted()
+def _send(
+    target: _Target,
+    content: _Content,
+    there: dict[str, int],
+    pool: ThreadPoolExecutor,
+    concurrency: int,
+    report: Report | None,
+    cancel: Cancel,
+) -> None:
+    """Send the blocks that are not `there`, make the blob of them, and look whether it is made of them."""
     meter = _Meter(content.name, content.size, report)
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="upload") as pool:
-        under_way: dict[Future[None], int] = {}
-        try:
-            for block, data in content.read():
-                cancel.check()
-                if there.get(block) == len(data):
-                    meter.found(len(data))
-                    continue
-                under_way[pool.submit(target.put, block, data)] = len(data)
-                if len(under_way) >= concurrency:
-                    _collect(under_way, meter, cancel)
-            while under_way:
-                _collect(under_way, meter, cancel)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    under_way: dict[Future[None], int] = {}
+    for block, data in content.read():
+        cancel.check()
+        if there.get(block) == len(data):
+            meter.found(len(data))
+            continue
+        under_way[pool.submit(target.put, block, data)] = len(data)
+        if len(under_way) >= concurrency:
+            _collect(under_way, meter, cancel)
+    while under_way:
+        _collect(under_way, meter, cancel)
     cancel.check()
-    target.commit([block for block, _ in content.blocks], content.digest)
-    if target.committed() != content.blocks or not target.holds(content):
+    target.commit([block for block, _ in content.blocks])
+    made, _ = target.blocks()
+    if made != content.blocks:
         raise PhiftError(
             t("{name} did not arrive whole.", name=content.name),
             code="UploadIncomplete",
             next_step=t("Repeat the upload."),
         )
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads, which take nothing more up when what they are for fails or is cancelled."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="upload") as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _collect(under_way: dict[Future[None], int], meter: _Meter, cancel: Cancel) -> None:
@@ -398,9 +437,12 @@ class _Meter:
         self._report(Progress(t("Uploading"), self._done, self._size, "bytes", detail))
 
 
-def datastore(azure: Azure, workspace: Workspace) -> Datastore:
+def datastore(
+    azure: Azure, workspace: Workspace, report: Report | None = None, cancel: Cancel | None = None
+) -> Datastore:
     """The project's default blob datastore."""
-    body = azure.rest("GET", f"{workspace.id}/datastores/{_DATASTORE}", api_version=API)
+    path = f"{workspace.id}/datastores/{_DATASTORE}"
+    body = azure.rest("GET", path, api_version=API, report=report, cancel=cancel)
     properties = body.get("properties") or {}
     endpoint = properties.get("endpoint") or azure.endpoints.storage
     return Datastore(
@@ -410,10 +452,14 @@ def datastore(azure: Azure, workspace: Workspace) -> Datastore:
     )
 
 
-def _signature(azure: Azure, workspace: Workspace) -> str:
-    path = f"{workspace.id}/datastores/{_DATASTORE}/listSecrets"
+def _signature(azure: Azure, workspace: Workspace, report: Report | None = None, cancel: Cancel | None = None) -> str:
     body = azure.rest(
-        "POST", path, api_version="2024-10-01-preview", body={"expirableSecret": True, "expireAfterHours": _SAS_HOURS}
+        "POST",
+        f"{workspace.id}/datastores/{_DATASTORE}/listSecrets",
+        api_version="2024-10-01-preview",
+        body={"expirableSecret": True, "expireAfterHours": _SAS_HOURS},
+        report=report,
+        cancel=cancel,
     )
     token = str(body.get("sasToken") or "").lstrip("?")
     if not token:
