@@ -276,6 +276,25 @@ def test_data_with_a_bad_row_fails_the_job_with_the_reason(world: World, tmp_pat
 # cancelling and queueing
 
 
+def test_a_managed_job_beyond_the_quota_fails_as_it_is_prepared(
+    world: World, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    daemon.control(sandbox, "PUT", "/scenario", {"quota": {"StandardNCADSA100v4Family": 47}})
+    try:
+        world.submit("beyond", resources={"instanceTypes": ["Standard_NC48ads_A100_v4"]})
+        assert world.ended("beyond") == "Failed"
+        message = world.details("beyond")["error"]["error"]["message"]
+        assert "JobNodeCountExceedsCoreQuota" in message
+        assert "vCPU quota of 47 and is less than the requested job node count of 1 which maps to 48 vCPUs" in message
+        # Of several sizes one that can be had is enough.
+        world.submit("within", resources={"instanceTypes": ["Standard_NC48ads_A100_v4", "Standard_NC24ads_A100_v4"]})
+        until(lambda: world.status("within") != "NotStarted")
+        world.ml.jobs.begin_cancel("within").result()
+        assert world.ended("within") == "Canceled"
+    finally:
+        daemon.control(sandbox, "PUT", "/scenario", {"quota": {}})
+
+
 def test_one_job_trains_and_the_next_waits_until_it_is_cancelled(world: World) -> None:
     world.submit("long", hyperparameters={"num_train_epochs": "100"})
     world.submit("waiting")
@@ -387,6 +406,24 @@ def throttled(sandbox: SandboxInfo) -> Iterator[None]:
     daemon.control(sandbox, "POST", "/faults", fault)
     yield
     daemon.control(sandbox, "DELETE", "/faults")
+
+
+def test_the_limiter_counts_what_an_endpoint_answered(world: World, endpoint: str, sandbox: SandboxInfo) -> None:
+    asking = client(world, endpoint)
+
+    def ask() -> None:
+        asking.chat.completions.create(model="any", messages=QUESTION, max_tokens=2)
+
+    ask()
+    daemon.control(sandbox, "PUT", "/scenario", {"limits": {"requests": 1}})
+    try:
+        with pytest.raises(openai.RateLimitError) as caught:
+            ask()
+    finally:
+        daemon.control(sandbox, "PUT", "/scenario", {"limits": {}})
+    assert caught.value.code == "RateLimitReached"
+    assert 1 <= int(caught.value.response.headers["Retry-After"]) <= 60
+    ask()
 
 
 def curl(world: World, endpoint: str, key: str, **body: Any) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import pytest
 from tui.sandbox import safety
 from tui.sandbox.base_models import Answerer
 from tui.sandbox.errors import ServiceError
-from tui.sandbox.inference import REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, Chat, Limiter
+from tui.sandbox.inference import LIMITS, REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, Chat, Limiter
 
 
 def test_harmless_text_is_safe_in_every_category() -> None:
@@ -70,20 +70,20 @@ def test_the_classifier_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_minute_has_room_for_so_many_requests() -> None:
     limiter = Limiter()
     for _ in range(REQUESTS_PER_MINUTE):
-        limiter.check(10.0)
+        limiter.check(10.0, LIMITS)
         limiter.note(10.0, 1)
     with pytest.raises(ServiceError) as caught:
-        limiter.check(40.0)
+        limiter.check(40.0, LIMITS)
     assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "30")
-    limiter.check(70.1)
+    limiter.check(70.1, LIMITS)
 
 
 def test_a_minute_has_room_for_so_many_tokens() -> None:
     limiter = Limiter()
     limiter.note(0.0, TOKENS_PER_MINUTE)
     with pytest.raises(ServiceError):
-        limiter.check(1.0)
-    limiter.check(60.1)
+        limiter.check(1.0, LIMITS)
+    limiter.check(60.1, LIMITS)
 
 
 def streamed(*pieces: str) -> list[dict[str, Any]]:

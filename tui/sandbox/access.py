@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 import assets
 from tui.sandbox.clock import iso
+from tui.sandbox.directory import HOME_NAME, Tenant
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal
 from tui.sandbox.paths import segment_after
@@ -51,12 +52,11 @@ def role_named(name: str) -> dict[str, Any]:
     raise KeyError(name)
 
 
-def found(sandbox: Sandbox) -> None:
-    """Make the subscription of a new sandbox: owned by its application and its person, providers registered."""
-    state, identity = sandbox.state, sandbox.identity
+def found(sandbox: Sandbox, tenant: Tenant, name: str = HOME_NAME, role: str = "Owner") -> str:
+    """Make a subscription of `tenant`, with a role for its application and its person, and return its id."""
+    state = sandbox.state
     subscription = str(uuid.uuid4())
     with state.transaction():
-        state.settings.set("subscription", subscription)
         scope = f"/subscriptions/{subscription}"
         state.put(
             scope,
@@ -66,8 +66,8 @@ def found(sandbox: Sandbox) -> None:
                 "authorizationSource": "RoleBased",
                 "managedByTenants": [],
                 "subscriptionId": subscription,
-                "tenantId": identity.tenant,
-                "displayName": "phift-tui sandbox",
+                "tenantId": tenant.id,
+                "displayName": name,
                 "state": "Enabled",
                 "subscriptionPolicies": {
                     "locationPlacementId": "Public_2014-09-01",
@@ -80,8 +80,23 @@ def found(sandbox: Sandbox) -> None:
         for namespace in facts["resource_types"]:
             on = namespace not in facts["not_registered_by_default"]
             set_registration(sandbox, subscription, namespace, "Registered" if on else "NotRegistered")
-        assign(sandbox, scope, "Owner", identity.application_oid, "ServicePrincipal")
-        assign(sandbox, scope, "Owner", identity.person_oid, "User")
+        assign(sandbox, scope, role, tenant.application_oid, "ServicePrincipal")
+        assign(sandbox, scope, role, tenant.person_oid, "User")
+    return subscription
+
+
+def admit_machine(sandbox: Sandbox) -> None:
+    """Give the machine's managed identity the application's roles, once; state of an older version has none for it."""
+    settings, identity = sandbox.state.settings, sandbox.identity
+    if settings.get("machine_admitted"):
+        return
+    with sandbox.state.transaction():
+        settings.set("machine_admitted", True)
+        for body in sandbox.state.of_type(ASSIGNMENT):
+            properties = body["properties"]
+            if properties["principalId"] == identity.application_oid:
+                role = properties["roleDefinitionId"].rsplit("/", 1)[-1]
+                assign(sandbox, properties["scope"], role, identity.machine_oid, "ServicePrincipal")
 
 
 def set_registration(sandbox: Sandbox, subscription: str, namespace: str, registration: str) -> dict[str, Any]:
@@ -197,10 +212,12 @@ def check(sandbox: Sandbox, request: Request, audiences: tuple[str, ...]) -> Non
     principal = sandbox.identity.authenticate(request, audiences)
     request.scope["principal"] = principal
     subscription = segment_after(path, "subscriptions")
+    body = sandbox.state.get(f"/subscriptions/{subscription}") if subscription is not None else None
+    if body is not None:
+        sandbox.identity.require_tenant(principal, body["tenantId"])
     if request.scope["plane"] != "arm":
         return
     if subscription is not None:
-        body = sandbox.state.get(f"/subscriptions/{subscription}")
         if body is None:
             raise ServiceError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
         if not any(mark in path.lower() for mark in _OPERATIONS):

@@ -13,7 +13,7 @@ from tui.sandbox import access
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import principal_of
 from tui.sandbox.operations import finisher, retry_after
-from tui.sandbox.paths import GROUP, name_of
+from tui.sandbox.paths import GROUP, name_of, segment_after
 from tui.sandbox.tracked import require_group
 from tui.sandbox.wire import answer, json_body, page, section
 
@@ -96,29 +96,40 @@ class _Arm:
         return answer([cloud] if old else cloud)
 
     async def subscriptions(self, request: Request) -> Response:
-        # A subscription is seen by whoever has a role anywhere in it.
-        oid = principal_of(request).oid
+        # A subscription of the token's tenant is seen by whoever has a role anywhere in it.
+        principal = principal_of(request)
         roles = self._sandbox.state.of_type(access.ASSIGNMENT)
-        assigned = any(role["properties"]["principalId"] == oid for role in roles)
-        value = self._sandbox.state.of_type(access.SUBSCRIPTION) if assigned else []
+        scopes = [role["properties"]["scope"] for role in roles if role["properties"]["principalId"] == principal.oid]
+        seen = {segment_after(scope, "subscriptions") for scope in scopes}
+        value = [
+            body
+            for body in self._sandbox.state.of_type(access.SUBSCRIPTION)
+            if body["tenantId"] == principal.tenant and body["subscriptionId"] in seen
+        ]
         return answer({"value": value, "count": {"type": "Total", "value": len(value)}})
 
     async def subscription(self, request: Request) -> Response:
         return answer(self._sandbox.state.require(f"/subscriptions/{request.path_params['subscription']}"))
 
     async def tenants(self, request: Request) -> Response:
-        tenant = self._sandbox.identity.tenant
-        entry = {
-            "id": f"/tenants/{tenant}",
-            "tenantId": tenant,
-            "countryCode": "US",
-            "displayName": "phift-tui sandbox",
-            "domains": ["phift-tui-sandbox.onmicrosoft.com"],
-            "tenantCategory": "Home",
-            "defaultDomain": "phift-tui-sandbox.onmicrosoft.com",
-            "tenantType": "AAD",
-        }
-        return answer({"value": [entry]})
+        directory, principal = self._sandbox.identity.directory, principal_of(request)
+        # A managed identity is in one tenant, the application and the person in all.
+        managed = principal.oid in [account.oid for account in directory.managed()]
+        seen = [one for one in directory.tenants() if not managed or one.id == principal.tenant]
+        value = [
+            {
+                "id": f"/tenants/{one.id}",
+                "tenantId": one.id,
+                "countryCode": "US",
+                "displayName": one.name,
+                "domains": [one.domain],
+                "tenantCategory": "Home",
+                "defaultDomain": one.domain,
+                "tenantType": "AAD",
+            }
+            for one in seen
+        ]
+        return answer({"value": value})
 
     async def locations(self, request: Request) -> Response:
         base = f"/subscriptions/{request.path_params['subscription']}/locations"

@@ -83,14 +83,15 @@ class _Authorization:
                 "RoleDefinitionDoesNotExist",
                 f"The specified role definition with ID '{name_of(role_id)}' does not exist.",
             ) from error
-        known = {self._sandbox.identity.application_oid: "ServicePrincipal", self._sandbox.identity.person_oid: "User"}
-        if oid not in known and not properties.get("principalType"):
+        directory = self._sandbox.identity.directory
+        known = directory.principal_type(oid)
+        if known is None and not properties.get("principalType"):
             raise ServiceError(
                 400,
                 "PrincipalNotFound",
-                f"Principal {oid} does not exist in the directory {self._sandbox.identity.tenant}.",
+                f"Principal {oid} does not exist in the directory {principal_of(request).tenant}.",
             )
-        kind = known.get(oid) or str(properties["principalType"])
+        kind = known or str(properties["principalType"])
         scope = _scope(request)
         same = [
             body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -159,6 +160,7 @@ def env_lines(info: SandboxInfo) -> dict[str, str]:
     shell has could lead a request past the sandbox. The Azure CLI gets a configuration folder of its own.
     """
     loopback = "localhost,127.0.0.1,::1"
+    header = identity_header(info.client_secret)
     return {
         "HTTPS_PROXY": info.proxy,
         "https_proxy": info.proxy,
@@ -174,7 +176,16 @@ def env_lines(info: SandboxInfo) -> dict[str, str]:
         "AZURE_CLIENT_SECRET": info.client_secret,
         "AZURE_SUBSCRIPTION_ID": info.subscription,
         "AZURE_CONFIG_DIR": str(Path(info.state) / "azure-cli"),
+        # A managed identity's tokens: azure-identity takes the first pair where both are set.
+        "IDENTITY_ENDPOINT": f"{info.proxy}/msi/token",
+        "IDENTITY_HEADER": header,
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{info.proxy}/imds/{header}",
     }
+
+
+def identity_header(client_secret: str) -> str:
+    """Return the secret that the endpoints of the machine's managed identity want, made from the application's."""
+    return hashlib.sha256(f"managed identity {client_secret}".encode()).hexdigest()
 
 
 def control(info: SandboxInfo, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

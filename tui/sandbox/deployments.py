@@ -41,7 +41,7 @@ def begin(
     if not template:
         raise ServiceError(400, "InvalidRequestContent", "The deployment needs the property 'template'.")
     given = section(properties, "parameters")
-    resources = templates.expand(template, given, group, sandbox.identity.tenant)
+    resources = templates.expand(template, given, group, sandbox.identity.directory.tenant_of(resource_id).id)
     _preflight(sandbox, resources, principal)
     correlation = str(uuid.uuid4())
     now = iso(sandbox.clock.now())

@@ -143,6 +143,16 @@ def _oauth(error: ServiceError, request_id: str, now: datetime) -> tuple[str, st
     return json.dumps(body), "application/json; charset=utf-8"
 
 
+def _machine(error: ServiceError, request_id: str, now: datetime) -> tuple[str, str]:
+    """The endpoints of managed identities: IMDS speaks OAuth, App Service has words of its own."""
+    body: dict[str, Any]
+    if error.code[:1].islower():
+        body = {"error": error.code, "error_description": error.message}
+    else:
+        body = {"statusCode": error.status, "message": error.message, "correlationId": request_id}
+    return json.dumps(body), "application/json; charset=utf-8"
+
+
 def _openai(error: ServiceError, request_id: str, now: datetime) -> tuple[str, str]:
     inner: dict[str, Any] = {
         "code": error.code,
@@ -160,6 +170,7 @@ _SHAPES: dict[str, Callable[[ServiceError, str, datetime], tuple[str, str]]] = {
     "arm": _arm,
     "azureml": _azureml,
     "blob": _blob,
+    "machine": _machine,
     "oauth": _oauth,
     "openai": _openai,
 }

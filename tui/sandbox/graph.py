@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from tui.sandbox.directory import HOME_NAME, PERSON, Account, Tenant
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import principal_of
 from tui.sandbox.wire import answer, json_body
@@ -33,43 +34,60 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
 
 class _Graph:
     def __init__(self, sandbox: Sandbox) -> None:
-        identity = sandbox.identity
-        self._application = {
-            "@odata.type": "#microsoft.graph.servicePrincipal",
-            "id": identity.application_oid,
-            "appId": identity.client_id,
-            "displayName": "phift-tui sandbox",
-            "servicePrincipalNames": [identity.client_id],
-            "servicePrincipalType": "Application",
-        }
-        self._person = {
-            "@odata.type": "#microsoft.graph.user",
-            "id": identity.person_oid,
-            "displayName": "Sandbox Person",
-            "userPrincipalName": identity.person,
-            "mail": None,
-        }
+        self._directory = sandbox.identity.directory
 
     async def me(self, request: Request) -> Response:
-        if principal_of(request).oid != self._person["id"]:
+        tenant = self._tenant(request)
+        if principal_of(request).oid != tenant.person_oid:
             raise ServiceError(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
-        return answer(self._person)
+        return answer(_person(tenant))
 
     async def by_ids(self, request: Request) -> Response:
         ids = (await json_body(request)).get("ids")
-        return answer({"value": [one for one in self._all() if isinstance(ids, list) and one["id"] in ids]})
+        return answer({"value": [one for one in self._all(request) if isinstance(ids, list) and one["id"] in ids]})
 
     async def service_principals(self, request: Request) -> Response:
         match = _NAMED.search(request.query_params.get("$filter", ""))
-        wanted = match is None or match[1] == self._application["appId"]
-        return answer({"value": [self._application] if wanted else []})
+        applications = [one for one in self._all(request) if "appId" in one]
+        return answer({"value": [one for one in applications if match is None or match[1] == one["appId"]]})
 
     async def one(self, request: Request) -> Response:
         oid = request.path_params["oid"]
-        for found in self._all():
+        for found in self._all(request):
             if found["id"] == oid:
                 return answer(found)
         raise ServiceError(404, "Request_ResourceNotFound", f"Resource '{oid}' does not exist.")
 
-    def _all(self) -> list[dict[str, Any]]:
-        return [self._application, self._person]
+    def _tenant(self, request: Request) -> Tenant:
+        return self._directory.tenant(principal_of(request).tenant) or self._directory.home
+
+    def _all(self, request: Request) -> list[dict[str, Any]]:
+        """Who is in the tenant of the token."""
+        tenant = self._tenant(request)
+        managed = [account for account in self._directory.managed() if account.tenant == tenant]
+        return [
+            _service_principal(self._directory.application(tenant), HOME_NAME, "Application"),
+            *(_service_principal(one, one.resource_id.rsplit("/", 1)[-1], "ManagedIdentity") for one in managed),
+            _person(tenant),
+        ]
+
+
+def _service_principal(account: Account, name: str, kind: str) -> dict[str, Any]:
+    return {
+        "@odata.type": "#microsoft.graph.servicePrincipal",
+        "id": account.oid,
+        "appId": account.client_id,
+        "displayName": name,
+        "servicePrincipalNames": [account.client_id],
+        "servicePrincipalType": kind,
+    }
+
+
+def _person(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "@odata.type": "#microsoft.graph.user",
+        "id": tenant.person_oid,
+        "displayName": "Sandbox Person",
+        "userPrincipalName": PERSON,
+        "mail": None,
+    }

@@ -99,7 +99,7 @@ def run_body(sandbox: Sandbox, job: dict[str, Any], run: Run) -> dict[str, Any]:
     workspace_id = artifacts.workspace_of_job(run)
     creator = {
         "userObjectId": job["systemData"]["createdBy"],
-        "userTenantId": sandbox.identity.tenant,
+        "userTenantId": sandbox.identity.directory.tenant_of(workspace_id).id,
         "userName": job["systemData"]["createdBy"],
     }
     kept = {name: str(value) for name, value in properties["properties"].items()}

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import assets
 
 CONTROL = "control.phift-tui.invalid"
+# The plane of the machine's own endpoints, which no host name stands for.
+MACHINE = "machine"
 
 # The regions with machine learning: the certificate names each one's sub-domains, as a wildcard stands for one label.
 REGIONS: tuple[str, ...] = tuple(

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tui.sandbox.daemon import write_private
+from tui.sandbox.directory import ANY_TENANT, PERSON, Account, Directory, Tenant
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.wire import answer
 
@@ -34,8 +35,6 @@ TOKEN_SECONDS = 3599
 REFRESH_DAYS = 90
 _DEVICE_SECONDS = 900
 _PERSON_SECONDS = 4.0  # how long the person whom the sandbox plays takes to enter a device code, at pace 1
-# Names of a tenant that stand for "whichever the account is in".
-_ANY_TENANT = {"common", "organizations"}
 _ALIASES = ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"]
 
 AUDIENCES = {
@@ -66,7 +65,7 @@ class Principal:
 
 
 class Identity:
-    """The tenant of one sandbox: its application, its person, its signing key."""
+    """Who is who in one sandbox, and the key that signs what says so."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -80,13 +79,17 @@ class Identity:
                 "application_oid": str(uuid.uuid4()),
                 "person_oid": str(uuid.uuid4()),
             }
-            settings.set("identity", known)
+        # State of an older version has no machine.
+        machine = {key: str(uuid.uuid4()) for key in ("machine_oid", "machine_client_id")}
+        known = {**machine, **known}
+        settings.set("identity", known)
+        self.directory = Directory(sandbox, known)
         self.tenant: str = known["tenant"]
         self.client_id: str = known["client_id"]
         self.client_secret: str = known["client_secret"]
         self.application_oid: str = known["application_oid"]
         self.person_oid: str = known["person_oid"]
-        self.person = "person@phift-tui-sandbox.onmicrosoft.com"
+        self.machine_oid: str = known["machine_oid"]
         self._key = _signing_key(sandbox.state.folder / "signing.key")
         numbers = self._key.public_key().public_numbers()
         self._jwk = {
@@ -104,31 +107,38 @@ class Identity:
         """The public key set."""
         return {"keys": [self._jwk]}
 
-    def issue(self, audience: str, *, person: bool, client_id: str, seconds: int = TOKEN_SECONDS) -> str:
-        """Return a signed access token of the application or of the person."""
+    def issue(self, audience: str, account: Account, *, seconds: int = TOKEN_SECONDS) -> str:
+        """Return a signed access token of `account`."""
         now = int(self._sandbox.clock.issuing().timestamp())
-        oid = self.person_oid if person else self.application_oid
+        issuer = f"https://sts.windows.net/{account.tenant.id}/"
         claims: dict[str, Any] = {
             "aud": audience,
-            "iss": f"https://sts.windows.net/{self.tenant}/",
+            "iss": issuer,
             "iat": now,
             "nbf": now,
             "exp": now + seconds,
             "aio": _base64(os.urandom(24)),
-            "appid": client_id,
-            "appidacr": "0" if person else "1",
-            "idp": f"https://sts.windows.net/{self.tenant}/",
-            "oid": oid,
-            "sub": oid,
-            "tid": self.tenant,
+            "appid": account.client_id,
+            "appidacr": "0" if account.person else "2" if account.resource_id else "1",
+            "idp": issuer,
+            "oid": account.oid,
+            "sub": account.oid,
+            "tid": account.tenant.id,
             "uti": _base64(os.urandom(16)),
             "ver": "1.0",
         }
-        if person:
-            claims |= {"idtyp": "user", "upn": self.person, "unique_name": self.person, "name": "Sandbox Person"}
-            claims["scp"] = "user_impersonation"
+        if account.person:
+            # In a tenant where the person is a guest, the home tenant is the identity provider.
+            claims |= {"idtyp": "user", "unique_name": PERSON, "name": "Sandbox Person", "scp": "user_impersonation"}
+            claims |= (
+                {"upn": PERSON}
+                if account.tenant.id == self.tenant
+                else {"idp": f"https://sts.windows.net/{self.tenant}/"}
+            )
         else:
             claims["idtyp"] = "app"
+        if account.resource_id:
+            claims["xms_mirid"] = account.resource_id
         return self.sign(claims)
 
     def sign(self, claims: dict[str, Any]) -> str:
@@ -183,13 +193,30 @@ class Identity:
                 f"match with one of the allowed audiences '{allowed}'."
             )
             raise self._unauthorized("InvalidAuthenticationTokenAudience", message, message)
-        person = claims["oid"] == self.person_oid
-        name = self.person if person else self.application_oid
+        person = claims["idtyp"] == "user"
+        name = PERSON if person else claims["oid"]
         return Principal(claims["oid"], name, "User" if person else "Application", claims["tid"], claims)
 
-    def _unauthorized(self, code: str, message: str, description: str) -> ServiceError:
+    def require_tenant(self, principal: Principal, tenant: str) -> None:
+        """Raise Azure's 401 unless the token was issued by the tenant of what is asked for."""
+        if principal.tenant == tenant:
+            return
+        raise self._unauthorized(
+            "InvalidAuthenticationTokenTenant",
+            f"The access token is from the wrong issuer 'https://sts.windows.net/{principal.tenant}/'. It must match "
+            f"the tenant 'https://sts.windows.net/{tenant}/' associated with this subscription. Please use the "
+            f"authority (URL) 'https://login.windows.net/{tenant}' to get the token. Note, if the subscription is "
+            "transferred to another tenant there is no impact to the services, but information about new tenant "
+            "could take time to propagate (up to an hour). If you just transferred your subscription and see this "
+            "error message, please try back later.",
+            "The access token is from the wrong issuer. It must match the tenant associated with this subscription. "
+            "Please use correct authority to get the token.",
+            tenant,
+        )
+
+    def _unauthorized(self, code: str, message: str, description: str, tenant: str = "") -> ServiceError:
         challenge = (
-            f'Bearer authorization_uri="https://login.windows.net/{self.tenant}", error="invalid_token", '
+            f'Bearer authorization_uri="https://login.windows.net/{tenant or self.tenant}", error="invalid_token", '
             f'error_description="{description.replace(chr(34), chr(39))}"'
         )
         return ServiceError(401, code, message, headers={"WWW-Authenticate": challenge})
@@ -215,7 +242,7 @@ class _Service:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._identity = sandbox.identity
-        self._grants: dict[str, Callable[[dict[str, str], str], Response]] = {
+        self._grants: dict[str, Callable[[Tenant, dict[str, str], str], Response]] = {
             "client_credentials": self._client_credentials,
             "urn:ietf:params:oauth:grant-type:device_code": self._device_code,
             "device_code": self._device_code,
@@ -233,8 +260,9 @@ class _Service:
         )
 
     async def openid(self, request: Request) -> Response:
-        asked = self._tenant(request)
-        tenant = "{tenantid}" if asked in _ANY_TENANT else asked
+        found = self._tenant(request)
+        asked = str(request.path_params["tenant"]).lower()
+        tenant = "{tenantid}" if asked in ANY_TENANT else found.id
         base = f"{LOGIN}/{asked}"
         return answer(
             {
@@ -302,7 +330,7 @@ class _Service:
         )
 
     async def token(self, request: Request) -> Response:
-        self._tenant(request)
+        tenant = self._tenant(request)
         form = await _form(request)
         grant = form.get("grant_type", "")
         flow = self._grants.get(grant)
@@ -314,9 +342,9 @@ class _Service:
                 if grant
                 else "AADSTS900144: The request body must contain the following parameter: 'grant_type'.",
             )
-        return flow(form, _scope(form))
+        return flow(tenant, form, _scope(form))
 
-    def _client_credentials(self, form: dict[str, str], scope: str) -> Response:
+    def _client_credentials(self, tenant: Tenant, form: dict[str, str], scope: str) -> Response:
         identity = self._identity
         client_id = form.get("client_id", "")
         if not secrets.compare_digest(client_id.lower(), identity.client_id):
@@ -324,10 +352,12 @@ class _Service:
                 400,
                 "unauthorized_client",
                 f"AADSTS700016: Application with identifier '{client_id}' was not found in the directory "
-                f"'{identity.tenant}'.",
+                f"'{tenant.name}'. This can happen if the application has not been installed by the administrator of "
+                "the tenant or consented to by any user in the tenant. You may have sent your authentication request "
+                "to the wrong tenant.",
             )
         if "client_assertion" in form:
-            self._check_assertion(form["client_assertion"])
+            self._check_assertion(tenant, form["client_assertion"])
         elif not secrets.compare_digest(form.get("client_secret", ""), identity.client_secret):
             raise ServiceError(
                 401,
@@ -335,7 +365,7 @@ class _Service:
                 "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the "
                 f"client secret value, not the client secret ID, for a secret added to app '{client_id}'.",
             )
-        token = identity.issue(_audience(scope), person=False, client_id=client_id)
+        token = identity.issue(audience_of(scope), identity.directory.application(tenant))
         return answer(
             {
                 "token_type": "Bearer",
@@ -345,9 +375,9 @@ class _Service:
             }
         )
 
-    def _check_assertion(self, assertion: str) -> None:
+    def _check_assertion(self, tenant: Tenant, assertion: str) -> None:
         """A signed assertion counts where the certificate's public key was added to the application."""
-        token_url = f"{LOGIN}/{self._identity.tenant}/oauth2/v2.0/token"
+        token_url = f"{LOGIN}/{tenant.id}/oauth2/v2.0/token"
         for pem in self._sandbox.state.settings.get("certificates", []):
             try:
                 jwt.decode(assertion, pem, ["RS256", "PS256"], audience=[token_url], issuer=self._identity.client_id)
@@ -361,7 +391,7 @@ class _Service:
             "application.",
         )
 
-    def _device_code(self, form: dict[str, str], scope: str) -> Response:
+    def _device_code(self, tenant: Tenant, form: dict[str, str], scope: str) -> Response:
         settings = self._sandbox.state.settings
         key = f"device/{form.get('device_code') or form.get('code', '')}"
         pending = settings.get(key)
@@ -385,9 +415,9 @@ class _Service:
         settings.delete(key)
         if pending["answer"] == "no":
             raise ServiceError(400, "authorization_declined", "AADSTS70018: The user denied the authorization request.")
-        return self._person_tokens(pending["client_id"], pending["scope"])
+        return self._person_tokens(tenant, pending["client_id"], pending["scope"])
 
-    def _refresh_token(self, form: dict[str, str], scope: str) -> Response:
+    def _refresh_token(self, tenant: Tenant, form: dict[str, str], scope: str) -> Response:
         try:
             claims = self._identity.claims_of(form.get("refresh_token", ""))
         except jwt.InvalidTokenError as error:
@@ -396,22 +426,23 @@ class _Service:
             ) from error
         if claims.get("aud") != "refresh" or claims["exp"] < self._sandbox.clock.issuing().timestamp():
             raise ServiceError(400, "invalid_grant", "AADSTS700082: The refresh token has expired due to inactivity.")
-        return self._person_tokens(claims["appid"], scope or claims["scope"])
+        return self._person_tokens(tenant, claims["appid"], scope or claims["scope"])
 
-    def _person_tokens(self, client_id: str, scope: str) -> Response:
+    def _person_tokens(self, tenant: Tenant, client_id: str, scope: str) -> Response:
         identity = self._identity
+        person = identity.directory.person(tenant, client_id)
         now = self._sandbox.clock.issuing()
         claims = {
             "aud": client_id,
-            "iss": f"{LOGIN}/{identity.tenant}/v2.0",
+            "iss": f"{LOGIN}/{tenant.id}/v2.0",
             "iat": int(now.timestamp()),
             "nbf": int(now.timestamp()),
             "exp": int(now.timestamp()) + TOKEN_SECONDS,
             "name": "Sandbox Person",
-            "oid": identity.person_oid,
-            "preferred_username": identity.person,
-            "sub": identity.person_oid,
-            "tid": identity.tenant,
+            "oid": person.oid,
+            "preferred_username": PERSON,
+            "sub": person.oid,
+            "tid": tenant.id,
             "ver": "2.0",
         }
         refresh = {
@@ -428,23 +459,24 @@ class _Service:
                 "scope": scope,
                 "expires_in": TOKEN_SECONDS,
                 "ext_expires_in": TOKEN_SECONDS,
-                "access_token": identity.issue(_audience(scope), person=True, client_id=client_id),
+                "access_token": identity.issue(audience_of(scope), person),
                 "refresh_token": identity.sign(refresh),
                 "id_token": identity.sign(claims),
                 "client_info": _base64(json.dumps(info).encode()),
             }
         )
 
-    def _tenant(self, request: Request) -> str:
+    def _tenant(self, request: Request) -> Tenant:
         asked = str(request.path_params["tenant"]).lower()
-        if asked not in {*_ANY_TENANT, self._identity.tenant}:
+        found = self._identity.directory.tenant(asked)
+        if found is None:
             raise ServiceError(
                 400,
                 "invalid_tenant" if request.method == "GET" else "invalid_request",
                 f"AADSTS90002: Tenant '{asked}' not found. Check to make sure you have the correct tenant ID and are "
                 "signing into the correct cloud.",
             )
-        return asked
+        return found
 
 
 def answer_device(sandbox: Sandbox, user_code: str, reply: str) -> bool:
@@ -468,7 +500,7 @@ def _scope(form: dict[str, str]) -> str:
     return f"{resource}/.default" if resource else form.get("scope", "")
 
 
-def _audience(scope: str) -> str:
+def audience_of(scope: str) -> str:
     """Return the audience of the resource that the first resource scope in `scope` names."""
     for word in scope.split():
         if "://" in word:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from tui.sandbox.base_models import Answerer
     from tui.sandbox.server import Sandbox
 
-# "Rate limits": 200,000 tokens a minute and 1,000 requests a minute for each deployment.
+# "Rate limits": 200,000 tokens a minute and 1,000 requests a minute for each deployment. A scenario may set others.
 TOKENS_PER_MINUTE, REQUESTS_PER_MINUTE = 200_000, 1_000
+LIMITS = {"tokens": TOKENS_PER_MINUTE, "requests": REQUESTS_PER_MINUTE}
 MINUTE = 60.0
 ANSWER_SECONDS = 300.0
 TOKEN_AUDIENCES = ("https://ml.azure.com",)
@@ -42,21 +43,25 @@ class Limiter:
 
     used: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def check(self, now: float) -> None:
+    def check(self, now: float, limits: dict[str, int]) -> None:
         """Let a request through.
+
+        Args:
+            now: Seconds of a clock that only goes forward.
+            limits: ``tokens`` and ``requests`` a minute.
 
         Raises:
             ServiceError: 429 with Retry-After in whole seconds.
         """
         while self.used and self.used[0][0] <= now - MINUTE:
             self.used.popleft()
-        if len(self.used) < REQUESTS_PER_MINUTE and sum(tokens for _, tokens in self.used) < TOKENS_PER_MINUTE:
+        if len(self.used) < limits["requests"] and sum(tokens for _, tokens in self.used) < limits["tokens"]:
             return
         wait = max(1, math.ceil(self.used[0][0] + MINUTE - now))
         raise ServiceError(
             429,
             "RateLimitReached",
-            f"The endpoint's limit of {TOKENS_PER_MINUTE:,} tokens or {REQUESTS_PER_MINUTE:,} requests a minute is "
+            f"The endpoint's limit of {limits['tokens']:,} tokens or {limits['requests']:,} requests a minute is "
             f"reached. Please retry after {wait} seconds.",
             headers={"Retry-After": str(wait), "retry-after-ms": str(wait * 1000)},
         )
@@ -250,7 +255,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
     async def chat(request: Request) -> Response:
         endpoint = admitted(request)
         limiter = limiters.setdefault(endpoint["id"].lower(), Limiter())
-        limiter.check(time.monotonic())
+        limiter.check(time.monotonic(), LIMITS | sandbox.state.settings.get("limits", {}))
         body = await _read(request)
         guarded = endpoint["properties"].get("contentSafety", {}).get("contentSafetyStatus") == "Enabled"
         prompt_results = safety.check_prompt(body["messages"]) if guarded else None

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tui.sandbox import command_jobs, finetuning, runs
+from tui.sandbox import command_jobs, finetuning, runs, usages
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.operations import begin, finisher
 from tui.sandbox.paths import WORKSPACE
@@ -87,7 +87,9 @@ def asked_for(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _services(sandbox: Sandbox, workspace_id: str, name: str, location: str) -> dict[str, Any]:
-    studio = STUDIO.format(name=name, workspace=workspace_id, tenant=sandbox.identity.tenant)
+    studio = STUDIO.format(
+        name=name, workspace=workspace_id, tenant=sandbox.identity.directory.tenant_of(workspace_id).id
+    )
     tracking = f"azureml://{location}.api.azureml.ms/mlflow/v1.0{workspace_id}?"
 
     def service(kind: str, endpoint: str) -> dict[str, Any]:
@@ -154,6 +156,7 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             phases=[("NotStarted", now)],
             stand_in=plan.base.stand_in,
             notes=plan.notes,
+            beyond_quota=usages.beyond_quota(sandbox, section(properties, "resources")),
             base_model=properties["properties"].get("azureml.original_model_id", ""),
         )
         with state.transaction():

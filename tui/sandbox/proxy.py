@@ -1,4 +1,4 @@
-"""A CONNECT proxy on loopback that reaches the sandbox's own server and nothing else."""
+"""A CONNECT proxy on loopback that reaches the sandbox's own server, and the machine's own endpoints beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import asyncio
 import contextlib
 import socket
 import struct
+from http import HTTPStatus
+from urllib.parse import unquote
 
-from tui.sandbox.hosts import plane_of
+from starlette.types import ASGIApp, Message, Scope
+
+from tui.sandbox.hosts import MACHINE, plane_of
 
 _HEAD_LIMIT = 16 * 1024
 _HEAD_SECONDS = 10
@@ -17,12 +21,16 @@ _CHUNK = 64 * 1024
 class Proxy:
     """Relays tunnels for the hosts that the sandbox serves to one local port; every other host is refused.
 
+    A plain GET to the port itself is for the machine's own endpoints, which on Azure are plain HTTP as well.
+
     Args:
         target: The port of the TLS server on 127.0.0.1.
+        app: What answers for the machine's own endpoints.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, app: ASGIApp) -> None:
         self._target = target
+        self._app = app
         self._server: asyncio.Server | None = None
         # The local port of a tunnel's inner end is the client port that the server sees: faults name a tunnel by it.
         self._tunnels: dict[int, asyncio.StreamWriter] = {}
@@ -63,6 +71,9 @@ class Proxy:
             head = await reader.readuntil(b"\r\n\r\n")
         method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
         authority = rest.partition(" ")[0]
+        if method == "GET" and authority.startswith("/"):
+            await self._machine(head, authority, writer)
+            return
         if method != "CONNECT":
             await _refuse(writer, "405 Method Not Allowed", "The sandbox's proxy carries HTTPS only.")
             return
@@ -86,6 +97,44 @@ class Proxy:
         finally:
             del self._tunnels[tunnel]
             inner_writer.close()
+
+    async def _machine(self, head: bytes, target: str, writer: asyncio.StreamWriter) -> None:
+        """Answer one request to the machine's own endpoints and close."""
+        path, _, query = target.partition("?")
+        fields = (line.partition(b":") for line in head.split(b"\r\n")[1:] if line)
+        client = writer.get_extra_info("peername")
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode("latin-1"),
+            "query_string": query.encode("latin-1"),
+            "root_path": "",
+            "headers": [(name.strip().lower(), value.strip()) for name, _, value in fields],
+            "client": client,
+            "plane": MACHINE,
+        }
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                lines = [f"HTTP/1.1 {message['status']} {HTTPStatus(message['status']).phrase}".encode()]
+                lines += [name + b": " + value for name, value in message["headers"]]
+                writer.write(b"\r\n".join([*lines, b"connection: close", b"", b""]))
+            else:
+                writer.write(message.get("body", b""))
+            await writer.drain()
+
+        self._tunnels[client[1]] = writer
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            del self._tunnels[client[1]]
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

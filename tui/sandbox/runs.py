@@ -36,6 +36,7 @@ class Run(msgspec.Struct, kw_only=True):
         base_model: the asset id of the model that was tuned.
         stand_in: the stand-in that is trained in its place.
         notes: what the sandbox does otherwise than Azure would, told as warnings.
+        beyond_quota: why its machines can never be had, "" where they can.
     """
 
     job: str
@@ -57,6 +58,7 @@ class Run(msgspec.Struct, kw_only=True):
     base_model: str = ""
     stand_in: str = ""
     notes: list[str] = []
+    beyond_quota: str = ""
 
 
 def record_id(job_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tui.sandbox import access, base_models, usages, workspaces
+from tui.sandbox import access, base_models, directory, inference, tracked, usages, workspaces
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal
 from tui.trainer import places
@@ -23,21 +23,27 @@ def apply(sandbox: Sandbox, scenario: dict[str, Any]) -> None:
 
     Tables of a scenario, all optional: ``subscription`` (state, quota_id, spending_limit), ``providers`` (namespace to
     registration state), ``access`` (role, group, data_role), ``quota`` (family to cores, the others as shipped),
-    ``storage`` (account_keys), ``person`` (answers), ``models`` (stand_in), ``clock`` (skew), and the lists ``project``
-    (group, location, hub, name) and ``fault`` (a fault's values).
+    ``limits`` (tokens and requests a minute of each endpoint, as on Azure where not named), ``storage``
+    (account_keys), ``person`` (answers), ``machine`` (identity), ``models`` (stand_in), ``clock`` (skew),
+    and the lists ``tenant`` (name, subscriptions, role: all tenants beside the first), ``project`` (group, location,
+    hub, name), ``ai_services`` (group, location, name, hub) and ``fault`` (a fault's values).
 
     Raises:
         ServiceError: 400 that names the table and the value; nothing has changed then.
     """
     # Projects come first: making them needs the permissions that `access` may take away.
     appliers: dict[str, Callable[[Sandbox, Any], None]] = {
+        "tenant": _tenants,
         "project": _projects,
+        "ai_services": _ai_services,
         "subscription": _subscription,
         "providers": _providers,
         "access": _access,
         "quota": _quota,
+        "limits": _limits,
         "storage": _storage,
         "person": _person,
+        "machine": _machine,
         "models": _models,
         "clock": _clock,
         "fault": _faults,
@@ -47,7 +53,7 @@ def apply(sandbox: Sandbox, scenario: dict[str, Any]) -> None:
             continue
         if table not in appliers:
             raise _bad(table, f"is not known; use {', '.join(appliers)}")
-        wanted = list if table in ("project", "fault") else dict
+        wanted = list if table in ("tenant", "project", "ai_services", "fault") else dict
         if not isinstance(value, wanted):
             raise _bad(table, f"must be a {'list of tables' if wanted is list else 'table'}")
     with sandbox.state.transaction():
@@ -91,7 +97,12 @@ def _access(sandbox: Sandbox, values: dict[str, Any]) -> None:
         listed = ", ".join(role["name"] for role in access.roles())
         raise _bad("access.role", f"{error} is not known; use {listed}") from error
     identity = sandbox.identity
-    for oid, kind in ((identity.application_oid, "ServicePrincipal"), (identity.person_oid, "User")):
+    callers = {
+        identity.application_oid: "ServicePrincipal",
+        identity.person_oid: "User",
+        identity.machine_oid: "ServicePrincipal",
+    }
+    for oid, kind in callers.items():
         for body in sandbox.state.of_type(access.ASSIGNMENT):
             if body["properties"]["principalId"] == oid:
                 sandbox.state.delete(body["id"])
@@ -107,6 +118,14 @@ def _quota(sandbox: Sandbox, values: dict[str, Any]) -> None:
         if not isinstance(cores, int) or isinstance(cores, bool) or cores < 0:
             raise _bad(f"quota.{family}", "must be a whole number of cores")
     sandbox.state.settings.set("quota", values)
+
+
+def _limits(sandbox: Sandbox, values: dict[str, Any]) -> None:
+    _only("limits", values, *inference.LIMITS)
+    for name, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise _bad(f"limits.{name}", "must be a whole number of at least 1")
+    sandbox.state.settings.set("limits", values)
 
 
 def _storage(sandbox: Sandbox, values: dict[str, Any]) -> None:
@@ -127,6 +146,34 @@ def _person(sandbox: Sandbox, values: dict[str, Any]) -> None:
     sandbox.state.settings.set("person", _PERSON[values["answers"]])
 
 
+def _machine(sandbox: Sandbox, values: dict[str, Any]) -> None:
+    _only("machine", values, "identity")
+    if values.get("identity") not in ("system", "none"):
+        raise _bad("machine.identity", "must be 'system' or 'none'")
+    sandbox.state.settings.set("machine_identity", values["identity"])
+
+
+def _tenants(sandbox: Sandbox, values: list[dict[str, Any]]) -> None:
+    settings = sandbox.state.settings
+    before = settings.get("tenants", [])
+    for entry in values:
+        _only("tenant", entry, "name", "subscriptions", "role")
+        if not entry.get("name"):
+            raise _bad("tenant", "needs name")
+    kept = [directory.guest(str(entry["name"]), before) for entry in values]
+    settings.set("tenants", kept)
+    known = {one["id"] for one in [*before, *kept]}
+    for body in sandbox.state.of_type(access.SUBSCRIPTION):
+        if body["tenantId"] in known:
+            sandbox.delete(body["id"])
+    for entry, one in zip(values, kept, strict=True):
+        for name in entry.get("subscriptions", [entry["name"]]):
+            try:
+                access.found(sandbox, directory.Tenant(**one), str(name), str(entry.get("role", "Owner")))
+            except KeyError as error:
+                raise _bad("tenant.role", f"{error} is not known") from error
+
+
 def _models(sandbox: Sandbox, values: dict[str, Any]) -> None:
     _only("models", values, "stand_in")
     if values.get("stand_in") not in base_models.DESCRIPTIONS:
@@ -145,24 +192,11 @@ def _clock(sandbox: Sandbox, values: dict[str, Any]) -> None:
 
 
 def _projects(sandbox: Sandbox, values: list[dict[str, Any]]) -> None:
-    owner = Principal(sandbox.identity.application_oid, sandbox.identity.application_oid, "Application", "", {})
+    owner = _owner(sandbox)
     for entry in values:
         _only("project", entry, "group", "location", "hub", "name")
-        missing = [key for key in ("group", "location", "hub", "name") if not entry.get(key)]
-        if missing:
-            raise _bad("project", f"needs {', '.join(missing)}")
-        group_id = f"/subscriptions/{sandbox.subscription}/resourceGroups/{entry['group']}"
-        if sandbox.state.get(group_id) is None:
-            body = {
-                "id": group_id,
-                "name": entry["group"],
-                "type": access.RESOURCE_GROUP,
-                "location": entry["location"],
-                "tags": {},
-                "properties": {"provisioningState": "Succeeded"},
-            }
-            sandbox.state.put(group_id, access.RESOURCE_GROUP, body)
-        base = f"{group_id}/providers/{workspaces.TYPE}"
+        _needs("project", entry, "group", "location", "hub", "name")
+        base = f"{_group(sandbox, entry)}/providers/{workspaces.TYPE}"
         hub_id = f"{base}/{entry['hub']}"
         location = {"location": entry["location"]}
         if sandbox.state.get(hub_id) is None:
@@ -175,12 +209,69 @@ def _projects(sandbox: Sandbox, values: list[dict[str, Any]]) -> None:
             workspaces.finish(sandbox, project_id)
 
 
+def _ai_services(sandbox: Sandbox, values: list[dict[str, Any]]) -> None:
+    owner = _owner(sandbox)
+    for entry in values:
+        _only("ai_services", entry, "group", "location", "name", "hub")
+        _needs("ai_services", entry, "group", "location", "name")
+        group_id, name = _group(sandbox, entry), entry["name"]
+        account_id = f"{group_id}/providers/{tracked.ACCOUNT}/{name}"
+        asked = {
+            "location": entry["location"],
+            "kind": "AIServices",
+            "sku": {"name": "S0"},
+            "identity": {"type": "SystemAssigned"},
+            "properties": {"customSubDomainName": name},
+        }
+        account = tracked.create(sandbox, account_id, tracked.ACCOUNT, asked, owner)
+        if "hub" not in entry:
+            continue
+        hub = sandbox.state.get(f"{group_id}/providers/{workspaces.TYPE}/{entry['hub']}")
+        if hub is None:
+            raise _bad("ai_services.hub", f"'{entry['hub']}' is not in the group; make it by a project")
+        properties = {
+            "category": "AIServices",
+            "target": account["properties"]["endpoint"],
+            "authType": "AAD",
+            "isSharedToAll": True,
+            "metadata": {"ApiType": "Azure", "ResourceId": account_id},
+        }
+        workspaces.connect(sandbox, hub, name, properties, owner)
+
+
+def _owner(sandbox: Sandbox) -> Principal:
+    oid = sandbox.identity.application_oid
+    return Principal(oid, oid, "Application", sandbox.identity.tenant, {})
+
+
+def _group(sandbox: Sandbox, entry: dict[str, Any]) -> str:
+    """Make the resource group of an entry where it does not exist and return its id."""
+    group_id = f"/subscriptions/{sandbox.subscription}/resourceGroups/{entry['group']}"
+    if sandbox.state.get(group_id) is None:
+        body = {
+            "id": group_id,
+            "name": entry["group"],
+            "type": access.RESOURCE_GROUP,
+            "location": entry["location"],
+            "tags": {},
+            "properties": {"provisioningState": "Succeeded"},
+        }
+        sandbox.state.put(group_id, access.RESOURCE_GROUP, body)
+    return group_id
+
+
 def _faults(sandbox: Sandbox, values: list[dict[str, Any]]) -> None:
     for number, entry in enumerate(values, 1):
         try:
             sandbox.faults.arm(entry)
         except (TypeError, ValueError) as error:
             raise _bad(f"fault {number}", str(error)) from error
+
+
+def _needs(table: str, values: dict[str, Any], *wanted: str) -> None:
+    missing = [key for key in wanted if not values.get(key)]
+    if missing:
+        raise _bad(table, f"needs {', '.join(missing)}")
 
 
 def _only(table: str, values: dict[str, Any], *known: str) -> None:

@@ -44,12 +44,13 @@ async def _serve(
     outer = _listen(port, settings.get("port"))
     inner = _prompt(socket.create_server(("127.0.0.1", 0)))
     certificate, context = tls.prepare(folder)
-    proxy = Proxy(inner.getsockname()[1])
+    app = build_app(sandbox)
+    proxy = Proxy(inner.getsockname()[1], app)
     sandbox.proxy = proxy
     server = _Server(
         proxy,
         uvicorn.Config(
-            build_app(sandbox),
+            app,
             loop="asyncio",
             http="h11",
             ws="none",

@@ -39,6 +39,7 @@ from tui.sandbox import (
     identity,
     inference,
     jobs,
+    managed_identity,
     marketplace,
     models,
     online,
@@ -55,7 +56,7 @@ from tui.sandbox.blob_store import BlobStore
 from tui.sandbox.clock import Clock, calendar_for
 from tui.sandbox.errors import ServiceError, render
 from tui.sandbox.faults import Faults
-from tui.sandbox.hosts import plane_of
+from tui.sandbox.hosts import MACHINE, plane_of
 from tui.sandbox.identity import AUDIENCES, Identity
 from tui.sandbox.operations import Operations
 from tui.sandbox.paths import canonical
@@ -81,6 +82,7 @@ PLANES: dict[str, tuple[ModuleType, ...]] = {
     "control": (control,),
     "blob": (blobs,),
     "openai": (inference,),
+    MACHINE: (managed_identity,),
 }
 # Modules with an async context manager `lifespan(sandbox)` that runs for as long as the server does.
 SERVICES: tuple[ModuleType, ...] = (supervisor,)
@@ -128,8 +130,9 @@ class Sandbox:
             settings.set("master_key", secrets.token_hex(32))
         self._master_key = bytes.fromhex(settings.get("master_key"))
         if settings.get("subscription") is None:
-            access.found(self)
+            settings.set("subscription", access.found(self, self.identity.directory.home))
         self.subscription: str = settings.get("subscription")
+        access.admit_machine(self)
 
     def secret(self, purpose: str) -> bytes:
         """Return 32 secret bytes that belong to `purpose`, the same in every run of this sandbox.
@@ -194,7 +197,7 @@ class Front:
             return
         request_id = str(uuid.uuid4())
         host = Request(scope).headers.get("host", "").partition(":")[0].lower()
-        plane = plane_of(host) or ""
+        plane = scope.get("plane") or plane_of(host) or ""
         scope["plane"] = plane
         scope["request_id"] = request_id
         scope["host"] = host

@@ -97,7 +97,7 @@ def check(sandbox: Sandbox, request: Request, name: str, container: str, blob: s
             )
         return
     if not authorization:
-        tenant = sandbox.identity.tenant
+        tenant = sandbox.identity.directory.tenant_of(body["id"]).id
         login = f"https://login.microsoftonline.com/{tenant}/oauth2/authorize"
         challenge = f"Bearer authorization_uri={login} resource_id=https://storage.azure.com"
         raise ServiceError(
@@ -109,6 +109,7 @@ def check(sandbox: Sandbox, request: Request, name: str, container: str, blob: s
         )
     try:
         principal = sandbox.identity.authenticate(request, AUDIENCES["blob"])
+        sandbox.identity.require_tenant(principal, sandbox.identity.directory.tenant_of(body["id"]).id)
     except ServiceError as error:
         raise ServiceError(
             401, "InvalidAuthenticationInfo", f"Server failed to authenticate the request. {error.message}"

@@ -179,6 +179,9 @@ class Supervisor:
             case "NotStarted":
                 if self._over(run):
                     self._enter(run, "Preparing")
+            case "Preparing" if run.beyond_quota:
+                if self._over(run):
+                    self._fail(run, "UserError", run.beyond_quota)
             case "Preparing":
                 if await self._worker.ready() and self._over(run):
                     self._enter(run, "Queued")

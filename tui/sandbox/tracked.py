@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from tui.sandbox import access, storage_access
 from tui.sandbox.blob_store import Container
 from tui.sandbox.clock import iso
+from tui.sandbox.directory import USER_ASSIGNED
 from tui.sandbox.errors import ServiceError
 from tui.sandbox.identity import Principal, principal_of
 from tui.sandbox.paths import GROUP, name_of, segment_after
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 STORAGE = "Microsoft.Storage/storageAccounts"
 VAULT = "Microsoft.KeyVault/vaults"
+ACCOUNT = "Microsoft.CognitiveServices/accounts"
 # The providers whose resources carry an entity tag, in the body and as a header.
 WITH_ETAG = ("Microsoft.CognitiveServices/", "Microsoft.Network/")
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
@@ -90,6 +93,13 @@ def create(
     elif kind == VAULT:
         _vault_properties(sandbox, resource_id, properties)
         body["systemData"] = system_data(principal, sandbox.clock.now(), (before or {}).get("systemData"))
+    elif kind == ACCOUNT:
+        domain = properties.get("customSubDomainName") or name
+        properties["endpoint"] = f"https://{str(domain).lower()}.cognitiveservices.azure.com/"
+    elif kind == USER_ASSIGNED:
+        kept = (before or {}).get("properties", {})
+        properties = {name: kept.get(name, str(uuid.uuid4())) for name in ("principalId", "clientId")}
+        properties["tenantId"] = sandbox.identity.directory.tenant_of(resource_id).id
     body["properties"] = {**properties, "provisioningState": "Succeeded"}
     sandbox.state.put(resource_id, kind, body)
     return body
@@ -146,7 +156,7 @@ def _vault_properties(sandbox: Sandbox, resource_id: str, properties: dict[str, 
             409, "VaultAlreadyExists", f"The vault name '{name}' is already in use. Vault names are globally unique."
         )
     properties.setdefault("sku", {"name": "standard", "family": "A"})
-    properties.setdefault("tenantId", sandbox.identity.tenant)
+    properties.setdefault("tenantId", sandbox.identity.directory.tenant_of(resource_id).id)
     properties["vaultUri"] = f"https://{name}.vault.azure.net/"
 
 

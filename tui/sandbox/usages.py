@@ -63,14 +63,50 @@ def require_cores(sandbox: Sandbox, deployment_id: str, location: str, size: str
             raise ServiceError(400, "BadRequest", "The request is invalid.", details=[detail])
 
 
-def _taken(sandbox: Sandbox, size: str, instances: int) -> tuple[str | None, int]:
-    """Return the family of a size, None where none lists it, and the cores that so many instances take from it."""
+def beyond_quota(sandbox: Sandbox, resources: dict[str, Any]) -> str:
+    """Return why a job's machines can never be had, or "" where the quota holds them.
+
+    Azure takes such a job and fails it as it is prepared. A job whose machines are only in use waits in the queue.
+
+    Args:
+        resources: A job's ``resources``; of several ``instanceTypes`` one that can be had is enough.
+    """
+    nodes = int(resources.get("instanceCount") or 1)
+    refusals = []
+    for size in (resources.get("instanceType"), *(resources.get("instanceTypes") or [])):
+        if not size:
+            continue
+        family, cores = _cores(sandbox, str(size))
+        needed = cores * nodes
+        limits = [one for one in families(sandbox) if one["name"] in (family, ALL) and needed > one["limit"]]
+        if not limits:
+            return ""
+        label = limits[-1]["label"].replace(" Family ", " family ").replace("Cluster Dedicated vCPUs", "vCPU quota")
+        # The wording is Azure's, from MicrosoftLearning/mslearn-dp100#35.
+        refusals.append(
+            "Job submission to AzureML Compute encountered an Exception with status code JobNodeCountExceedsCoreQuota, "
+            f"The specified subscription has a {label} of {limits[-1]['limit']} and is less than the requested job "
+            f"node count of {nodes} which maps to {needed} vCPUs. Talk to your Subscription Admin or refer to "
+            "https://docs.microsoft.com/azure/machine-learning/how-to-manage-quotas#request-quota-increases to "
+            f"increase the {label}"
+        )
+    return refusals[0] if refusals else ""
+
+
+def _cores(sandbox: Sandbox, size: str) -> tuple[str | None, int]:
+    """Return the family of a size and the cores of one machine, None and 0 where no family lists it."""
     for family in families(sandbox):
         for known, cores in family.get("sizes", {}).items():
             if known.lower() == size.lower():
-                spared = any(chip in known for chip in WITHOUT_UPGRADE_SHARE)
-                return family["name"], cores * (instances if spared else math.ceil(instances * UPGRADE_SHARE))
+                return family["name"], cores
     return None, 0
+
+
+def _taken(sandbox: Sandbox, size: str, instances: int) -> tuple[str | None, int]:
+    """Return the family of a size, None where none lists it, and the cores that so many instances take from it."""
+    family, cores = _cores(sandbox, size)
+    spared = any(chip in size.upper() for chip in WITHOUT_UPGRADE_SHARE)
+    return family, cores * (instances if spared else math.ceil(instances * UPGRADE_SHARE))
 
 
 def _used(sandbox: Sandbox, location: str, besides: str = "") -> dict[str, int]:

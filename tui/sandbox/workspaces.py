@@ -108,7 +108,7 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
         "tags": section(asked, "tags"),
         "kind": {"hub": "Hub", "project": "Project", "default": "Default"}[kind],
         "sku": {"name": "Basic", "tier": "Basic"},
-        "identity": _identity(sandbox, section(asked, "identity"), before),
+        "identity": _identity(sandbox, resource_id, section(asked, "identity"), before),
         "properties": {
             "friendlyName": name,
             "description": "",
@@ -116,7 +116,7 @@ def begin(sandbox: Sandbox, resource_id: str, asked: dict[str, Any], principal: 
             **_said(given),
             **shared,
             "workspaceId": identifier,
-            "tenantId": sandbox.identity.tenant,
+            "tenantId": sandbox.identity.directory.tenant_of(resource_id).id,
             "discoveryUrl": f"https://{location}.api.azureml.ms/discovery",
             "mlFlowTrackingUri": f"azureml://{location}.api.azureml.ms/mlflow/v1.0{resource_id}",
             "notebookInfo": None,
@@ -215,13 +215,15 @@ def _from_hub(sandbox: Sandbox, resource_id: str, given: dict[str, Any], locatio
     }
 
 
-def _identity(sandbox: Sandbox, asked: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+def _identity(
+    sandbox: Sandbox, resource_id: str, asked: dict[str, Any], before: dict[str, Any] | None
+) -> dict[str, Any]:
     kept = (before or {}).get("identity", {})
     kind = str(asked.get("type") or "SystemAssigned")
     return {
         "type": kind[0].upper() + kind[1:],
         "principalId": kept.get("principalId", str(uuid.uuid4())),
-        "tenantId": sandbox.identity.tenant,
+        "tenantId": sandbox.identity.directory.tenant_of(resource_id).id,
     }
 
 
@@ -323,6 +325,31 @@ def following(sandbox: Sandbox, operation: str, body: dict[str, Any]) -> dict[st
     return accepted(sandbox, operation, body["id"], body["location"], "workspace")
 
 
+def connect(
+    sandbox: Sandbox, workspace: dict[str, Any], name: str, properties: dict[str, Any], principal: Principal
+) -> dict[str, Any]:
+    """Create or replace a connection of a workspace and return its body."""
+    path = f"{workspace['id']}/connections/{name}"
+    before = sandbox.state.get(path)
+    body = {
+        "id": path,
+        "name": name,
+        "type": CONNECTION,
+        "properties": {
+            "group": "Azure",
+            "isSharedToAll": workspace["kind"] == "Hub",
+            "sharedUserList": [],
+            "metadata": {},
+            # What signs a client in leaves this plane by listsecrets only, and the sandbox has nothing to sign in to.
+            **{key: value for key, value in properties.items() if key != "credentials"},
+            "createdByWorkspaceArmId": workspace["id"],
+        },
+        "systemData": system_data(principal, sandbox.clock.now(), (before or {}).get("systemData")),
+    }
+    sandbox.state.put(path, CONNECTION, body)
+    return body
+
+
 def routes(sandbox: Sandbox) -> list[BaseRoute]:
     """Return the routes of workspaces, their connections and the status of their operations."""
     service = _Workspaces(sandbox)
@@ -397,7 +424,7 @@ class _Workspaces:
         if "tags" in asked:
             body["tags"] = section(asked, "tags")
         if asked.get("identity"):
-            body["identity"] = _identity(self._sandbox, section(asked, "identity"), body)
+            body["identity"] = _identity(self._sandbox, body["id"], section(asked, "identity"), body)
         body["systemData"] = system_data(principal_of(request), self._sandbox.clock.now(), body["systemData"])
         self._sandbox.state.put(body["id"], TYPE, body)
         return self._answer(request, body)
@@ -469,33 +496,14 @@ class _Workspaces:
 
     async def put_connection(self, request: Request) -> Response:
         workspace = self._workspace(request)
-        path = f"{workspace['id']}/connections/{request.path_params['name']}"
-        before = self._sandbox.state.get(path)
         properties = section(await json_body(request), "properties")
         if request.method == "PATCH":
+            path = f"{workspace['id']}/connections/{request.path_params['name']}"
             properties = {**self._sandbox.state.require(path)["properties"], **properties}
         for field in ("authType", "category", "target"):
             if not properties.get(field):
                 raise ServiceError(400, "ValidationError", f"The connection needs the property '{field}'.")
-        # What signs a client in leaves this plane by listsecrets only, and the sandbox has nothing to sign in to.
-        properties.pop("credentials", None)
-        principal = principal_of(request)
-        body = {
-            "id": path,
-            "name": name_of(path),
-            "type": CONNECTION,
-            "properties": {
-                "group": "Azure",
-                "isSharedToAll": workspace["kind"] == "Hub",
-                "sharedUserList": [],
-                "metadata": {},
-                **properties,
-                "createdByWorkspaceArmId": workspace["id"],
-            },
-            "systemData": system_data(principal, self._sandbox.clock.now(), (before or {}).get("systemData")),
-        }
-        self._sandbox.state.put(path, CONNECTION, body)
-        return answer(body)
+        return answer(connect(self._sandbox, workspace, request.path_params["name"], properties, principal_of(request)))
 
     async def delete_connection(self, request: Request) -> Response:
         self._workspace(request)
