@@ -32,8 +32,8 @@ sys.path.insert(0, str(ROOT / "tests" / "trainer"))
 
 import openai
 import torch
-from conftest import WorkerProcess, wait_for
 from support_chats import support_chats, write_jsonl
+from trainkit import WorkerProcess, wait_for
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 

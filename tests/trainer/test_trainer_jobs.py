@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Job, wait_for
 from safetensors.torch import load_file, save_file
 from support_chats import classification_rows, support_chats
+from trainkit import Job, wait_for
 
 from tui.trainer import places
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import Job
 from support_chats import support_chats, write_jsonl
+from trainkit import Job
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tui.trainer import bases, memory, sharding, small

@@ -11,8 +11,8 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import Job, WorkerProcess
 from support_chats import chat, classification_rows, support_chats, write_jsonl
+from trainkit import Job, WorkerProcess
 
 from tui.trainer import places
 

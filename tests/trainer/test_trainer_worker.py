@@ -13,8 +13,8 @@ from pathlib import Path
 
 import openai
 import pytest
-from conftest import Job, WorkerProcess, wait_for_end
 from support_chats import support_chats, write_jsonl
+from trainkit import Job, WorkerProcess, wait_for_end
 
 from tui.trainer.events import last_type
 from tui.trainer.worker import report_death
