@@ -46,6 +46,16 @@ def test_other_routes_and_methods_are_spared(wire: Wire, upset: Upset) -> None:
     assert wire.arm("HEAD", "…/resourceGroups/x", version=GROUPS).status == 404
 
 
+@pytest.mark.parametrize("route", ["*", "* *", "put *", " PUT  */resourcegroups/*"])
+def test_a_route_names_a_method_or_any(route: str) -> None:
+    assert Fault(route=route, kind="503").strikes("PUT management.azure.com/subscriptions/1/resourcegroups/x")
+
+
+def test_a_route_with_a_method_that_nobody_sends_is_refused() -> None:
+    with pytest.raises(ValueError, match="route: 'FETCH' is no method of HTTP"):
+        Fault(route="FETCH *", kind="503")
+
+
 @pytest.mark.parametrize("skip", [0, 2])
 def test_it_can_spare_the_first(wire: Wire, upset: Upset, skip: int) -> None:
     arm(wire, upset, route="*/subscriptions", kind="500", skip=skip, count=1)

@@ -18,6 +18,7 @@ from tui.sandbox.errors import ServiceError
 if TYPE_CHECKING:
     from tui.sandbox.server import Sandbox
 
+_METHODS = ("", "*", "GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
 KINDS = {
     "reset-before": "the connection breaks before the request has an effect",
     "reset-after": "the connection breaks after the request had its effect, before the answer",
@@ -81,9 +82,12 @@ class Fault:
             raise ValueError(f"count: {self.count} is not positive")
         if self.seconds < 0 or self.skip < 0:
             raise ValueError("seconds and skip: must not be negative")
-        method, _, pattern = self.route.rpartition(" ")
+        method, _, pattern = self.route.strip().rpartition(" ")
+        method = method.strip().upper()
+        if method not in _METHODS:
+            raise ValueError(f"route: {method!r} is no method of HTTP; use {', '.join(_METHODS[2:])}, * or none")
         target = ".*".join(re.escape(part) for part in pattern.split("*"))
-        self.pattern = re.compile(f"{re.escape(method.upper()) if method else '[A-Z]+'} {target}", re.IGNORECASE)
+        self.pattern = re.compile(f"{method if method.isalpha() else '[A-Z]+'} {target}", re.IGNORECASE)
         self.dice = random.Random(self.seed)  # noqa: S311 - repeatable on purpose
         for _ in range(self.drawn):
             self.dice.random()
