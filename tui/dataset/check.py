@@ -8,7 +8,8 @@ from collections import deque
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Lock, Thread
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Literal, cast
 
 from tui.dataset.convert import ConvertError
@@ -33,6 +34,8 @@ __all__ = ["Cancelled", "Finding", "Group", "Report", "Rules", "check"]
 _PARTIAL_SECONDS = 0.5
 _FIRST_STRETCH = 2 << 20
 _STRETCH = 4 << 20
+_SHORTEST_STRETCH = 512 << 10
+_STRETCHES_LEFT = 12
 _ASKED_AHEAD = 2
 _WORTH_HELP = 24 << 20
 _TOLD_BYTES = 1 << 20
@@ -193,44 +196,45 @@ class _Run:
         self, file: _File, start: int, newline: bytes, stack: ExitStack
     ) -> Iterator[tuple[Stretch, Partial]]:
         """Judge the file stretch by stretch, on two cores where it is worth that, and yield them in order."""
-        work = enumerate(self._stretch(file, begun, end, newline) for begun, end in _pieces(file, start, newline))
-        done: dict[int, tuple[Stretch, Partial | None]] = {}
-        lock, stopped = Lock(), Event()
+        stretches = [self._stretch(file, begun, end, newline) for begun, end in _pieces(file, start, newline)]
+        work = deque(enumerate(stretches))
+        asked: SimpleQueue[int | None] = SimpleQueue()
+        done: dict[int, Partial | None] = {}
+        helper: Helper | None = None
+        waiting: Thread | None = None
 
-        def take() -> tuple[int, Stretch] | None:
-            with lock:
-                return None if stopped.is_set() else next(work, None)
+        def gather(helper: Helper) -> None:
+            # It only waits: all that decides is done by the caller's thread, whose computing it would else interrupt.
+            while (number := asked.get()) is not None:
+                done[number] = helper.answer()
 
-        def help_out(helper: Helper) -> None:
-            asked: deque[tuple[int, Stretch]] = deque()
-            while True:
-                # One more than it works on, so that it need not wait for this thread's turn.
-                while len(asked) < _ASKED_AHEAD and (item := take()) is not None:
-                    helper.ask(scan_stretch, item[1])
-                    asked.append(item)
-                if not asked:
-                    return
-                number, stretch = asked.popleft()
-                done[number] = (stretch, helper.answer())
+        def hand_over() -> None:
+            # More than it works on, so that it need not wait for this thread's turn.
+            while helper is not None and work and asked.qsize() < _ASKED_AHEAD:
+                number, stretch = work.popleft()
+                helper.ask(scan_stretch, stretch)
+                asked.put(number)
 
-        helping: Thread | None = None
         if file.size > _WORTH_HELP and _cores() > 1:
             with suppress(OSError):
-                helping = Thread(target=help_out, args=[stack.enter_context(Helper())], daemon=True)
-                helping.start()
+                helper = stack.enter_context(Helper())
+                waiting = Thread(target=gather, args=[helper], daemon=True)
+                waiting.start()
         following = 0
         try:
-            while (item := take()) is not None:
-                done[item[0]] = (item[1], self._scan(item[1]))
+            hand_over()
+            while work:
+                number, stretch = work.popleft()
+                done[number] = self._scan(stretch, hand_over)
                 while following in done:
-                    yield self._judged(*done.pop(following))
+                    yield self._judged(stretches[following], done.pop(following))
                     following += 1
         finally:
-            stopped.set()
-        if helping is not None:
-            helping.join()
+            asked.put(None)
+        if waiting is not None:
+            waiting.join()
         while following in done:
-            yield self._judged(*done.pop(following))
+            yield self._judged(stretches[following], done.pop(following))
             following += 1
 
     def _judged(self, stretch: Stretch, made: Partial | None) -> tuple[Stretch, Partial]:
@@ -241,8 +245,12 @@ class _Run:
     def _stretch(self, file: _File, start: int, end: int, newline: bytes) -> Stretch:
         return Stretch(str(file.path), start, end, newline, self.rules, self.counter)
 
-    def _scan(self, stretch: Stretch) -> Partial:
-        return scan_stretch(stretch, lambda consumed: self._block(stretch.start + consumed))
+    def _scan(self, stretch: Stretch, each_block: Callable[[], None] = lambda: None) -> Partial:
+        def judged(consumed: int) -> None:
+            each_block()
+            self._block(stretch.start + consumed)
+
+        return scan_stretch(stretch, judged)
 
     def _block(self, done: int) -> None:
         self._stop_if_asked()
@@ -401,7 +409,10 @@ def _cores() -> int:
 
 
 def _pieces(file: _File, start: int, newline: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (first byte, byte after the last) of stretches that end with a line: a short one, then long ones."""
+    """Yield (first byte, byte after the last) of stretches that end with a line: a short one, then long ones.
+
+    They become short again towards the end, so that the one who ends first need not wait long for the other.
+    """
     wanted = _FIRST_STRETCH
     with file.path.open("rb") as stream:
         while start < file.size:
@@ -413,4 +424,5 @@ def _pieces(file: _File, start: int, newline: bytes) -> Iterator[tuple[int, int]
                 if found >= 0:
                     break
             yield start, end
-            start, wanted = end, _STRETCH
+            start = end
+            wanted = min(_STRETCH, max(_SHORTEST_STRETCH, (file.size - start) // _STRETCHES_LEFT))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PATTERNS_KEPT = 4096
 _MAY_OVERFLOW = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
 _LONGEST_KEPT = 20
+_FEWEST_TURNS, _MOST_TURNS = 2, 64
 
 
 class _PlainMessage(Message, forbid_unknown_fields=True, frozen=True, gc=False):
@@ -39,7 +40,7 @@ class _PlainRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=Fals
     messages: Annotated[list[_PlainMessage], msgspec.Meta(min_length=1)]
 
 
-_MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
+_ROLE = attrgetter("role")
 _decoder = msgspec.json.Decoder(_PlainRow)
 _decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 _ROW_ENDS = (b"]}\n", b"]}\r\n")
@@ -142,6 +143,7 @@ class Scanner:
         self._near = near
         self._quotes_in_text = False
         self._clean: dict[tuple[str, ...], bool] = {}
+        self._turns: dict[int, str] = {}
         self._plain_roles = frozenset({"system", "user", "assistant"}) <= rules.roles
 
     def scan(self, block: bytes, newline: bytes = b"\n") -> None:
@@ -154,7 +156,7 @@ class Scanner:
         if rows is None:
             kept = self._judge_each(lines, map(_decode_or_none, lines))
         else:
-            conversations = list(map(_MESSAGES, rows))
+            conversations = [row.messages for row in rows]
             if self._are_plain(lines, conversations, block):
                 partial.rows += len(rows)
                 kept = enumerate(conversations, begun + 1)
@@ -167,13 +169,15 @@ class Scanner:
     def _are_plain(self, lines: list[bytes], conversations: list[list[_PlainMessage]], block: bytes = b"") -> bool:
         """Whether nothing is wrong with the structure of any line that decoded as these messages.
 
-        All of it is done without a loop of the interpreter, which would take longer than the decoding. `block` is the
-        lines in one piece, where there is such.
+        All of it is done without a loop of the interpreter but the quickest, which would take longer than the decoding.
+        `block` is the lines in one piece, where there is such.
         """
-        for pattern in set(map(tuple, map(map, repeat(_ROLE), conversations))):
-            if not self._is_clean(pattern):
-                return False
-        contents = list(map(_CONTENT, chain.from_iterable(conversations)))
+        messages = list(chain.from_iterable(conversations))
+        if not self._take_turns(conversations, messages):
+            for pattern in set(map(tuple, map(map, repeat(_ROLE), conversations))):
+                if not self._is_clean(pattern):
+                    return False
+        contents = [message.content for message in messages]
         if any(map(str.isspace, contents)) or "\0" in "".join(contents):
             return False
         # A plain row has in quotation marks one key of its own, and two keys and two values a message.
@@ -184,6 +188,20 @@ class Scanner:
         quotes = list(map(bytes.count, lines, repeat(b'"')))
         fewest = [2 + 8 * len(messages) for messages in conversations]
         return quotes == fewest or all(map(_has_no_duplicate_key, lines, quotes, fewest, map(len, conversations)))
+
+    def _take_turns(self, conversations: list[list[_PlainMessage]], messages: list[_PlainMessage]) -> bool:
+        """Whether in all conversations user and assistant take turns, after a system message where the count is odd.
+
+        Most files hold nothing else. The roles follow from the lengths then and are compared in one piece, which costs
+        less than to look at the roles of each row: no role is the beginning of another, so that equal pieces have equal
+        roles.
+        """
+        lengths = list(map(len, conversations))
+        for length in set(lengths) - self._turns.keys():
+            if not self._plain_roles or not _FEWEST_TURNS <= length <= _MOST_TURNS:
+                return False
+            self._turns[length] = "system" * (length % 2) + "userassistant" * (length // 2)
+        return "".join([message.role for message in messages]) == "".join([self._turns[n] for n in lengths])
 
     def _judge_each(self, lines: list[bytes], rows: Iterable[_PlainRow | None]) -> list[tuple[int, Sequence[Message]]]:
         """Judge lines one by one and return (number, messages) of those with a conversation."""
