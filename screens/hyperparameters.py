@@ -92,7 +92,8 @@ class HyperparametersScreen(Step):
                 rows -= round(rows * recipe.validation.share)
             parts.append(n("{count} step", "{count} steps", backend.jobs.expected_steps(recipe, rows)))
             parts.append(n("{count} row seen", "{count} rows seen", rows * knobs.epochs))
-            stats = for_training(report.stats, recipe)
+        stats = for_training(self.wizard.facts, recipe)
+        if stats:
             tokens = stats.billable_tokens(knobs.epochs)
             parts.append(
                 n("about {count} token", "about {count} tokens", tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -13,23 +14,24 @@ from textual.widgets import Static
 
 from screens.access import finding_line
 from screens.confirm import Confirm
-from screens.lookups import CATALOGUE, ESTIMATE, load_catalogue, load_estimate
+from screens.lookups import CATALOGUE, ESTIMATE, load_catalogue, load_estimate, load_price, load_spent, submission
 from screens.page import Step
 from tui import actions, backend, text
 from tui.messages import n, t
-from tui.recipe import Recipe
+from tui.recipe import Recipe, Target
 from tui.services.errors import BudgetExceeded, Cancelled, PhiftError
-from tui.services.progress import Progress
 from tui.widgets.choice import Choice
 from tui.widgets.data_report import group_line
-from tui.widgets.recipe_text import estimate_content, recipe_content
+from tui.widgets.recipe_text import estimate_content, price_content, recipe_content
 from tui.wizard import BY_NAME
 
 if TYPE_CHECKING:
-    from tui.services.flow import Event, Started
+    from tui.services.flow import Started
     from tui.services.progress import Cancel, Report
 
 SUBMIT = "submit"
+_SPENT_SECONDS = 300.0
+"""How long a reckoning of what was spent is shown before it is made anew."""
 TABS = (
     ("recipe", "Recipe"),
     ("price", "Price"),
@@ -52,7 +54,8 @@ class ReviewScreen(Step):
         self._code: dict[tuple[str, Recipe], str] = {}
         self._estimated: object = None
         self._drawn: object = None
-        self._over: PhiftError | None = None
+        self._spent = ""
+        self._spent_in: tuple[Target, float] | None = None
 
     def content(self) -> ComposeResult:
         """What is open, the views, the view chosen."""
@@ -66,10 +69,23 @@ class ReviewScreen(Step):
         if self.wizard.facts.catalogue is None and not self.program.tasks.of(CATALOGUE):
             load_catalogue(self)
         self._estimate()
+        self._reckon()
+
+    def _reckon(self) -> None:
+        """What the project has cost, asked again where that was another project's, or minutes ago."""
+        asked = (self.wizard.recipe.target, time.monotonic() // _SPENT_SECONDS)
+        if asked != self._spent_in:
+            self._spent, self._spent_in = "", asked
+            load_spent(self, self._learn_spent)
+
+    def _learn_spent(self, spent: str) -> None:
+        self._spent = spent
+        self._draw()
 
     def action_refresh(self) -> None:
         """Estimate anew."""
-        self._estimated = None
+        self._estimated = self._spent_in = None
+        self._reckon()
         load_catalogue(self, refresh=True)
         load_estimate(self)
 
@@ -90,7 +106,7 @@ class ReviewScreen(Step):
         facts = self.wizard.facts
         running = self.program.tasks.of(ESTIMATE) is not None
         drawn = (tab, self.wizard.recipe, facts.estimate, facts.findings, facts.report, self._open(), tuple(self._code),
-                 running)  # fmt: skip
+                 running, self._spent)  # fmt: skip
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -114,7 +130,7 @@ class ReviewScreen(Step):
         if not self.wizard.recipe.data.train:
             found.append(("data", t("no training file yet")))
         elif facts.report is None and "data" not in attention:
-            found.append(("data", t("not checked yet, so the price is not known; the submit checks first")))
+            found.append(("data", t("not checked yet; Enter checks it first, and asks for the price")))
         return found
 
     def _budget(self) -> tuple[str, bool]:
@@ -146,9 +162,13 @@ class ReviewScreen(Step):
             return recipe_content(self.wizard.recipe)
         if tab == "price":
             if facts.estimate:
-                return estimate_content(facts.estimate)
-            running = self.program.tasks.of(ESTIMATE)
-            wait = t("Estimating …") if running else t("The catalogue is not read yet; F5 reads it.")
+                limits = filter(None, (self.wizard.recipe.budget.limit, self.program.settings.budget))
+                return price_content(facts.estimate, min(limits, default=None), self._spent)
+            wait = (
+                t("Estimating …")
+                if self.program.tasks.of(ESTIMATE)
+                else t("The catalogue is not read yet; F5 reads it.")
+            )
             return Content.styled(wait, "$text-quiet")
         if tab == "checks":
             return self._checks()
@@ -195,72 +215,60 @@ class ReviewScreen(Step):
         return t("Submit")
 
     def before_forward(self) -> None:
-        """A price is wanted before the question."""
-        if self.wizard.facts.estimate is None and not self.program.tasks.of(ESTIMATE):
-            load_estimate(self)
+        """A price is wanted before the question, of the very rows that are trained on."""
+        facts = self.wizard.facts
+        if self._missing() or self.program.tasks.of(SUBMIT):
+            return
+        inexact = facts.prepared is None and self.wizard.recipe.validation.mode == "split"
+        if (facts.estimate is None or facts.report is None or inexact) and not self.is_waiting:
+            load_price(self)
 
     def waits_for(self) -> str:
         """A submit that runs; else the price."""
         return SUBMIT if self.program.tasks.of(SUBMIT) else ESTIMATE
 
-    def check(self) -> str:
-        """Nothing open that stops the run."""
-        facts = self.wizard.facts
-        if facts.azure is None:
+    def _missing(self) -> str:
+        """What a price is not even asked for without."""
+        if self.wizard.facts.azure is None:
             return t("Sign in first: it is the first step.")
         if not self.wizard.recipe.data.train:
             return t("There is no training file yet: see Data.")
         if self._open():
             name, note = self._open()[0]
             return t("{step} needs attention: {why}.", step=t(BY_NAME[name].title), why=note)
+        return ""
+
+    def check(self) -> str:
+        """Nothing open that stops the run."""
+        if missing := self._missing():
+            return missing
         budget, stops = self._budget()
         return budget if stops else ""
 
     def leaving(self) -> bool:
         """Ask before the submit; going on comes with the job."""
-        self.action_submit()
+        self._ask()
         return False
 
     def action_submit(self) -> None:
+        """The same as Enter."""
+        self.action_forward()
+
+    def _ask(self) -> None:
         """Ask once more, with the price."""
-        problem = self.check()
-        if problem:
-            self.notice(problem, problem=True)
-            return
-        if self.program.tasks.of(SUBMIT):
-            self.notice(t("The submit is running; F9 shows it."))
-            return
         recipe, estimate = self.wizard.recipe, self.wizard.facts.estimate
-        what = t("{model} is tuned on {file}.", model=recipe.model.name, file=recipe.data.train)
-        parts = [text.line(what, limit=300)]
+        parts = [
+            text.line(t("{model} is tuned on {file}.", model=recipe.model.name, file=recipe.data.train), limit=300)
+        ]
         parts.append(estimate_content(estimate) if estimate else Content(t("The price is not known.")))
-        sandbox = self.program.sandbox
-        question = Confirm(t("Submit this run?"), Content("\n\n").join(parts), yes=t("Submit"), enter_is_yes=sandbox)
+        body, sandbox = Content("\n\n").join(parts), self.program.sandbox
+        question = Confirm(t("Submit this run?"), body, yes=t("Submit"), enter_is_yes=sandbox)
         self.program.push_screen(question, self._answered)
 
     def _answered(self, answer: bool | None) -> None:
-        azure, recipe, wizard, settings = (
-            self.wizard.facts.azure, self.wizard.recipe, self.wizard, self.program.settings
-        )  # fmt: skip
-        if not answer or azure is None:
-            return
-
-        def work(report: Report, cancel: Cancel) -> Started:
-            def tell(event: Event) -> None:
-                report(Progress(" ".join(event.lines()).strip() or event.step))
-
-            course = backend.flow.Flow(
-                recipe,
-                wizard.base,
-                settings,
-                connect=lambda: azure,
-                approve=lambda _: True,  # asked before this task was started
-                on_event=tell,
-                cancel=cancel,
-            )
-            return course.submit()
-
-        self.run_task(SUBMIT, t("Submitting"), work, self._submitted, failed=self._not_submitted)
+        if answer and (azure := self.wizard.facts.azure) is not None:
+            work = submission(self, azure)
+            self.run_task(SUBMIT, t("Submitting"), work, self._submitted, failed=self._not_submitted)
 
     def _submitted(self, done: Started) -> None:
         self.wizard.learn(workspace=done.workspace, prepared=done.prepared, job=done.job.name)

@@ -623,7 +623,7 @@ async def test_the_review_shows_recipe_price_checks_and_code(tmp_path: Path, wir
     app = wizard(tmp_path, "review", findings=FINDINGS)
     async with app.run_test(size=(120, 60)) as pilot:
         await until(pilot, lambda: "learning_rate" in shown(app))
-        for said in ("Due once: $1.00–1.20", "Microsoft.Network is registered", "az ml job create", "MLClient"):
+        for said in ("about 7.35 USD", "Microsoft.Network is registered", "az ml job create", "MLClient"):
             await pilot.press("right")
             await until(pilot, lambda said=said: said in shown(app), f"{said!r} is not shown")  # type: ignore[misc]  # bound now
 
@@ -699,6 +699,26 @@ async def test_the_budget_is_said_and_kept_before_the_question(
         await pilot.press("s")
         await until(pilot, lambda: ("Submit this run?" in shown(app)) == submits)
         assert len(app.screen_stack) == 1 + submits
+
+
+async def test_the_price_is_asked_for_before_the_question_also_by_a_program_just_opened(
+    tmp_path: Path, wired: Wired
+) -> None:
+    wired.gates["prices"] = threading.Event()
+    app = wizard(tmp_path, "review", of=recipe(budget__limit=10))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "Goes on when this is done: Estimating the price" in shown(app))
+        assert "Submit this run?" not in shown(app)
+        wired.gates["prices"].set()
+        await until(pilot, lambda: "Submit this run?" in shown(app))
+        assert "$1.00–1.20" in shown(app)
+        prepared = app.wizard.facts.prepared
+        assert prepared is not None
+        assert prepared.train_rows + prepared.validation_rows == app.wizard.facts.report.rows
+        await pilot.press("escape", "right")
+        await until(pilot, lambda: "Budget of a run: 10.00 USD; this one takes up to 12% of it." in shown(app))
+        await until(pilot, lambda: wired.spent in shown(app))
 
 
 async def test_what_nobody_has_looked_at_is_not_called_in_order(tmp_path: Path, wired: Wired) -> None:

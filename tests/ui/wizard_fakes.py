@@ -18,7 +18,7 @@ from tui.dataset.rules import Rules
 from tui.recipe import Recipe
 from tui.services import costs, datasets
 from tui.services.access import Finding, ResourceGroup, Subscription, Tenant
-from tui.services.catalog import Availability, Catalogue, Model, Range, find
+from tui.services.catalog import Availability, Catalogue, Model, Range, find, named
 from tui.services.errors import PhiftError
 from tui.services.journal import Entry
 from tui.settings import Settings
@@ -67,6 +67,7 @@ class Wired:
         self.tenants: list[Tenant] = []
         self.projects = [WORKSPACE]
         self.left_open: list[Entry] = []
+        self.spent = "Spent in this project so far: about 7.35 USD"
         self.fails: dict[str, PhiftError] = {}
         self.gates: dict[str, threading.Event] = {}
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
@@ -88,6 +89,8 @@ class Wired:
                 "hubs": self._answer("hubs", lambda *a: []),
                 "projects": self._answer("projects", lambda *a: self.projects),
                 "at": self._answer("at", lambda *a: HUB),
+                "subscription_of": lambda *a: "sub-1",
+                "get": self._answer("get", lambda *a: WORKSPACE),
                 "ai_services": self._answer("ai_services", lambda *a: [ACCOUNT]),
                 "ensure_hub": self._answer("ensure_hub", lambda *a: WORKSPACE),
                 "ensure_project": self._answer("ensure_project", lambda *a: WORKSPACE),
@@ -98,8 +101,15 @@ class Wired:
                 "models": self._answer("models", lambda *a: self.catalogue),
                 "rules": lambda model, engine: Rules(),
                 "find": find,
+                "named": named,
             },
-            datasets={"readable": self._answer("readable", datasets.readable)},
+            datasets={
+                "readable": self._answer("readable", datasets.readable),
+                "parts_folder": datasets.parts_folder,
+                "divide": self._answer("divide", datasets.divide),
+                "prepare": self._answer("prepare", datasets.prepare),
+            },
+            spending={"so_far": self._answer("so_far", lambda *a: SimpleNamespace(line=lambda: self.spent))},
             costs={
                 "prices": self._answer("prices", lambda *a: None),
                 "estimate": self._answer("estimate", lambda *a: ESTIMATE),

@@ -170,10 +170,15 @@ class Azure:
         headers: Mapping[str, str] | None = None,
         signed: bool = True,
         raw: bool = False,
+        patience: float | None = None,
         report: Report | None = None,
         cancel: Cancel | None = None,
     ) -> Answer:
-        """The same as `rest`, with status and headers; `signed=False` sends no token, `raw=True` expects no JSON."""
+        """The same as `rest`, with status and headers.
+
+        `signed=False` sends no token, `raw=True` expects no JSON, `patience` bounds the seconds that a try waits for an
+        answer, and all tries together at twice that.
+        """
         from azure.core.rest import HttpRequest
 
         url = path if path.startswith("https://") else f"{self.endpoints.arm}{path}"
@@ -182,8 +187,9 @@ class Azure:
             query["api-version"] = api_version
         request = HttpRequest(method, url, params=query, headers=dict(headers or {}), json=body)
         client = self._signed if signed else self._anonymous
+        bounds: dict[str, Any] = {"read_timeout": patience, "timeout": 2 * patience} if patience else {}
         with translated(), self.transport.waiting(report, cancel):
-            response = client.send_request(request)
+            response = client.send_request(request, **bounds)
         self._set_clock(response.headers.get("Date", ""))
         content = response.content
         if response.status_code >= 400:

@@ -27,6 +27,8 @@ _URL = "https://prices.azure.com/api/retail/prices"
 _API = "2023-01-01-preview"
 _SNAPSHOT = "prices/retail.json"
 _STALE = timedelta(days=1)
+_PATIENCE = 10.0
+"""Seconds that a submit waits for the list; then an older one serves, and says its date."""
 CURRENCY = "USD"
 """Which Microsoft's list is asked for."""
 
@@ -240,12 +242,11 @@ def _quoted(text: str) -> str:
 
 
 def _fetch(azure: Azure, condition: str) -> list[dict[str, Any]]:
-    answer = azure.send(
-        "GET", _URL, api_version=_API, params={"currencyCode": f"'{CURRENCY}'", "$filter": condition}, signed=False
-    ).body
+    query = {"currencyCode": f"'{CURRENCY}'", "$filter": condition}
+    answer = azure.send("GET", _URL, api_version=_API, params=query, signed=False, patience=_PATIENCE).body
     items = list(answer.get("Items") or [])
     while answer.get("NextPageLink"):
-        answer = azure.send("GET", answer["NextPageLink"], signed=False).body
+        answer = azure.send("GET", answer["NextPageLink"], signed=False, patience=_PATIENCE).body
         items += answer.get("Items") or []
     return items
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from tui.dataset.describe import Stats
     from tui.dataset.report import Report
     from tui.dataset.split import Split
-
-# A stratified split keeps the share of long rows to about this.
-_SPLIT_ERROR = 0.02
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,44 @@ def prepare(
         raise _refused(source, found)
     if recipe.validation.mode != "split":
         return Prepared(source, apart, found, found.rows, _rows(apart), None, found.stats)
+    return divide(recipe, source, folder, found, model, report=report, cancel=cancel, tokenizer=tokenizer)
+
+
+def parts_folder(state: Path, recipe: Recipe, base: Path) -> Path:
+    """Where the parts of a recipe's split are written: one place for a file, a share and a seed."""
+    chosen = recipe.validation
+    named = f"{recipe.data_path(base).resolve()}\0{chosen.share}\0{chosen.seed}"
+    return state / "splits" / hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def divide(
+    recipe: Recipe,
+    source: Path,
+    folder: Path,
+    found: Report,
+    model: Model | None,
+    *,
+    report: Tell | None = None,
+    cancel: Cancel | None = None,
+    tokenizer: Path | None = None,
+) -> Prepared:
+    """Split a file that was checked, and count the tokens of the rows that are left for training.
+
+    Args:
+        recipe: the choices.
+        source: the file.
+        folder: where the two parts are written.
+        found: what the check of the file says.
+        model: the catalogue's entry of the model; None: no model's limits.
+        report: told of rows written.
+        cancel: stops the counting.
+        tokenizer: the one that the check counted with.
+
+    Raises:
+        UsageError: a part cannot be written.
+        DataRefused: the file cannot be split.
+        Cancelled: cancelled.
+    """
     from tui.dataset.split import SplitError, split
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -126,14 +162,15 @@ def prepare(
         raise UsageError(
             t("The split cannot be written to {folder}: {reason}.", folder=folder, reason=error.strerror or error)
         ) from None
-    share = parts.train_rows / max(parts.train_rows + parts.validation_rows, 1)
+    # Rows are counted one by one, so that what is held back can be taken from the whole; it is the smaller part.
+    held = _check(validation, None, recipe, model, None, cancel or Cancel(), tokenizer).stats
+    left = found.stats.tokens_total - held.tokens_total
     stats = replace(
         found.stats,
         rows=parts.train_rows,
-        tokens_total=round(found.stats.tokens_total * share),
-        tokens_assistant=round(found.stats.tokens_assistant * share),
-        tokens_are_estimate=True,
-        tokens_error=found.stats.tokens_error + _SPLIT_ERROR,
+        tokens_total=left,
+        tokens_assistant=found.stats.tokens_assistant - held.tokens_assistant,
+        tokens_error=found.stats.tokens_error * found.stats.tokens_total / max(left, 1),
     )
     return Prepared(train, validation, found, parts.train_rows, parts.validation_rows, parts, stats)
 

@@ -289,7 +289,7 @@ class Flow:
 
     def _data(self, model: Model) -> Prepared:
         with self._step("data") as done:
-            folder = self._settings.state / "splits" / hashlib.sha256(self._recipe.to_toml().encode()).hexdigest()[:16]
+            folder = datasets.parts_folder(self._settings.state, self._recipe, self._base)
             found = datasets.prepare(
                 self._recipe, self._base, folder, model, report=self._report("data"), cancel=self._cancel
             )

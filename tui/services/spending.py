@@ -130,6 +130,7 @@ def _removed(
 ) -> Iterator[Spent]:
     """The endpoints that were made from this machine and are there no longer."""
     there = {endpoint.name.casefold() for endpoint in standing}
+    lists: dict[str, costs.Prices] = {}
     for entry in entries:
         model = str(entry.detail.get("model", ""))
         if entry.kind != "endpoint" or entry.outcome not in (DONE, FOUND) or model.startswith("azureml://registries/"):
@@ -138,7 +139,9 @@ def _removed(
         if removed is None and entry.name.casefold() in there:
             continue  # it stands and is counted as such
         machine = str(entry.detail.get("instance", ""))
-        prices = costs.prices(azure, workspace.location, azure.settings, instance_type=machine)
+        if machine not in lists:
+            lists[machine] = costs.prices(azure, workspace.location, azure.settings, instance_type=machine)
+        prices = lists[machine]
         base = bases.get(deployments.name_in(model), "")
         price = prices.of_instance(machine) if machine else prices.of(base, "hosting") if base else None
         if made is None or removed is None:

@@ -33,6 +33,18 @@ def estimate_content(estimate: Estimate) -> Content:
     return Content("\n").join(lines)
 
 
+def price_content(estimate: Estimate, limit: float | None, spent: str) -> Content:
+    """The estimate, beside the budget of a run where there is one, and beside what was spent so far."""
+    parts = [estimate_content(estimate)]
+    if limit:
+        share = f"{estimate.total_high / limit:.0%}"
+        budget = t("Budget of a run: {limit} {currency}; this one takes up to {share} of it.",
+                   limit=f"{limit:,.2f}", currency=estimate.currency, share=share)  # fmt: skip
+        parts.append(Content.styled(budget, "bold"))
+    parts.append(text.line(spent or t("Reckoning what was spent …"), "$text-quiet", limit=400))
+    return Content("\n").join(parts)
+
+
 def recipe_content(recipe: Recipe) -> Content:
     """Every choice, part by part; what differs from the defaults is marked."""
     changed = {key for key, _, _ in Recipe().diff(recipe)}
