@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+import resource
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,6 +185,21 @@ def test_metadata_is_replaced_and_changes_the_etag(container: ContainerClient) -
     assert found.metadata == {"upload_status": "completed", "version": "3"}
     assert found.etag != before
     assert blob.download_blob().readall() == b"1"
+
+
+def test_a_full_disk_is_told_and_leaves_the_blob_as_it_was(container: ContainerClient, sandbox: SandboxInfo) -> None:
+    blob = container.get_blob_client("kept")
+    blob.upload_blob(b"before")
+    # A file that must not grow fails its writer as a full disk does.
+    _, hard = resource.prlimit(sandbox.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(sandbox.pid, resource.RLIMIT_FSIZE, (1 << 16, hard))
+    try:
+        with pytest.raises(HttpResponseError, match="is full: free some space there and try again"):
+            blob.upload_blob(b"x" * (1 << 20), overwrite=True, retry_total=0)
+    finally:
+        resource.prlimit(sandbox.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    assert blob.download_blob().readall() == b"before"
+    blob.upload_blob(b"after", overwrite=True)
 
 
 def test_listing_pages_and_rolls_folders_up(container: ContainerClient) -> None:

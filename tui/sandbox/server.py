@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import logging
 import secrets
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -221,14 +223,15 @@ class Front:
                 f"The requested resource does not support http method '{scope['method']}'.",
             )
             await self._refuse(refusal, scope, receive, sender)
-        except Exception:
+        except Exception as error:
             if sender.started:
                 raise
             log.exception("%s %s%s", scope["method"], host, scope["path"])
-            failure = ServiceError(
-                500, "InternalServerError", "The sandbox failed to process the request; see its log."
-            )
-            await self._refuse(failure, scope, receive, sender)
+            reason = "The sandbox failed to process the request; see its log."
+            if _disk_full(error):
+                folder = self._sandbox.config.folder
+                reason = f"The disk below {folder} is full: free some space there and try again; nothing was changed."
+            await self._refuse(ServiceError(500, "InternalServerError", reason), scope, receive, sender)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         plane = scope["plane"]
@@ -304,6 +307,14 @@ class _Sender:
         return [
             (key.encode(), value.encode("latin-1")) for key, value in headers.items() if key.encode() not in present
         ]
+
+
+def _disk_full(error: Exception) -> bool:
+    number = getattr(error, "errno", None)
+    return (
+        number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    )
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
