@@ -34,11 +34,6 @@ REASONS = (
     (r"CodeVersions_.*", r".*\.properties\.\*: is int, not string", "azure-ai-ml sends a number here"),
     (r"CodeVersions_CreateOrGetStartPendingUpload", r"request: is missing", "azure-ai-ml sends no body here"),
     (
-        r"ServerlessEndpoints_.*",
-        r".*\.contentSafety: is unknown.*",
-        "answered in every version, not only in those since it",
-    ),
-    (
         r".*",
         r"response header Retry-After: is in milliseconds",
         "below pace 1 pollers come back sooner than in a second",
@@ -142,16 +137,14 @@ class Specifications:
         return found
 
     def find(self, method: str, path: str, version: str) -> Operation | None:
-        """Return the operation that a request is, in its own version or the nearest later one that has it."""
+        """Return the operation that a request is, in its own version, the nearest later one, or the newest."""
         fitting = [
             operation
             for operation in self.operations
             if operation.method == method.lower() and operation.pattern.fullmatch(path)
         ]
-        fitting.sort(
-            key=lambda operation: (operation.version != version, operation.version < version, operation.version)
-        )
-        return fitting[0] if fitting else None
+        fitting.sort(key=lambda operation: operation.version)
+        return next((operation for operation in fitting if operation.version >= version), (fitting or [None])[-1])
 
     def check(self, exchange: dict[str, Any]) -> tuple[Operation | None, list[Difference]]:
         """Return the operation of a recorded exchange and the ways in which it differs."""

@@ -234,10 +234,16 @@ def test_a_classifier_learns_and_says_where_it_errs(make_job: MakeJob) -> None:
     assert (answer["code"], "two classes" in answer["advice"]) == ("BadRow", True)
 
 
-def test_nan_is_told_with_what_to_change(make_job: MakeJob) -> None:
-    last = make_job().run(learning_rate=1e30, optimizer="sgd", max_grad_norm=0, schedule="constant", epochs=5)
+@pytest.mark.parametrize("choices", [{}, {"eval_steps": 1}, {"validation_file": None, "save_steps": 1}])
+def test_nan_is_told_with_what_to_change_and_no_checkpoint_holds_it(make_job: MakeJob, choices: dict[str, Any]) -> None:
+    job = make_job()
+    last = job.run(
+        learning_rate=1e30, optimizer="sgd", max_grad_norm=0, schedule="constant", warmup_ratio=0, epochs=5, **choices
+    )
     assert last["code"] == "NaNLoss"
     assert "learning_rate" in last["advice"]
+    for checkpoint in job.checkpoints.glob("checkpoint-*"):
+        assert all(bool(weights.isfinite().all()) for weights in load_file(checkpoint / "model.safetensors").values())
 
 
 def test_one_example_is_enough_and_none_is_not(make_job: MakeJob) -> None:

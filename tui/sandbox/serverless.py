@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,50}[A-Za-z0-9])?")
 CREATE_SECONDS, DELETE_SECONDS, KEYS_SECONDS = 3.0, 1.0, 0.5
 AUTH_MODES = {mode.lower(): mode for mode in ("Key", "AAD", "KeyAndAAD")}
-TOKENS_SINCE = "2025-12-01"  # older api-versions know the mode Key only
+TOKENS_SINCE = "2025-12-01"  # of the older api-versions all but the first know the mode Key only
+TOKENS_FIRST = "2024-01-01-preview"
+SAFETY_SINCE = "2024-04-01"  # the field is in no version before
 SAFETY = {status.lower(): status for status in ("Enabled", "Disabled")}
 KEY_NAMES = ("Primary", "Secondary")
 
@@ -100,6 +102,13 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
                 409,
             )
 
+    def shown(request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """An endpoint as the version asked for answers it."""
+        if request.query_params["api-version"] >= SAFETY_SINCE:
+            return body
+        properties = {name: value for name, value in body["properties"].items() if name != "contentSafety"}
+        return {**body, "properties": properties}
+
     async def put(request: Request) -> Response:
         workspace, endpoint_id, name = workspace_of(sandbox, request), identifier(request), request.path_params["name"]
         body = await json_body(request)
@@ -110,7 +119,8 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
         if not isinstance(model_id, str) or not model_id:
             raise refuse("The modelSettings.modelId field is required.", "BadArgument")
         auth_mode = AUTH_MODES.get(str(given.get("authMode") or "Key").lower())
-        if auth_mode != "Key" and request.query_params["api-version"] < TOKENS_SINCE:
+        version = request.query_params["api-version"]
+        if auth_mode != "Key" and version < TOKENS_SINCE and version != TOKENS_FIRST:
             auth_mode = None
         safety = SAFETY.get(str(section(given, "contentSafety").get("contentSafetyStatus") or "Enabled").lower())
         if auth_mode is None or safety is None:
@@ -153,22 +163,25 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
             state.put(endpoint_id, SERVERLESS_TYPE, resource)
             headers = begin(sandbox, "create-serverless", endpoint_id, CREATE_SECONDS)
         sandbox.supervisor.warm_up()
-        return answer(state.require(endpoint_id), 200 if present else 201, headers)
+        return answer(shown(request, state.require(endpoint_id)), 200 if present else 201, headers)
 
     async def patch(request: Request) -> Response:
         body, given = require(request), await json_body(request)
         body["tags"] = {**body["tags"], **section(given, "tags")}
         state.put(body["id"], SERVERLESS_TYPE, body)
-        return answer(body)
+        return answer(shown(request, body))
 
     async def get(request: Request) -> Response:
-        return answer(require(request))
+        return answer(shown(request, require(request)))
 
     async def list_all(request: Request) -> Response:
         workspace = workspace_of(sandbox, request)
-        return answer(
-            page(request, lambda at, count: state.children(workspace["id"], SERVERLESS_TYPE, offset=at, limit=count))
-        )
+
+        def fetch(offset: int, count: int) -> list[dict[str, Any]]:
+            found = state.children(workspace["id"], SERVERLESS_TYPE, offset=offset, limit=count)
+            return [shown(request, body) for body in found]
+
+        return answer(page(request, fetch))
 
     async def list_keys(request: Request) -> Response:
         return answer(keys(sandbox, require(request)["id"]))

@@ -12,6 +12,7 @@ import shutil
 import signal
 import time
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -127,6 +128,8 @@ class _Job:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+        # What the library deprecates is its own business, and would stand between the lines for people.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
         set_seed(config.seed)
         base = bases.find(config.model)
         self.log.say(f"base model: {base.description}")
@@ -456,13 +459,17 @@ class FineTuner(Trainer):  # type: ignore[misc]  # transformers has no types her
             # num_items_in_batch counts the tokens of all devices, whose gradients are then averaged.
             loss = losses.sum() / num_items_in_batch * self.accelerator.num_processes
         if not torch.isfinite(loss):
-            raise TrainingFailed(
-                "NaNLoss",
-                f"the loss became {loss.item()} at step {self.state.global_step + 1}",
-                f"Lower learning_rate (now {self.job.learning_rate:g}), or raise warmup_ratio; fp32 is the safest "
-                "precision.",
-            )
+            raise self.diverged(f"the loss became {loss.item()} at step {self.state.global_step + 1}")
         return loss
+
+    def diverged(self, what: str) -> TrainingFailed:
+        """The failure of a training whose numbers are none any more."""
+        return TrainingFailed(
+            "NaNLoss",
+            what,
+            f"Lower learning_rate (now {self.job.learning_rate:g}), or raise warmup_ratio; fp32 is the safest "
+            "precision.",
+        )
 
     def _losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self.job.loss == "focal":
@@ -511,6 +518,10 @@ class FineTuner(Trainer):  # type: ignore[misc]  # transformers has no types her
         final = home / f"checkpoint-{self.state.global_step}"
         if final.exists():
             return
+        trained = [weights for weights in self.model.parameters() if weights.requires_grad]
+        # Shared weights are left to the loss of the next step, which shows it as well.
+        if not self.is_fsdp_enabled and not all(bool(weights.isfinite().all()) for weights in trained):
+            raise self.diverged(f"the weights stopped being numbers at step {self.state.global_step}")
         self._staging = home / INCOMPLETE
         if self.is_world_process_zero():
             shutil.rmtree(self._staging, ignore_errors=True)
@@ -638,6 +649,10 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
         elif "eval_loss" in logs:
             names = ("eval_loss", "eval_perplexity", "eval_token_accuracy", "eval_accuracy", "eval_macro_f1")
             values = {name: logs[name] for name in names if name in logs}
+            if not math.isfinite(logs["eval_loss"]):
+                raise self.trainer.diverged(
+                    f"the validation loss became {logs['eval_loss']} at step {state.global_step}"
+                )
             if state.global_step == 0:
                 self.base_metrics = values
         else:
