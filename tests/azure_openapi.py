@@ -34,6 +34,11 @@ REASONS = (
     (r"CodeVersions_.*", r".*\.properties\.\*: is int, not string", "azure-ai-ml sends a number here"),
     (r"CodeVersions_CreateOrGetStartPendingUpload", r"request: is missing", "azure-ai-ml sends no body here"),
     (
+        r"ServerlessEndpoints_.*",
+        r".*\.authMode: '(AAD|KeyAndAAD)' is not among Key",
+        "the version 2025-12-01, which has it, is not at hand",
+    ),
+    (
         r".*",
         r"response header Retry-After: is in milliseconds",
         "below pace 1 pollers come back sooner than in a second",
