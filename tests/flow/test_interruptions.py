@@ -65,14 +65,12 @@ def test_a_run_cut_off_at_any_step_goes_on_and_buys_one_job(cli: Cli, start: Sta
     assert jobs == {ended.last["job"]}
 
 
-def test_a_second_interrupt_ends_it_while_azure_hangs(start: Start, write: Write, sandbox: SandboxInfo) -> None:
+def test_an_interrupt_ends_it_while_azure_hangs(start: Start, write: Write, sandbox: SandboxInfo) -> None:
     daemon.control(sandbox, "POST", "/faults", {"route": "GET */locations*", "kind": "slow", "seconds": 600})
     try:
         path, _ = write()
         program = start(path)
         program.until("access")
-        program.signal(signal.SIGINT)
-        program.until_says("again to stop at once")
         program.signal(signal.SIGINT)
         ended = program.end()
     finally:
@@ -80,6 +78,29 @@ def test_a_second_interrupt_ends_it_while_azure_hangs(start: Start, write: Write
     assert ended.code == 130
     assert ended.last["step"] == "run"
     assert ended.last["error"]["next"]
+
+
+ENDLESS = """
+import time
+from tui.commands.common import cancel_on_signal
+with cancel_on_signal(at_once=lambda: print("told", flush=True)):
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.01)
+"""
+
+
+def test_a_second_interrupt_ends_what_does_not_listen() -> None:
+    command = [sys.executable, "-c", ENDLESS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        assert program.stderr
+        assert program.stdout.readline() == "ready\n"
+        program.send_signal(signal.SIGINT)
+        assert "again to stop at once" in program.stderr.readline()
+        program.send_signal(signal.SIGINT)
+        assert program.wait() == 130
+        assert program.stdout.read() == "told\n"
 
 
 def test_a_sandbox_that_died_is_named_and_comes_back_with_its_job(
@@ -96,7 +117,7 @@ def test_a_sandbox_that_died_is_named_and_comes_back_with_its_job(
 
     try:
         program = start(path, PHIFT_SANDBOX_STATE=str(own))
-        program.until("project")
+        program.until("access")
         die()
         ended = program.end()
         assert ended.code == 5
@@ -104,6 +125,8 @@ def test_a_sandbox_that_died_is_named_and_comes_back_with_its_job(
         assert "same command again" in ended.last["error"]["next"]
 
         program = start(path, PHIFT_SANDBOX_STATE=str(own))
+        program.until("project")
+        die()
         job = program.until("monitor", "progress")["job"]
         die()
         program.until("monitor", "progress", having="error")

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tui.recipe import Recipe, Target
-from tui.services import access, catalog, cleanup, costs, deployments, identity, jobs, projects, runs, spending, uploads
+from tui.services import (
+    access,
+    catalog,
+    cleanup,
+    clients,
+    costs,
+    deployments,
+    identity,
+    jobs,
+    projects,
+    runs,
+    spending,
+    uploads,
+)
 from tui.services.clients import Azure
-from tui.services.errors import PhiftError, Unreachable
+from tui.services.errors import Cancelled, PhiftError, Unreachable
 from tui.services.journal import Journal
-from tui.services.progress import Cancel
+from tui.services.progress import Cancel, Progress
 from tui.services.projects import Workspace
 from tui.settings import Settings
 
@@ -117,3 +131,48 @@ def test_endpoints_and_the_clean_up(azure: Azure, project: Workspace) -> None:
     ):
         lost(call)
         call()
+
+
+def test_what_can_be_repeated_is_told_and_goes_on_when_the_network_is_back(
+    azure: Azure, project: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_AGAIN", 0.0)
+    told: list[str] = []
+    with ExitStack() as outage:
+        outage.enter_context(no_network())
+
+        def hear(progress: Progress) -> None:
+            told.append(progress.stage)
+            outage.close()
+
+        found = azure.outlast(lambda: azure.rest("GET", project.id, api_version=projects.API), hear, Cancel())
+    assert found["name"] == project.name
+    assert told == ["Azure cannot be reached; asking again until it answers"]
+
+
+def test_waiting_for_the_network_ends_when_cancelled_and_after_half_an_hour(
+    azure: Azure, project: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = Cancel()
+
+    def ask() -> object:
+        return azure.rest("GET", project.id, api_version=projects.API)
+
+    with no_network(), pytest.raises(Cancelled):
+        azure.outlast(ask, lambda progress: cancel.set(), cancel)
+    monkeypatch.setattr(clients, "_OUTAGE", -1.0)
+    with no_network(), pytest.raises(Unreachable):
+        azure.outlast(ask, None, Cancel())
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_call_that_hangs_is_left_at_once(
+    azure: Azure, project: Workspace, monkeypatch: pytest.MonkeyPatch, upset: Callable[..., None], method: str
+) -> None:
+    monkeypatch.setattr("tui.services.pipeline._GRACE", 0.0)
+    upset(f"{method} */workspaces/*", "slow", seconds=600)
+    cancel = Cancel()
+    timer = threading.Timer(0.2, cancel.set)
+    timer.start()
+    with pytest.raises(Cancelled):
+        azure.rest(method, project.id, api_version=projects.API, body={}, cancel=cancel)

@@ -159,3 +159,17 @@ def test_what_was_made_with_a_hub_is_known_by_its_name(azure: Azure, own_target:
     assert projects.made_with(hub) == [hub.storage_id, hub.vault_id]
     other = dataclasses.replace(hub, storage_id=f"{hub.storage_id}x", vault_id="")
     assert projects.made_with(other) == []
+
+
+def test_an_account_that_is_there_is_offered_and_connected(
+    azure: Azure, own_target: Target, journal: Journal, upset: Upset
+) -> None:
+    group = own_target.resource_group
+    azure.rest("PUT", f"/subscriptions/{own_target.subscription}/resourceGroups/{group}", api_version="2022-09-01",
+               body={"location": "eastus2"})  # fmt: skip
+    upset(ai_services=[{"group": group, "location": "swedencentral", "name": "waiting"}])
+    (account,) = [one for one in projects.ai_services(azure, own_target.subscription) if one.endswith("/waiting")]
+    hub, _ = make(azure, own_target.model_copy(update={"ai_services": account}), journal)
+    (connection,) = azure.pages(f"{hub.id}/connections", api_version="2024-04-01-preview")
+    assert connection["properties"]["metadata"]["ResourceId"] == account
+    assert connection["properties"]["authType"] == "AAD"

@@ -351,7 +351,7 @@ def test_off_azure_a_managed_identity_is_refused_within_seconds(
 ) -> None:
     # Stands for the address of the metadata service: nobody listens there.
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
-    for name in ("HTTP_PROXY", "http_proxy"):
+    for name in ("HTTP_PROXY", "http_proxy", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
         monkeypatch.delenv(name, raising=False)
     cancel = Cancel()
     giving_up = threading.Timer(60, cancel.set)
@@ -361,3 +361,49 @@ def test_off_azure_a_managed_identity_is_refused_within_seconds(
     giving_up.cancel()
     assert not isinstance(raised.value, Cancelled)
     assert raised.value.next_step
+
+
+@pytest.mark.parametrize("machine", ["App Service", "virtual machine"])
+def test_the_machines_own_identity_signs_in_and_one_that_is_not_assigned_does_not(
+    sandbox_env: SandboxInfo, settings: Settings, upset: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+) -> None:  # fmt: skip
+    if machine == "virtual machine":
+        monkeypatch.delenv("IDENTITY_ENDPOINT")
+        monkeypatch.delenv("IDENTITY_HEADER")
+    azure = identity.connect(with_profile(settings, method="managed-identity"))
+    assert (azure.identity.method, azure.identity.tenant) == ("managed-identity", sandbox_env.tenant)
+    assert [one.id for one in access.subscriptions(azure)] == [sandbox_env.subscription]
+    upset(machine={"identity": "none"})
+    with pytest.raises(SignInRequired) as raised:
+        identity.connect(with_profile(settings, method="managed-identity"))
+    assert raised.value.next_step
+
+
+def test_each_tenant_has_its_own_subscriptions_and_the_chosen_one_is_signed_in_to(
+    sandbox_env: SandboxInfo, settings: Settings, upset: Callable[..., None]
+) -> None:
+    upset(tenant=[{"name": "Contoso Research", "subscriptions": ["Contoso Research production"]}])
+    secret = sandbox_env.client_secret
+    at_home = identity.connect(principal(settings, sandbox_env), secret=secret)
+    home, other = access.tenants(at_home)
+    assert (home.id, other.name) == (sandbox_env.tenant, "Contoso Research")
+    place = {"method": "service-principal", "client_id": sandbox_env.client_id}
+    for named in (other.id, other.domain):
+        there = identity.connect(with_profile(settings, tenant=named, **place), secret=secret)
+        assert there.identity.tenant == other.id
+        assert [one.name for one in access.subscriptions(there)] == ["Contoso Research production"]
+    with pytest.raises(SignInRequired, match="tenant"):
+        at_home.rest("GET", f"/subscriptions/{access.subscriptions(there)[0].id}", api_version="2022-12-01")
+
+
+@pytest.mark.parametrize("method", ["environment", "managed-identity"])
+def test_a_tenant_that_the_way_of_signing_in_does_not_go_to_is_told(
+    sandbox_env: SandboxInfo, settings: Settings, method: str
+) -> None:
+    other = "11111111-1111-1111-1111-111111111111"
+    with pytest.raises(UsageError) as raised:
+        identity.connect(with_profile(settings, method=method, tenant=other))
+    assert raised.value.code == "OtherTenant"
+    assert sandbox_env.tenant in raised.value.message
+    assert identity.connect(with_profile(settings, method=method, tenant=sandbox_env.tenant)).identity.tenant

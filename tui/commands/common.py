@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGTERM, default_int_handler, getsignal, signal
 from types import FrameType
@@ -70,20 +71,61 @@ def connect(args: argparse.Namespace) -> Azure:
     """
     from tui.services import identity, progress
 
-    progress.listen(output.ProgressLine())
-    azure = identity.connect(settings_of(args), sandbox=getattr(args, "sandbox", False), prompt=show_code)
+    cancel = progress.listening()[1]
+    progress.listen(output.ProgressLine(), cancel)
+    sandbox = getattr(args, "sandbox", False)
+    azure = identity.connect(settings_of(args), sandbox=sandbox, prompt=show_code, cancel=cancel)
     if sys.stdin.isatty():
-        azure.credential.ask = _signed_in_again
+        azure.credential.ask = partial(_signed_in_again, azure)
     return azure
 
 
-def _signed_in_again(error: SignInRequired, cancel: Cancel) -> bool:
-    """Ask a person at the terminal to sign in anew; whether they say that they have."""
-    output.error(error.message, error.next_step)
-    output.say(t("Sign in again in another shell, then press Enter here to go on; q ends the command."))
-    answer = sys.stdin.readline()
-    cancel.check()
-    return bool(answer) and answer.strip().lower() != "q"
+def _signed_in_again(azure: Azure, error: SignInRequired, cancel: Cancel) -> bool:
+    """Ask a person at the terminal to sign in anew; whether they have, or say so."""
+    from tui.services import identity
+    from tui.services.errors import AccessError
+
+    typed = azure.identity.method in ("service-principal", "certificate")
+    problem: AccessError = error
+    while True:
+        output.error(problem.message, "" if typed else problem.next_step)
+        output.say(
+            t("The sign-in has ended; the step waits. Type the secret (it is not shown) to go on; q ends the command.")
+            if typed
+            else t("The sign-in has ended; the step waits. Sign in again in another shell, then press Enter here to go "
+                   "on; q ends the command.")
+        )  # fmt: skip
+        answer = _line(cancel, hidden=typed)
+        if answer is None or answer.lower() == "q":
+            return False
+        if not typed:
+            return True
+        try:
+            again = identity.connect(azure.settings, secret=answer or None, cancel=cancel)
+        except AccessError as refused:
+            problem = refused
+            continue
+        azure.credential.take(again.credential)
+        return True
+
+
+def _line(cancel: Cancel, *, hidden: bool) -> str | None:
+    """A line from the terminal, from any thread, until a stop is asked for; None: the input ended."""
+    import termios
+    from select import select
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    if hidden:
+        quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
+    try:
+        while not select([terminal], [], [], 0.2)[0]:
+            cancel.check()
+        line = sys.stdin.readline()
+        return line.strip() if line else None
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 def name(text: str) -> str:
@@ -299,9 +341,9 @@ def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Ca
     Raises:
         output.Interrupted: the block ended as cancelled after a signal.
     """
-    from tui.services.progress import Cancel
+    from tui.services import progress
 
-    cancel = Cancel()
+    cancel = progress.Cancel()
 
     def stop(number: int, frame: FrameType | None) -> None:
         if cancel.is_set:
@@ -317,6 +359,8 @@ def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Ca
     before = {number: getsignal(number) for number in (SIGINT, SIGTERM)}
     for number in before:
         signal(number, stop)
+    report, outer = progress.listening()
+    progress.listen(report, cancel)  # also for the calls that are not given it
     try:
         yield cancel
     except Cancelled as error:
@@ -325,5 +369,6 @@ def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Ca
         next_step = error.next_step or output.again()
         raise output.Interrupted(error.message, meaning=error.meaning, next_step=next_step) from None
     finally:
+        progress.listen(progress.listening()[0], outer)
         for number, handler in before.items():
             signal(number, handler)

@@ -52,7 +52,9 @@ class Teller:
         ending.next_step = ending.next_step or output.again()
         if self._endpoint:
             billed = t(
-                "The endpoint {endpoint} serves and is billed; `phift-tui cleanup` removes it.", endpoint=self._endpoint
+                "The endpoint {endpoint} serves and is billed; `{command}` removes it.",
+                endpoint=self._endpoint,
+                command="phift-tui --sandbox cleanup" if self._sandbox else "phift-tui cleanup",
             )
             ending.meaning = f"{ending.meaning} {billed}".strip()
         if self._json:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from tui.messages import t
@@ -130,6 +131,8 @@ def stream(
     }
     if seed is not None:
         body["seed"] = seed
+    from tui.services.tokens import in_thread
+
     cancel = cancel or Cancel()
     response = _open(uri, key, body, cancel)
     try:
@@ -144,7 +147,7 @@ def stream(
             next_step=t("Ask again."),
         )
     finally:
-        response.close()
+        in_thread(response.close, cancel)  # it waits for the read under way, which may hang
 
 
 def complete(
@@ -176,18 +179,21 @@ def _open(uri: str, key: SecretStr, body: dict[str, Any], cancel: Cancel) -> Any
     import requests
 
     from tui.services.clients import unreachable
+    from tui.services.tokens import in_thread
 
     report, _ = listening()
     while True:
         cancel.check()
         try:
-            response = requests.post(
+            ask = partial(
+                requests.post,
                 completions_url(uri),
                 json=body,
                 headers={"Authorization": f"Bearer {key.get_secret_value()}", "Accept": "text/event-stream"},
                 stream=True,
                 timeout=(_CONNECT_SECONDS, _READ_SECONDS),
             )
+            response = in_thread(ask, cancel)
         except requests.RequestException as error:
             raise unreachable(error) from None
         if response.status_code < 400:
@@ -205,9 +211,11 @@ def _lines(response: Any, cancel: Cancel) -> Iterator[str]:
     import requests
 
     from tui.services.clients import unreachable
+    from tui.services.tokens import in_thread
 
+    arriving = response.iter_lines(chunk_size=None)
     try:
-        for raw in response.iter_lines(chunk_size=None):
+        while (raw := in_thread(lambda: next(arriving, None), cancel)) is not None:
             if cancel.is_set:
                 raise Cancelled(t("The answer was stopped."))
             line = raw.decode("utf-8", "replace")

@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui.messages import t
 from tui.services import log
 from tui.services.answers import error_from, error_in
-from tui.services.errors import PhiftError, ServiceError, SignInRequired, Unreachable
+from tui.services.errors import PhiftError, ServiceError, SignInRequired, Throttled, Unreachable
 from tui.services.progress import Cancel, Progress, Report
 from tui.services.redaction import redact
 from tui.settings import Cloud, Settings
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from tui.services.tokens import Tokens
 
 _FINISHED = {"succeeded", "failed", "canceled", "cancelled"}
+_OUTAGE = 1800.0
+"""Seconds for which a network that is gone is waited out; a run that is left alone overnight outlives a maintenance."""
+_AGAIN = 5.0
+_AGAIN_AT_MOST = 60.0
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -243,21 +248,21 @@ class Azure:
         while True:
             cancel.check()
             if watch:
-                latest = self.send("GET", watch, report=report, cancel=cancel)
+                latest = self._asked(watch, "", report, cancel)
                 state = str(latest.body.get("status", ""))
                 if state.lower() in _FINISHED:
                     if state.lower() != "succeeded":
                         raise error_in(latest.body, t("The operation ended as {state}.", state=state))
                     break
             elif location:
-                latest = self.send("GET", location, report=report, cancel=cancel)
+                latest = self._asked(location, "", report, cancel)
                 state = ""
                 if latest.status != 202:
                     break
             elif deleting:
                 return {}
             else:
-                latest = self.send("GET", resource, api_version=api_version, report=report, cancel=cancel)
+                latest = self._asked(resource, api_version, report, cancel)
                 state = str((latest.body.get("properties") or {}).get("provisioningState") or "Succeeded")
                 if state.lower() in _FINISHED:
                     if state.lower() != "succeeded":
@@ -270,6 +275,39 @@ class Azure:
         if deleting or not resource:
             return {}
         return self.rest("GET", resource, api_version=api_version, cancel=cancel)
+
+    def _asked(self, path: str, api_version: str, report: Report | None, cancel: Cancel) -> Answer:
+        def ask() -> Answer:
+            return self.send("GET", path, api_version=api_version, report=report, cancel=cancel)
+
+        return self.outlast(ask, report, cancel)
+
+    def outlast(self, call: Callable[[], _T], report: Report | None, cancel: Cancel) -> _T:
+        """Repeat what can be repeated for as long as Azure cannot be reached, half an hour at most, and say so.
+
+        A sandbox that died is started again; on Azure nothing of the kind is needed.
+
+        Raises:
+            PhiftError: of the call, where it is about anything else, or at the end of that time.
+            Cancelled: cancelled.
+        """
+        began, tries = time.monotonic(), 0
+        while True:
+            try:
+                return call()
+            except (Unreachable, Throttled) as error:
+                waited = time.monotonic() - began
+                if waited > _OUTAGE or error.code == "UntrustedCertificate":
+                    raise
+                if report:
+                    stage = t("Azure cannot be reached; asking again until it answers")
+                    report(Progress(stage, round(waited), None, "s", error.message))
+            tries += 1
+            cancel.sleep(min(_AGAIN * tries, _AGAIN_AT_MOST))
+            if self.identity.method == "sandbox":
+                from tui.services.identity import use_sandbox
+
+                use_sandbox(self.settings)
 
     def ml(self, workspace: Workspace | None = None) -> MLClient:
         """The SDK's client for a workspace; one a thread, as its thread safety is not documented."""

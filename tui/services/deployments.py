@@ -282,7 +282,7 @@ def wait_ready(
 
     def online() -> bool:
         nonlocal endpoint
-        endpoint = get(azure, workspace, name)
+        endpoint = azure.outlast(lambda: get(azure, workspace, name), report, cancel or Cancel())
         if endpoint.state in ("CreationFailed", "Failed", "Suspended"):
             raise ServiceError(
                 t("The endpoint {name} ended as {state}.", name=name, state=endpoint.state), code=endpoint.state
@@ -414,7 +414,7 @@ def remove(
 
     def gone() -> bool:
         try:
-            azure.rest("GET", path, api_version=api_version)
+            azure.outlast(lambda: azure.rest("GET", path, api_version=api_version), report, cancel or Cancel())
         except NotFound:
             return True
         return False

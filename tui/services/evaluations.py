@@ -264,10 +264,13 @@ class _Asker:
 
     def _answer(self, endpoint: Endpoint, key: Any, row: Question) -> str | None:
         messages: list[chat.Message] = [{"role": role, "content": text} for role, text in row.messages]  # type: ignore[typeddict-item]  # roles are the file's
+
+        def ask() -> chat.Answer:
+            limit, seed, cancel = self._max_tokens, self._seed, self._cancel
+            return chat.complete(endpoint.uri, key, messages, max_tokens=limit, seed=seed, cancel=cancel)
+
         try:
-            answer = chat.complete(
-                endpoint.uri, key, messages, max_tokens=self._max_tokens, seed=self._seed, cancel=self._cancel
-            )
+            answer = self._azure.outlast(ask, self._report, self._cancel)
         except PhiftError as error:
             if error.code == "content_filter":
                 return None

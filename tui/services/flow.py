@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,7 +34,7 @@ from tui.services.deployments import Endpoint
 from tui.services.errors import AccessError, Cancelled, NotFound, PhiftError, ProviderNotRegistered
 from tui.services.jobs import Job
 from tui.services.journal import DONE, FAILED, OUTCOMES, Journal
-from tui.services.progress import Cancel, Progress, Report
+from tui.services.progress import Cancel, Progress, Report, to_the_end
 from tui.services.runs import Snapshot
 from tui.settings import Settings
 
@@ -332,8 +333,13 @@ class Flow:
     def _project(self, azure: Azure, journal: Journal) -> Workspace:
         with self._step("project") as done:
             target, report = self._recipe.target, self._report("project")
-            hub = projects.ensure_hub(azure, target, journal=journal, report=report, cancel=self._cancel)
-            project = projects.ensure_project(azure, target, hub, journal=journal, report=report, cancel=self._cancel)
+            cancel = self._cancel
+
+            def ensure() -> tuple[Workspace, Workspace]:
+                hub = projects.ensure_hub(azure, target, journal=journal, report=report, cancel=cancel)
+                return hub, projects.ensure_project(azure, target, hub, journal=journal, report=report, cancel=cancel)
+
+            hub, project = azure.outlast(ensure, report, cancel)
             done.fields |= {"hub": hub.name, "project": project.name, "location": project.location}
             done.text.append(
                 t(
@@ -350,10 +356,13 @@ class Flow:
     ) -> tuple[DataAsset, DataAsset | None]:
         with self._step("upload") as done:
             name = uploads.asset_name(self._recipe.data_path(self._base), self._recipe.data.asset)
+            report, cancel = self._report("upload"), self._cancel
+
+            def send(path: Path, label: str) -> DataAsset:
+                return uploads.upload(azure, workspace, path, label, journal=journal, report=report, cancel=cancel)
+
             sent = [
-                uploads.upload(
-                    azure, workspace, path, label, journal=journal, report=self._report("upload"), cancel=self._cancel
-                )
+                azure.outlast(partial(send, path, label), report, cancel)
                 for path, label in ((prepared.train, name), (prepared.validation, f"{name}-validation"))
                 if path
             ]
@@ -399,7 +408,8 @@ class Flow:
         journal: Journal,
     ) -> Job:
         with self._step("submit") as done:
-            job = jobs.submit(
+            submit = partial(
+                jobs.submit,
                 azure,
                 workspace,
                 self._recipe,
@@ -412,6 +422,7 @@ class Flow:
                 cost=self._cost,
                 cancel=self._cancel,
             )
+            job = azure.outlast(submit, self._report("submit"), self._cancel)
             done.fields |= {"job": job.name, "job_status": job.status, "engine": job.engine, "model": job.model}
             done.text.append(f"{job.name} ({job.model}, {job.engine}): {job.status}")
             return job
@@ -471,7 +482,8 @@ class Flow:
     def _deploy(self, azure: Azure, workspace: Workspace, job: Job, journal: Journal) -> Endpoint:
         with self._step("deploy") as done:
             name = self._recipe.deployment.endpoint or deployments.default_name(job.output_model, job.output_version)
-            found = deployments.deploy(
+            deploy = partial(
+                deployments.deploy,
                 azure,
                 workspace,
                 job,
@@ -482,6 +494,7 @@ class Flow:
                 report=self._report("deploy"),
                 cancel=self._cancel,
             )
+            found = azure.outlast(deploy, self._report("deploy"), self._cancel)
             done.fields |= found.to_json()
             done.text += [
                 t("{name} answers at {address}", name=found.name, address=found.uri),
@@ -500,10 +513,13 @@ class Flow:
         with self._step("ask") as done:
             rows = questions(file, 1, self._recipe.evaluation.seed)
             messages: list[chat.Message] = [{"role": role, "content": text} for role, text in rows[0].messages]  # type: ignore[typeddict-item]  # roles are the file's
-            key = deployments.keys(azure, workspace, endpoint.name).primary
-            answer = chat.complete(
-                endpoint.uri, key, messages, max_tokens=self._recipe.evaluation.max_tokens, cancel=self._cancel
-            )
+
+            def ask() -> chat.Answer:
+                key = deployments.keys(azure, workspace, endpoint.name).primary
+                limit = self._recipe.evaluation.max_tokens
+                return chat.complete(endpoint.uri, key, messages, max_tokens=limit, cancel=self._cancel)
+
+            answer = azure.outlast(ask, self._report("ask"), self._cancel)
             done.fields |= {
                 "question": messages[-1]["content"],
                 "answer": answer.text,
@@ -528,9 +544,12 @@ class Flow:
                 standing = deployments.get(azure, workspace, deployments.base_name(model))
             except NotFound:
                 standing = None
-            base = standing or deployments.deploy_base(
-                azure, workspace, model, journal=journal, report=self._report("evaluate"), cancel=self._cancel
-            )
+            report, cancel = self._report("evaluate"), self._cancel
+
+            def deploy() -> Endpoint | None:
+                return deployments.deploy_base(azure, workspace, model, journal=journal, report=report, cancel=cancel)
+
+            base = standing or azure.outlast(deploy, report, cancel)
             try:
                 found = evaluations.compare_endpoints(
                     azure,
@@ -541,12 +560,13 @@ class Flow:
                     questions=chosen.questions,
                     max_tokens=chosen.max_tokens,
                     seed=chosen.seed,
-                    report=self._report("evaluate"),
-                    cancel=self._cancel,
+                    report=report,
+                    cancel=cancel,
                 )
             finally:
                 if base and not standing:
-                    deployments.delete(azure, workspace, base.name)
+                    with to_the_end():
+                        deployments.delete(azure, workspace, base.name)
             done.fields |= {"part": "answers", **found.to_json()}
             done.text += found.lines()
             return found

@@ -154,8 +154,28 @@ def connect(
         token = tokens.get_token(f"{ENDPOINTS[profile.cloud].arm}/.default").token
     where = store_secret(settings, settings.profile, secret) if secret else kept()
     identity = _identity(token, "sandbox" if sandbox else profile.method, where)
+    _same_tenant(profile, identity)
     known = sandbox or _environment_is_a_sandboxs()
     return Azure(tokens, identity, settings, sandbox=known, stand_in=stand_in)
+
+
+def _same_tenant(profile: Profile, identity: Identity) -> None:
+    """Refuse a sign-in to another tenant than the profile's, by a way that goes to the one it belongs to.
+
+    Raises:
+        UsageError: it is another; a tenant given by its domain is not looked at.
+    """
+    wanted = profile.tenant.lower()
+    if profile.method not in ("environment", "managed-identity") or "." in wanted:
+        return
+    if wanted and identity.tenant and wanted != identity.tenant.lower():
+        raise UsageError(
+            t("This identity belongs to the tenant {tenant} and cannot go to another.", tenant=identity.tenant),
+            code="OtherTenant",
+            next_step=t("Set AZURE_TENANT_ID to {tenant}, or sign in as a service principal.", tenant=profile.tenant)
+            if profile.method == "environment"
+            else t("Empty the tenant, or choose another way to sign in."),
+        )
 
 
 def _stand_in(info: SandboxInfo) -> str:

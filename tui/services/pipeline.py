@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from azure.core import PipelineClient
@@ -22,6 +23,7 @@ from tui import __version__
 from tui.messages import t
 from tui.services.errors import Throttled
 from tui.services.progress import Cancel, Progress, Report, listening
+from tui.services.tokens import in_thread
 
 if TYPE_CHECKING:
     from tui.services.tokens import Tokens
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _PATIENCE = 60.0
 """Longest single wait, in seconds, that Azure may impose on a call."""
 _TOLD_FROM = 1.0
+_GRACE = 3.0
 
 
 class _Prompt(HTTPAdapter):
@@ -77,8 +80,12 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
         return self._here()[1]
 
     def send(self, request: Any, **options: Any) -> Any:
-        """Send a request, once more with another token where its token was refused."""
-        response = super().send(request, **options)
+        """Send a request, once more with another token where its token was refused.
+
+        Raises:
+            Cancelled: cancelled while no answer came; what changes something has had some seconds more to be answered.
+        """
+        response = self._answer(request, options)
         scheme, _, token = str(request.headers.get("Authorization", "")).partition(" ")
         if response.status_code != 401 or scheme != "Bearer":
             return response
@@ -89,7 +96,15 @@ class Patient(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
         request.headers["Authorization"] = f"Bearer {another}"
         if hasattr(request.data, "seek"):
             request.data.seek(0)
-        return super().send(request, **options)
+        return self._answer(request, options)
+
+    def _answer(self, request: Any, options: dict[str, Any]) -> Any:
+        cancel = self._here()[1]
+        call = partial(super().send, request, **options)
+        if cancel is None:
+            return call()
+        cancel.check()
+        return in_thread(call, cancel, grace=0.0 if request.method in ("GET", "HEAD") else _GRACE)
 
     def sleep(self, duration: float) -> None:
         """Wait.

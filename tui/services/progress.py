@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -98,3 +99,14 @@ def listen(report: Report | None, cancel: Cancel | None = None) -> None:
 def listening() -> tuple[Report | None, Cancel | None]:
     """Who listens in this thread."""
     return _listening.get()
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """What is called in here, with no stop signal of its own, is not stopped by the thread's: it undoes something."""
+    report, cancel = listening()
+    listen(report, Cancel())
+    try:
+        yield
+    finally:
+        listen(report, cancel)

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
-from tui.messages import t
 from tui.services.clients import sign_in_error
-from tui.services.errors import Cancelled, SignInRequired
+from tui.services.errors import SignInRequired
 from tui.services.progress import Cancel
 
 if TYPE_CHECKING:
@@ -82,7 +81,8 @@ class Tokens:
                 told = sign_in_error(error)
                 if self.ask is None or not isinstance(told, SignInRequired) or not self.ask(told, cancel):
                     raise
-                claims = None  # a new sign-in has new tokens
+                if self._source is not source:
+                    claims = None  # a new sign-in has new tokens
                 continue
             self._remember(token.token, scopes, tenant)
             if self._got:
@@ -120,8 +120,17 @@ def _alone(lock: threading.Lock, cancel: Cancel) -> Iterator[None]:
         lock.release()
 
 
-def in_thread(call: Callable[[], _T], cancel: Cancel) -> _T:
-    """Run a call that cannot be cancelled; when the user gives up, it is left to end by itself."""
+def in_thread(call: Callable[[], _T], cancel: Cancel, *, grace: float = 0.0) -> _T:
+    """Run a call that cannot be cancelled; when the user gives up, it is left to end by itself.
+
+    Args:
+        call: what to do.
+        cancel: gives up.
+        grace: seconds that the call is still given then.
+
+    Raises:
+        Cancelled: given up.
+    """
     results: list[_T] = []
     failures: list[BaseException] = []
     ended = threading.Event()
@@ -133,10 +142,10 @@ def in_thread(call: Callable[[], _T], cancel: Cancel) -> _T:
             failures.append(error)
         ended.set()
 
-    threading.Thread(target=run, name="sign-in", daemon=True).start()
+    threading.Thread(target=run, name="call", daemon=True).start()
     while not ended.wait(0.1):
-        if cancel.is_set:
-            raise Cancelled(t("The sign-in was given up."))
+        if cancel.is_set and not ended.wait(grace):
+            cancel.check()
     if failures:
         raise failures[0]
     return results[0]
