@@ -14,7 +14,8 @@ from screens.confirm import Confirm
 from screens.run_page import RunPage, day
 from tui import actions, backend
 from tui.messages import n, t
-from tui.recipe import Recipe, RecipeError, loads
+from tui.recipe import RecipeError
+from tui.services.choices import recipe_of
 from tui.services.errors import PhiftError
 from tui.text import clean, clean_line
 from tui.widgets.columns import Column
@@ -27,41 +28,6 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.jobs import Job
     from tui.services.projects import Workspace
-
-# The wire's key of a hyperparameter, and the recipe's field.
-_KNOBS = {
-    "per_device_train_batch_size": "hyperparameters__batch_size_multiplier",
-    "learning_rate": "hyperparameters__learning_rate",
-    "num_train_epochs": "hyperparameters__epochs",
-}
-
-
-def recipe_of(job: Job, recipe: Recipe, noted: str = "") -> Recipe:
-    """The recipe with a job's choices put in; what the job does not tell stays as it is.
-
-    Args:
-        job: the job, as Azure has it.
-        recipe: the one being edited.
-        noted: the recipe that the journal kept when the job was submitted from this machine, as TOML; it tells all.
-
-    Raises:
-        RecipeError: the job has a value that the recipe does not take.
-    """
-    if noted:
-        return loads(noted).with_(name=recipe.name)
-    changes: dict[str, object] = {}
-    for key, value in (job.hyperparameters or {}).items():
-        if key in _KNOBS:
-            changes[_KNOBS[key]] = float(value) if key == "learning_rate" else int(float(value))
-    for field, text in (
-        ("model__name", job.model),
-        ("model__engine", job.engine or ""),
-        ("output__model", job.output_model),
-        ("output__experiment", job.experiment),
-    ):
-        if text:
-            changes[field] = text
-    return recipe.with_(**changes)
 
 
 class JobsScreen(RunPage):
@@ -215,16 +181,18 @@ class JobsScreen(RunPage):
         if job is None:
             return
         try:
-            wanted = recipe_of(job, self.wizard.recipe, self._noted.get(job.name, ""))
+            wanted, left = recipe_of(job, self.wizard.recipe, self._noted.get(job.name, ""))
         except (RecipeError, ValueError) as error:
             self.notice(t("This job's choices cannot be taken: {reason}", reason=clean(error)), problem=True)
             return
         changes = self.wizard.recipe.diff(wanted)
-        if not changes:
+        if not changes and not left:
             self.program.go(place)
             return
         lines = [f"{key}: {clean_line(old, limit=60)} → {clean_line(new, limit=60)}" for key, old, new in changes]
         body = n("{count} choice of the draft changes:", "{count} choices of the draft change:", len(changes))
+        if left:
+            lines += [t("Not taken:"), *(f"  {clean_line(one, limit=160)}" for one in left)]
 
         def agreed(answer: bool | None) -> None:
             if answer:

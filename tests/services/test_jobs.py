@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tui.recipe import Hyperparameters, Recipe
+from tui.recipe import Hyperparameters, Recipe, RecipeError
 from tui.sandbox.daemon import SandboxInfo
-from tui.services import catalog, jobs, uploads
+from tui.services import catalog, choices, jobs, uploads
 from tui.services.catalog import Model
 from tui.services.clients import Azure
 from tui.services.errors import ModelUnavailable, NotFound, Unreachable, UsageError
@@ -231,3 +232,95 @@ def test_names_are_new_each_time_and_of_what_azure_takes() -> None:
 )
 def test_learning_rates_go_out_as_plain_decimals(rate: float, text: str) -> None:
     assert jobs.hyperparameters(Hyperparameters(learning_rate=rate))["learning_rate"] == text
+
+
+KNOBS = {
+    "hyperparameters__epochs": 5,
+    "hyperparameters__learning_rate": 3e-6,
+    "hyperparameters__batch_size_multiplier": 4,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        KNOBS,
+        {**KNOBS, "model__engine": "managed", "model__instance_type": "Standard_NC24ads_A100_v4"},
+        {
+            **KNOBS,
+            "model__engine": "script",
+            "model__instance_type": "Standard_NC24ads_A100_v4",
+            "model__instance_count": 2,
+            "hyperparameters__seed": 7,
+            "hyperparameters__lora_rank": 8,
+            "hyperparameters__loss": "label-smoothing",
+            "hyperparameters__optimizer": "sgd",
+            "hyperparameters__schedule": "linear",
+            "hyperparameters__gradient_accumulation": 3,
+        },
+    ],
+)
+def test_all_that_a_job_tells_is_taken_for_the_next_run_and_the_rest_is_named(
+    azure: Azure, project: Workspace, recipe: Recipe, model: Model, submit: Submit, changes: dict[str, Any]
+) -> None:
+    job = jobs.get(azure, project, submit(**changes).name)
+    taken, left = choices.recipe_of(job, Recipe(name="next"))
+    wanted = recipe.with_(**changes)
+    assert taken.hyperparameters == wanted.hyperparameters
+    assert taken.model == wanted.with_(model__version=model.version).model
+    assert (taken.output, taken.data.asset, taken.name) == (wanted.output, "jobs", "next")
+    training, validation = left
+    assert "jobs:" in training
+    assert "jobs-validation:" in validation
+    assert choices.recipe_of(job, Recipe(name="next"), wanted.to_toml()) == (wanted.with_(name="next"), ())
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, {"validation__mode": "none"}),
+        (
+            {
+                "fineTuningDetails": {
+                    "model": {"uri": "azureml://registries/azureml/models/Phi-4/versions/8"},
+                    "trainingData": {"uri": "azureml:chats:3"},
+                    "validationData": {"uri": "azureml://datastores/workspaceblobstore/paths/rows.jsonl"},
+                    "hyperParameters": {"num_train_epochs": "2.0", "warmup": "9"},
+                },
+                "computeId": "/subscriptions/s/resourceGroups/g/providers/p/workspaces/w/computes/gpus",
+            },
+            {
+                "model__version": "8",
+                "data__asset": "chats",
+                "model__compute": "gpus",
+                "hyperparameters__epochs": 2,
+            },
+        ),
+        (
+            {
+                "command": "python -m trainer train --learning-rate 0.1 --unknown 3",
+                "inputs": {"model": {"uri": "azureml:own-weights:1"}, "train": {"uri": "https://elsewhere/rows"}},
+                "resources": {"instanceType": "Standard_ND96asr_v4", "instanceCount": 4},
+            },
+            {
+                "model__weights": "azureml:own-weights:1",
+                "model__instance_type": "Standard_ND96asr_v4",
+                "model__instance_count": 4,
+                "validation__mode": "none",
+                "hyperparameters__learning_rate": 0.1,
+            },
+        ),
+    ],
+)
+def test_a_body_that_another_program_wrote_tells_what_it_has(body: dict[str, Any], told: dict[str, Any]) -> None:
+    assert choices.told(body) == told
+
+
+def test_a_value_that_the_recipe_does_not_take_is_refused_and_a_strange_key_is_named(
+    azure: Azure, project: Workspace, submit: Submit
+) -> None:
+    job = jobs.get(azure, project, submit().name)
+    odd = dataclasses.replace(job, hyperparameters={"warmup": "9"}, choices={"hyperparameters__epochs": 2})
+    assert choices.recipe_of(odd, Recipe())[1][-1] == "the hyperparameter warmup = 9"
+    with pytest.raises(RecipeError, match="epochs"):
+        choices.recipe_of(dataclasses.replace(job, choices={"hyperparameters__epochs": 900}), Recipe())

@@ -9,8 +9,6 @@ import pytest
 from run_fakes import HOSTILE, NOW, PRICE, PROJECT, endpoint, job, program, put, shown, until
 from textual.widgets import Input
 
-from screens.jobs import recipe_of
-from tui.recipe import Recipe, RecipeError
 from tui.services.cleanup import Item, Outcome
 from tui.services.deployments import Endpoint
 from tui.services.errors import Conflict, Unreachable
@@ -92,7 +90,7 @@ async def test_the_highlight_follows_its_job_while_the_list_changes(
 async def test_next_run_shows_what_changes_and_takes_the_jobs_choices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services(monkeypatch, [job("one", "Completed")], [])
+    services(monkeypatch, [job("one", "Completed", choices={"hyperparameters__epochs": 8})], [])
     app = program(tmp_path, "jobs")
     gone: list[str] = []
     monkeypatch.setattr(app, "go", gone.append)
@@ -100,21 +98,11 @@ async def test_next_run_shows_what_changes_and_takes_the_jobs_choices(
         await until(pilot, lambda: "✓ Completed" in shown(app))
         await pilot.press("n")
         await until(pilot, lambda: "hyperparameters.epochs: 3 → 8" in shown(app))
+        assert "Not taken:" in shown(app)
         assert app.wizard.recipe.hyperparameters.epochs == 3, "nothing changes before the answer"
         await pilot.press("y")
         await until(pilot, lambda: gone == ["hyperparameters"])
         assert app.wizard.recipe.hyperparameters.epochs == 8
-
-
-def test_a_jobs_value_that_the_recipe_does_not_take_is_refused() -> None:
-    with pytest.raises(RecipeError, match="epochs"):
-        recipe_of(job(hyperparameters={"num_train_epochs": "900"}), Recipe())
-
-
-def test_the_recipe_noted_at_the_submission_is_taken_whole() -> None:
-    submitted = Recipe(name="first").with_(validation__share=0.3, hyperparameters__seed=7, data__train="/chats.jsonl")
-    again = recipe_of(job(), Recipe(name="second"), submitted.to_toml())
-    assert again == submitted.with_(name="second")
 
 
 async def test_archiving_hides_an_ended_job_and_not_a_running_one(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.messages import t
 from tui.recipe import Engine, Hyperparameters, Recipe
-from tui.services import machines, projects, uploads
+from tui.services import choices, machines, projects, uploads
 from tui.services.answers import error_in
 from tui.services.clients import Answer, load_sdk
 from tui.services.errors import Conflict, NotFound, PhiftError, Throttled, Unreachable, UsageError
@@ -71,6 +71,8 @@ class Job:
     validation_uri: str = ""
     hyperparameters: dict[str, str] | None = None
     tags: dict[str, str] | None = None
+    choices: dict[str, Any] | None = None
+    """What the body tells of the recipe's choices, by their names in `Recipe.with_`; None: nothing that can be read."""
 
     def to_json(self) -> dict[str, Any]:
         """The job for programs."""
@@ -481,7 +483,15 @@ def _job(body: dict[str, Any]) -> Job:
         validation_uri=str((details.get("validationData") or inputs.get("validation") or {}).get("uri") or ""),
         hyperparameters={str(key): str(value) for key, value in (details.get("hyperParameters") or {}).items()},
         tags=tags,
+        choices=_choices(properties),
     )
+
+
+def _choices(properties: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        return choices.told(properties)
+    except ValueError:  # another program's job, whose numbers or command cannot be read
+        return None
 
 
 def _engine(properties: dict[str, Any], tags: dict[str, str]) -> Engine | None:
