@@ -185,11 +185,23 @@ def test_script_and_language_are_guessed(text: str, script: str, language: str) 
     assert language_of(text, script) == language
 
 
+def repetitions(*contents: str) -> list[tuple[str, str, str]]:
+    """What is found in a row of these messages."""
+    found: list[tuple[str, str, str]] = []
+    row = [Message(role, content) for role, content in zip(("user", "assistant"), contents, strict=True)]
+    whole = SEPARATOR.join(message.content for message in row)
+    check_content(row, whole, whole.lower().split(), lambda *finding: found.append((*finding[:2], str(finding[2]))))
+    return found
+
+
 def test_a_text_that_repeats_itself_is_told_and_a_long_natural_one_is_not() -> None:
     loop = "The same sentence comes again and again until the row is full. " * 40
     natural = " ".join(f"word{number * number % 397}" for number in range(400))
-    found: list[tuple[str, str, str]] = []
-    row = [Message("user", natural), Message("assistant", loop.strip())]
-    whole = SEPARATOR.join(message.content for message in row)
-    check_content(row, whole, whole.lower().split(), lambda *finding: found.append((*finding[:2], str(finding[2]))))
-    assert found == [("W231", "messages[1].content", "480 words, of which 11 are different")]
+    told = "480 words, of which 11 are different"
+    assert repetitions(natural, loop.strip()) == [("W231", "messages[1].content", told)]
+
+
+@pytest.mark.parametrize("text", ["今天天气很好，我们去公园散步吧。", "สวัสดีครับผมชื่อสมชาย", "明日は雨が降るでしょう。"])
+def test_repetition_is_seen_without_spaces_too(text: str) -> None:
+    different = "".join(chr(0x4E00 + number * number % 19_997) for number in range(3000))
+    assert [finding[:2] for finding in repetitions(different, text * 100)] == [("W231", "messages[1].content")]

@@ -43,6 +43,18 @@ SHAPES: list[tuple[str, bytes, str, list[Any]]] = [
      [turns(("system", "s"), ("user", "a"), ("assistant", "b"))]),
     ("preference pairs", lines({"input": {"messages": CHAT["messages"][:1]}, "preferred_output": CHAT["messages"][1:],
      "non_preferred_output": []}), "preference", ONE),
+    ("Gemini", lines({"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [
+     {"role": "user", "parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}]}), "turns",
+     [turns(("system", "s"), ("user", "a"), ("assistant", "b"))]),
+    ("Bedrock", lines({"schemaVersion": "bedrock-conversation-2024", "system": [{"text": "s"}], "messages": [
+     {"role": "user", "content": [{"text": "a"}]}, {"role": "assistant", "content": [{"text": "b"}]}]}), "turns",
+     [turns(("system", "s"), ("user", "a"), ("assistant", "b"))]),
+    ("Anthropic", lines({"system": "s", **CHAT}), "turns", [turns(("system", "s"), ("user", "a"), ("assistant", "b"))]),
+    ("prompt, chosen and rejected", lines({"prompt": "a", "chosen": "b", "rejected": "c"}), "pair", ONE),
+    ("prompt and completion as turns", lines({"prompt": CHAT["messages"][:1], "completion": CHAT["messages"][1:]}),
+     "pair", ONE),
+    ("chosen turns after a prompt of turns", lines({"prompt": CHAT["messages"][:1], "chosen": CHAT["messages"][1:],
+     "rejected": []}), "turns", ONE),
     ("chosen and rejected", lines({"chosen": CHAT["messages"], "rejected": []}), "turns", ONE),
     ("CSV", b'question,answer\n"a",b\n"a, ""q""\nz",c\n', "pair",
      [*ONE, turns(("user", 'a, "q"\nz'), ("assistant", "c"))]),

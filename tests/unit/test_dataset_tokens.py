@@ -64,6 +64,20 @@ def test_a_large_file_is_estimated_and_the_error_holds(tmp_path: Path, monkeypat
     assert abs(about.tokens_total / exact.tokens_total - 1) <= about.tokens_error < 0.05
 
 
+def test_half_characters_and_long_rows_do_not_stop_the_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.jsonl"
+    rows = [{"messages": [{"role": "user", "content": c}, {"role": "assistant", "content": "a"}]}
+            for c in ("\ud800 half", "long " * 20_000, "ok")]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows * 4))
+    monkeypatch.setattr(tokens, "EXACT_BYTES", 100_000)
+    monkeypatch.setattr(tokens, "_SAMPLE_BYTES", 1_000_000)
+    found = check(path)
+    assert found.stats.tokens_are_estimate
+    assert {group.code: group.count for group in found.errors} == {"E129": 4}
+
+
 def test_without_the_libraries_the_estimate_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = check(SAMPLE).stats
     find = importlib.util.find_spec

@@ -43,6 +43,7 @@ _OUTLIER_ROWS = 20
 _FEWEST_ROWS = 3
 _LONG_ROW = 500
 _SHOWN_OUTLIERS = 20
+_NOT_LINES = {"binary": "E138", "text": "E147", "csv": "E137", "parquet": "E137"}
 
 
 class Cancelled(Exception):
@@ -182,11 +183,14 @@ class _Run:
         """Report a file that is not made of lines of JSON."""
         if shape.container == "jsonl" and shape.encoding == "utf-8":
             return True
-        with suppress(ConvertError):
+        try:
             shape = shape_of(file.path)
-        code = "E138" if shape.container == "binary" else "E135" if shape.encoding != "utf-8" else "E136"
-        if shape.container in ("csv", "parquet") and shape.encoding in ("utf-8", ""):
-            code = "E137"
+        except ConvertError as error:
+            if fault := error.fault:
+                file.partial.collector.add(Finding("E101", fault.line, "", fault.said, fault.column))
+        code = _NOT_LINES.get(shape.container, "E136")
+        if shape.encoding not in ("utf-8", ""):
+            code = "E135"
         text = said("the file is {shape}; it can be converted") if shape.is_convertible else said("the file is {shape}")
         file.partial.collector.groups.pop("W201", None)
         file.partial.collector.add(Finding(code, 0, "", Said(text.text, {"shape": shape.said})))

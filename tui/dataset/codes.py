@@ -107,6 +107,7 @@ _ALL = (
     Code("E144", "nested too deeply", "flatten the value; readers give up on it"),
     Code("E145", "line too long", "split the row; no model has a context of this size"),
     Code("E146", "number out of range", "write a smaller number; readers make infinity of it or refuse the row"),
+    Code("E147", "not JSON Lines", "export the chats as JSON Lines: one object a line, with its messages"),
     # Warnings
     Code("W201", "no byte order mark", "the documentation asks for UTF-8 with a byte order mark; fixing can add it"),
     Code("W202", "blank lines", "remove them; fixing can do it"),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LONG = 1000
 _LONG_WORDS = 150
+_LONG_WORD = 12
+_SEQUENCE = 4
 _FEW = 4
 
 SEPARATOR = "\n\n"
@@ -61,6 +63,16 @@ def _repeated(text: str) -> Said | None:
     seven times the root on; a loop of a generator has as many as one round of it, however long it is.
     """
     words = text.split()
+    if len(words) * _LONG_WORD < len(text) and not text.isascii():
+        # A script without spaces between words: sequences of characters stand for them, and grow as quickly at least.
+        sequences = len({text[start : start + _SEQUENCE] for start in range(len(text) - _SEQUENCE + 1)})
+        if sequences**2 >= _FEW * len(text):
+            return None
+        return said(
+            "{characters} characters, with only {different} different sequences of four",
+            characters=f"{len(text):,}",
+            different=f"{sequences:,}",
+        )
     different = len(set(words))
     if len(words) < _LONG_WORDS or different**2 >= _FEW * len(words):
         return None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import json
 import sys
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from tui.dataset.jsontext import JsonFault, documents, parse
+from tui.dataset.documents import DocumentFault, chunks, elements
+from tui.dataset.jsontext import JsonFault, parse
 from tui.dataset.lines import UTF8_BOM, is_blank, numbered, replacing
 from tui.dataset.shape import Shape, shape_of
 from tui.dataset.structure import text_of_part
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_LARGEST_DOCUMENT = 512 << 20
+_TURNS = {"messages", "conversations", "contents"}
 _FIELD_LIMIT = 64 << 20
 _SKIPPED_KEPT = 20
 _ROLES = {
@@ -46,7 +45,15 @@ _ROLES = {
 
 
 class ConvertError(ValueError):
-    """The file cannot be converted."""
+    """The file cannot be converted.
+
+    Attributes:
+        fault: Where it stops being JSON, None where that is not why.
+    """
+
+    def __init__(self, message: str, fault: DocumentFault | None = None) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ def convert(
     if path.resolve() == out.resolve():
         raise ConvertError(t("the new file must not be the original"))
     shape = shape or shape_of(path)
-    if shape.container == "binary" or shape.records == "unknown":
+    if shape.container in ("text", "binary") or shape.records == "unknown":
         raise ConvertError(
             t("{file} is {shape}, and its records have none of the known fields", file=path.name, shape=shape.title)
         )
@@ -184,8 +191,8 @@ def records(path: Path, shape: Shape) -> Iterator[tuple[int, Any]]:
     elif shape.container == "json":
         yield from _document(path, shape.encoding)
     elif shape.encoding != "utf-8":
-        with codecs.open(str(path), "r", shape.encoding, errors="replace") as text:
-            for number, line in enumerate(io.StringIO(text.read(), newline="\n"), 1):
+        with path.open(encoding=shape.encoding, errors="replace", newline="\n") as text:
+            for number, line in enumerate(text, 1):
                 if line.strip():
                     yield number, _parsed(line.lstrip("\ufeff"))
     else:
@@ -202,20 +209,30 @@ def _parsed(text: str) -> Any:
 
 
 def _document(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
-    if path.stat().st_size > _LARGEST_DOCUMENT:
-        most = _LARGEST_DOCUMENT >> 20
+    number = 0
+    try:
+        for number, record in enumerate(_unwrapped(elements(chunks(path, encoding))), 1):
+            yield number, record
+    except DocumentFault as fault:
+        place = t("line {line}", line=f"{fault.line:,}"), t("column {column}", column=f"{fault.column:,}")
         raise ConvertError(
-            t("{file} is one JSON document of more than {most} MB; export it as JSON Lines", file=path.name, most=most)
-        )
-    text = path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").lstrip("\ufeff")
-    found = documents(text)
-    if not found:
+            t("{file} is not JSON at {place}: {reason}", file=path.name, place=" ".join(place), reason=fault.said),
+            fault,
+        ) from fault
+    if not number:
         raise ConvertError(t("{file} is not one JSON document", file=path.name))
-    value = found[0] if len(found) == 1 else found
-    if isinstance(value, dict) and not ({"messages", "conversations"} & value.keys()):
+
+
+def _unwrapped(values: Iterator[tuple[bool, Any]]) -> Iterator[Any]:
+    """Yield the records: the only list of objects in an object that stands alone, else the values themselves."""
+    first = list(islice(values, 2))
+    if len(first) == 1 and isinstance(value := first[0][1], dict) and not first[0][0] and not (_TURNS & value.keys()):
         lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
-        value = lists[0] if len(lists) == 1 else value
-    yield from enumerate(value if isinstance(value, list) else [value], 1)
+        if len(lists) == 1:
+            yield from lists[0]
+            return
+    for _, value in chain(first, values):
+        yield value
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
@@ -253,15 +270,16 @@ def row_of(record: Any, shape: Shape, system: str = "") -> dict[str, Any] | str:
         return {"messages": [*before, *preferred]}
     messages: list[dict[str, Any]] = []
     own = record.get(shape.columns.get("system", ""))
+    own = own.get("parts") if isinstance(own, dict) else own
+    if isinstance(own, list) and all(_part(part) is not None for part in own):
+        own = "".join(str(_part(part)) for part in own)
     if isinstance(own, str) and own.strip():
         messages.append({"role": "system", "content": own.strip()})
-    if shape.records == "turns":
-        turns = record.get(shape.columns["turns"])
-        if isinstance(turns, str):
-            turns = _parsed(turns)
+    turns = _turns(record, shape)
+    if shape.records == "turns" or turns:
         if not isinstance(turns, list) or not turns:
             return t("has no turns under {field}", field=repr(shape.columns["turns"]))
-        if shape.columns["turns"] != "chosen" and isinstance(record.get("chosen"), dict):
+        if shape.columns.get("turns") not in (None, "chosen") and isinstance(record.get("chosen"), dict):
             turns = [*turns, record["chosen"]]
         for turn in turns:
             fault = _add_turn(turn, messages)
@@ -283,6 +301,29 @@ def row_of(record: Any, shape: Shape, system: str = "") -> dict[str, Any] | str:
     return {"messages": messages, "tools": tools} if tools else {"messages": messages}
 
 
+def _turns(record: dict[str, Any], shape: Shape) -> Any:
+    """Return the turns of a record, also where a prompt and its answer are given as turns; None where it has none."""
+    if shape.records == "turns":
+        turns = record.get(shape.columns["turns"])
+        turns = _parsed(turns) if isinstance(turns, str) else turns
+        before = record.get("prompt")
+        if shape.columns["turns"] == "chosen" and _are_turns(before) and _are_turns(turns):
+            return turns if turns[: len(before)] == before else [*before, *turns]
+        return turns
+    if shape.records != "pair":
+        return None
+    given = [(role, record.get(shape.columns[name])) for role, name in (("user", "question"), ("assistant", "answer"))]
+    if not any(_are_turns(value) for _, value in given) or not all(value for _, value in given):
+        return None
+    return [
+        turn for role, value in given for turn in (value if _are_turns(value) else [{"role": role, "content": value}])
+    ]
+
+
+def _are_turns(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(turn, dict) and "role" in turn for turn in value)
+
+
 def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
     """Add a turn of ShareGPT's kind to the messages before it; returns why it cannot be, "" where it was."""
     if not isinstance(turn, dict):
@@ -293,8 +334,8 @@ def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
         return t("has a turn from {name}", name=ascii(name)[:40])
     if role in ("system", "developer") and messages:
         return ""
-    given = next((turn[key] for key in ("content", "value", "text") if turn.get(key) is not None), None)
-    texts = [text_of_part(part) for part in given] if isinstance(given, list) else [given]
+    given = next((turn[key] for key in ("content", "value", "text", "parts") if turn.get(key) is not None), None)
+    texts = [_part(part) for part in given] if isinstance(given, list) else [given]
     if not texts or not all(isinstance(text, str) for text in texts):
         return t("has a turn without text")
     content = "".join(map(str, texts))
@@ -317,6 +358,12 @@ def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
         message["tool_call_id"] = before[0]["id"]
     messages.append(message)
     return ""
+
+
+def _part(part: Any) -> str | None:
+    """Return the text of a content part; Gemini's and Amazon Bedrock's have nothing but a text."""
+    text = part.get("text") if isinstance(part, dict) and part.keys() == {"text"} else None
+    return text if isinstance(text, str) else text_of_part(part)
 
 
 def _tools(value: Any) -> list[Any]:

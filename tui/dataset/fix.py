@@ -6,6 +6,8 @@ import ast
 import hashlib
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -494,16 +496,16 @@ def remedies(
     for code, before, after in _whole_file(path, rules):
         counts[code] = 1
         examples[code] = (0, before, after)
-    mender = _Mender(rules, frozenset(TITLES))
-    for done, (number, line) in enumerate(numbered(path)):
-        before = _start(line)
-        for code, after in mender.mend(line).steps:
-            counts[code] = counts.get(code, 0) + 1
-            if code not in examples:
-                examples[code] = (number, *_around(before, after))
-            before = after
-        if progress is not None and done % 1000 == 999:
-            progress(done + 1)
+    with closing(_Mender(rules, frozenset(TITLES))) as mender:
+        for done, (number, line) in enumerate(numbered(path)):
+            before = _start(line)
+            for code, after in mender.mend(line).steps:
+                counts[code] = counts.get(code, 0) + 1
+                if code not in examples:
+                    examples[code] = (number, *_around(before, after))
+                before = after
+            if progress is not None and done % 1000 == 999:
+                progress(done + 1)
     return [
         Remedy(code, t(TITLES[code]), counts[code], examples[code][1], examples[code][2], examples[code][0])
         for code in TITLES
@@ -543,13 +545,12 @@ def apply(
     unknown = sorted(codes - TITLES.keys())
     if unknown:
         raise FixError(t("there is no remedy for {codes}", codes=", ".join(unknown)))
-    mender = _Mender(rules, codes)
     applied: dict[str, int] = {code: 1 for code, _, _ in _whole_file(path, rules) if code in codes}
     read = written = changed = dropped = 0
     mark = has_bom(path)
     mark = (mark or "W201" in applied) and "E139" not in applied
     end = b"\n" if newline_of(path) == b"\n" or "E141" in codes else b"\r"
-    with replacing(out) as stream:
+    with replacing(out) as stream, closing(_Mender(rules, codes)) as mender:
         stream.write(UTF8_BOM if mark else b"")
         for _, line in numbered(path):
             read += not is_blank(line)
@@ -612,7 +613,17 @@ class _Mender:
     def __init__(self, rules: Rules, codes: frozenset[str]) -> None:
         self._rules = rules
         self._codes = codes
-        self._seen: set[bytes] = set()
+        # On disk, so that memory stays the same however many rows there are.
+        self._seen = sqlite3.connect("")
+        self._seen.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+
+    def close(self) -> None:
+        """Give the temporary database back."""
+        self._seen.close()
+
+    def _is_new(self, value: Any) -> bool:
+        """Whether no equal row came before."""
+        return self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_digest(value),)).rowcount > 0
 
     def mend(self, line: bytes) -> _Mended:
         """Return what a line becomes."""
@@ -700,11 +711,8 @@ class _Mender:
         if REST in self._codes and (any(code[0] == "E" for code in faults) or _cannot_be_written(value)):
             steps.append((REST, ""))
             return None
-        if "W209" in self._codes:
-            key = _digest(value)
-            if key in self._seen:
-                steps.append(("W209", ""))
-                return None
-            self._seen.add(key)
+        if "W209" in self._codes and not self._is_new(value):
+            steps.append(("W209", ""))
+            return None
         # An infinity has no JSON: where its row is not left out, it stays as it stood.
         return dump(value).encode() if changed and not infinities(value) else text.encode()

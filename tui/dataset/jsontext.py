@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from tui.dataset.said import Said, said
+from tui.messages import mark
 
 MAX_DEPTH = 64
 """Levels of nesting that every reader on the way accepts (System.Text.Json and Newtonsoft stop at 64 by default)."""
@@ -33,6 +34,7 @@ RAW_CHARACTERS = {
     "\r": "a raw carriage return (write \\r) inside a string",
     "\0": "a raw NUL character inside a string",
 }
+UNCLOSED = mark("a string that is never closed; the line may be cut off or hold a raw line break")
 _LONGEST_EXACT_NUMBER = 300
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _SHOWN_KEY = 64
@@ -109,13 +111,16 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and infinities, for `parse_constant` of the standard library's reader.
+
+    Raises:
+        ValueError: Always.
+    """
     raise ValueError(name)
 
 
-_quick = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
-_plain = json.JSONDecoder(parse_constant=_constant)
-_BETWEEN = re.compile(r"[ \t\n\r\ufeff]*+")
+_quick = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=refuse_constant)
 
 
 def parse(text: str) -> Parsed:
@@ -137,23 +142,6 @@ def parse(text: str) -> Parsed:
         except (_Duplicate, ValueError, RecursionError):
             pass
     return _Reader(text).read()
-
-
-def documents(text: str, most: int | None = None) -> list[Any]:
-    """Return the JSON values that follow one another in a text, at most `most` of them; none where it is not JSON."""
-    found: list[Any] = []
-    at = 0
-    while most is None or len(found) < most:
-        space = _BETWEEN.match(text, at)
-        at = space.end() if space else at
-        if at >= len(text):
-            break
-        try:
-            value, at = _plain.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            return []
-        found.append(value)
-    return found
 
 
 class _Reader:
@@ -271,7 +259,7 @@ class _Reader:
         if text[end : end + 1] == '"':
             return str(json.loads(text[at : end + 1])), end + 1
         if end >= len(text):
-            self._fail(at, said("a string that is never closed; the line may be cut off or hold a raw line break"))
+            self._fail(at, said(UNCLOSED))
         char = text[end]
         if char == "\\":
             shown = text[end : end + 2]

@@ -326,8 +326,7 @@ class Scanner:
             for path in infinities(parsed.value):
                 self.add("E146", number, path, said("the number is larger than readers can hold"))
         found = check_row(parsed.value, self._rules, lambda code, path, message: self.add(code, number, path, message))
-        # Half characters are reported; nothing that comes after could encode them.
-        return found if whole else [Message(m.role, m.content.encode(errors="replace").decode()) for m in found]
+        return found if whole else _encodable(found)
 
     def _check_characters(self, value: Any, number: int) -> bool:
         """Report NUL characters and lone surrogates; True where there is none of the latter."""
@@ -370,4 +369,10 @@ def messages_of(line: bytes) -> Sequence[Message]:
         value = parse(line.decode(errors="replace").lstrip("\ufeff")).value
     except JsonFault:
         return []
-    return check_row(value, Rules(parts=True), lambda code, path, message: None)
+    found = check_row(value, Rules(parts=True), lambda code, path, message: None)
+    return _encodable(found) if b"\\u" in line else found
+
+
+def _encodable(messages: Sequence[Message]) -> list[Message]:
+    """Return messages without half characters, which nothing that comes after could encode."""
+    return [Message(*(text.encode(errors="replace").decode() for text in (m.role, m.content))) for m in messages]

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from tui.dataset.jsontext import JsonFault, documents, parse
-from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, newline_of
+from tui.dataset.documents import DocumentFault, chunks, elements
+from tui.dataset.jsontext import UNCLOSED, JsonFault, parse
+from tui.dataset.lines import UTF8_BOM
 from tui.dataset.said import Said, said
 from tui.messages import mark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-Container = Literal["jsonl", "json", "csv", "parquet", "binary"]
+Container = Literal["jsonl", "json", "csv", "parquet", "text", "binary"]
 Records = Literal["chat", "turns", "pair", "preference", "unknown"]
 
 _HEAD = 1 << 20
-_WHOLE_DOCUMENT = 64 << 20
+_TAR_MAGIC = slice(257, 262)
+_DOCUMENT_LINES = 50
+_ARRAY_OF_OBJECTS = re.compile(r"\[\s*\{")
+_ROW_START = re.compile(r"\{|\[\s*(?:$|[\[{\"\d-])")
 _ROWS_LOOKED_AT = 20
 _TABLE_ROWS = 4
-MAGIC = (
+MAGIC: tuple[tuple[bytes, Literal["parquet", "text", "binary"], str], ...] = (
     (b"PAR1", "parquet", mark("Parquet")),
     (b"\x1f\x8b", "binary", mark("a gzip archive")),
     (b"PK\x03\x04", "binary", mark("a ZIP archive or an Excel workbook")),
@@ -32,7 +38,30 @@ MAGIC = (
     (b"\xfd7zXZ\x00", "binary", mark("an xz archive")),
     (b"%PDF-", "binary", mark("a PDF document")),
     (b"SQLite format 3\x00", "binary", mark("an SQLite database")),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "binary", mark("an Office document of the old kind")),
+    (b"ARROW1\x00\x00", "binary", mark("an Arrow file")),
+    (b"Obj\x01", "binary", mark("an Avro file")),
+    (b"7z\xbc\xaf\x27\x1c", "binary", mark("a 7-Zip archive")),
+    (b"Rar!\x1a\x07", "binary", mark("a RAR archive")),
+    (b"\x89PNG\r\n", "binary", mark("a picture")),
+    (b"\xff\xd8\xff", "binary", mark("a picture")),
+    (b"{\\rtf", "text", mark("an RTF document")),
+    (b"version https://git-lfs.github.com/spec/", "text", mark("a pointer of Git LFS, not the file itself")),
 )
+_PARTS_OF_ZIP = (
+    (b"xl/workbook", mark("an Excel workbook")),
+    (b"word/document", mark("a Word document")),
+)
+_KINDS_OF_MARKUP = (
+    (re.compile(r"\s*<!doctype html|\s*<html[\s>]", re.IGNORECASE), mark("an HTML page")),
+    (re.compile(r"\s*<\?xml\s"), mark("an XML document")),
+)
+_YAML_LINE = re.compile(r"(?:- )?[\w\"'./-]+ ?:(?:\s|$)|- |#|---")
+_MARKDOWN_LINE = re.compile(r"#{1,6} \S|```")
+_NEARLY_ALL = 0.9
+_LINES_LOOKED_AT = 200
+_FEWEST_LINES = 3
+_TEXT_BYTES = 1 << 16
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\x00\x00\xfe\xff", "utf-32"),
@@ -69,9 +98,19 @@ PAIRS = (
 """Names of the two fields that hold a question and its answer, in the order in which they are looked for."""
 EXTRAS = {"instruction": ("input", "context"), "question": ("context",), "prompt": ("context",)}
 """Fields that are put below the question, where they are not empty."""
-LISTS = ("conversations", "conversation", "messages", "dialog", "dialogue", "chat", "chosen", "chosen_messages")
+LISTS = (
+    "conversations",
+    "conversation",
+    "messages",
+    "contents",
+    "dialog",
+    "dialogue",
+    "chat",
+    "chosen",
+    "chosen_messages",
+)
 """Names of the field that holds the turns of a conversation."""
-SYSTEM = ("system", "system_prompt", "system_message")
+SYSTEM = ("system", "system_prompt", "system_message", "systeminstruction", "system_instruction")
 """Names of the field that holds a system message."""
 
 
@@ -110,7 +149,7 @@ class Shape:
     @property
     def is_convertible(self) -> bool:
         """Whether it can be made into chat JSON Lines."""
-        return not self.is_chat and self.container != "binary" and self.records != "unknown"
+        return not self.is_chat and self.container not in ("text", "binary") and self.records != "unknown"
 
 
 def container_of(path: Path) -> Shape:
@@ -124,33 +163,30 @@ def container_of(path: Path) -> Shape:
         head = stream.read(_HEAD)
     for magic, container, title in MAGIC:
         if head.startswith(magic):
-            return Shape("parquet" if container == "parquet" else "binary", "", said(title))
+            if magic.startswith(b"PK"):
+                title = next((what for name, what in _PARTS_OF_ZIP if name in head), title)
+            return Shape(container, "", said(title))
+    if head[_TAR_MAGIC].startswith(b"ustar"):
+        return Shape("binary", "", said("a tar archive"))
     encoding = encoding_of(head)
     if encoding != "utf-8":
         text = head[: len(head) // 4 * 4].decode(encoding, errors="replace").lstrip("\ufeff")
-        inner = _text_container(text, whole=text if size <= len(head) else None)
+        inner = _text_container(text, size > len(head), lambda: chunks(path, encoding))
         what = said("{encoding} {what}", encoding=encoding.upper(), what=inner.said)
         return Shape(inner.container, encoding, what, delimiter=inner.delimiter)
     body = head.removeprefix(UTF8_BOM)
-    start = body.lstrip(b" \t\r\n")[:1]
-    if start == b"[" and size > LONGEST_LINE and b"\n" not in body:
-        return Shape("json", "utf-8", said("a JSON array on one line"))
-    whole: str | None = None
-    if start in (b"[", b"{") and size <= _WHOLE_DOCUMENT and newline_of(path) == b"\n":
-        first = body.lstrip(b" \t\r\n").split(b"\n", 1)
-        if start == b"[" or (len(first) > 1 and not first[0].rstrip(b" \t\r").endswith(b"}")):
-            whole = path.read_bytes().decode("utf-8-sig", errors="replace")
-    return _text_container(body.decode(errors="replace"), whole=whole)
+    if b"\0" in head[:_TEXT_BYTES] and body.lstrip(b" \t\r\n")[:1] not in (b"{", b"[", b'"'):
+        return Shape("binary", "", said("data of an unknown kind, not text"))
+    return _text_container(body.decode(errors="replace"), size > len(head), lambda: chunks(path, "utf-8"))
 
 
-def _text_container(text: str, *, whole: str | None) -> Shape:
-    """Return the container of a text from its head, and where it may be one JSON document from the whole of it."""
+def _text_container(text: str, is_cut: bool, pieces: Callable[[], Iterator[str]]) -> Shape:
+    """Return the container of a text from its head, from the whole of it where it is not cut, and from its pieces."""
     if text.lstrip(" \t\r\n")[:1] in ("[", "{"):
-        if whole is not None and _is_document(whole.strip(" \t\r\n")):
-            found = documents(whole, _ROWS_LOOKED_AT)
-            what = said("a JSON array") if isinstance(found[0], list) else said("one pretty-printed JSON object")
-            return Shape("json", "utf-8", what if len(found) == 1 else said("pretty-printed JSON objects"))
-        return Shape("jsonl", "utf-8", said("JSON Lines"))
+        what = _document(text.strip(" \t\r\n"), is_cut, pieces)
+        if what is None and not text.lstrip(" \t\r\n").startswith("{") and (prose := _prose(text[:_TEXT_BYTES])):
+            return Shape("text", "utf-8", said(prose))
+        return Shape("json", "utf-8", what) if what else Shape("jsonl", "utf-8", said("JSON Lines"))
     for delimiter, title in DELIMITERS:
         names = _header(text, delimiter)
         if len(names) > 1 and _fields(dict.fromkeys(names, ""))[0] != "unknown":
@@ -159,7 +195,28 @@ def _text_container(text: str, *, whole: str | None) -> Shape:
         if names := _table(text, delimiter):
             columns = said("{title} with the columns {names}", title=said(title), names=", ".join(names)[:200])
             return Shape("csv", "utf-8", columns, delimiter=delimiter)
+    if prose := _prose(text[:_TEXT_BYTES]):
+        return Shape("text", "utf-8", said(prose))
     return Shape("jsonl", "utf-8", said("JSON Lines"))
+
+
+def _prose(text: str) -> str:
+    """Return what a text is none of whose first lines could be a row, "" where one could.
+
+    One or two lines are left to the reader of rows, which names the column.
+    """
+    for pattern, title in _KINDS_OF_MARKUP:
+        if pattern.match(text):
+            return title
+    lines = [line for line in map(str.strip, text.splitlines()[:_LINES_LOOKED_AT]) if line]
+    rows = sum(map(bool, map(_ROW_START.match, lines)))
+    if len(lines) < _FEWEST_LINES or _ROW_START.match(lines[0]) or 2 * rows >= len(lines):
+        return ""
+    if sum(map(bool, map(_YAML_LINE.match, lines))) >= _NEARLY_ALL * len(lines):
+        return mark("YAML")
+    if any(map(_MARKDOWN_LINE.match, lines)):
+        return mark("a Markdown text")
+    return mark("plain text")
 
 
 def _table(text: str, delimiter: str) -> list[str]:
@@ -176,15 +233,45 @@ def _table(text: str, delimiter: str) -> list[str]:
     return [ascii(name)[1:-1][:40] for name in names]
 
 
-def _is_document(text: str) -> bool:
-    """Whether a text is one or more JSON values that are not one a line."""
+def _document(text: str, is_cut: bool, pieces: Callable[[], Iterator[str]]) -> Said | None:
+    """Return what to call a text that is one or more JSON values which are not one a line; None for any other."""
+    first, _, rest = text.partition("\n")
+    if not rest and is_cut:
+        return said("a JSON array on one line") if _ARRAY_OF_OBJECTS.match(first) else None
+    if "\r" in first.rstrip("\r"):
+        return None
     try:
-        first = parse(text.split("\n", 1)[0]).value
+        value = parse(first).value
+    except JsonFault as fault:
+        if not rest or fault.said.text == UNCLOSED:
+            return None
+        goes_on = fault.position >= len(first.rstrip())
+    else:
+        # One line with a list of objects is an array; a list of anything else is a faulty row.
+        is_array = not rest and isinstance(value, list) and bool(value) and all(isinstance(i, dict) for i in value)
+        return said("a JSON array") if is_array else None
+    lines = [line for line in islice(rest.split("\n"), _DOCUMENT_LINES) if line.strip()]
+    rows = sum(map(_is_object, lines))
+    if 2 * rows > len(lines):
+        return None
+    values = 0
+    try:
+        for _ in islice(elements(pieces()), _ROWS_LOOKED_AT):
+            values += 1
+    except DocumentFault:
+        # What is wrong in it is found when its records are read.
+        if rows or not goes_on:
+            return None
+    if text.startswith("["):
+        return said("a JSON array")
+    return said("pretty-printed JSON objects") if values > 1 else said("one pretty-printed JSON object")
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(parse(line).value, dict)
     except JsonFault:
-        found = documents(text, _ROWS_LOOKED_AT)
-        return "\n" in text and bool(found) and isinstance(found[0], dict | list)
-    # One line with a list of objects is an array; a list of anything else is a faulty row.
-    return "\n" not in text and isinstance(first, list) and bool(first) and all(isinstance(i, dict) for i in first)
+        return False
 
 
 def _header(text: str, delimiter: str) -> list[str]:
@@ -223,7 +310,7 @@ def shape_of(path: Path) -> Shape:
     from tui.dataset.convert import records
 
     found = container_of(path)
-    if found.container == "binary":
+    if found.container in ("text", "binary"):
         return found
     votes: dict[tuple[Records, tuple[tuple[str, str], ...]], int] = {}
     for number, (_, record) in enumerate(records(path, found)):
@@ -255,6 +342,14 @@ def shape_of(path: Path) -> Shape:
     )
 
 
+def _has_system_apart(record: dict[str, Any], turns: list[Any]) -> bool:
+    """Whether a conversation has its system message beside the turns, as Anthropic and Amazon Bedrock write it."""
+    own = record.get("system")
+    if any(isinstance(turn, dict) and turn.get("role") in ("system", "developer") for turn in turns):
+        return False
+    return "schemaVersion" in record or (isinstance(own, str | list) and bool(own))
+
+
 def fields_of(record: Any) -> tuple[Records, dict[str, str]]:
     """Return (kind of record, fields in use) as in `Shape.records` and `Shape.columns`."""
     return _fields(record) if isinstance(record, dict) else ("unknown", {})
@@ -271,13 +366,15 @@ def _fields(record: dict[str, Any]) -> tuple[Records, dict[str, str]]:
         if name in names:
             value = record[names[name]]
             turns = value if isinstance(value, list) else []
-            if not isinstance(value, list | str):
+            # A table has the list as text, and the header of one nothing.
+            if not isinstance(value, list) and (not isinstance(value, str) or value.lstrip()[:1] not in ("", "[")):
                 continue
             if (
                 name == "messages"
                 and names[name] == "messages"
                 and (not turns or all("role" in t for t in turns if isinstance(t, dict)))
                 and isinstance(value, list)
+                and not _has_system_apart(record, turns)
             ):
                 return "chat", {}
             if not turns or any(isinstance(turn, dict) and ({"role", "from"} & turn.keys()) for turn in turns):

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from array import array
+from bisect import bisect_left
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tui.dataset.lines import UTF8_BOM, has_bom, is_blank, numbered, replacing
 from tui.dataset.scan import messages_of
 from tui.messages import n, t
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+_Key = Literal["prompt", "whole"]
+# A group is at home in the stratum of its first row: SQLite takes it from the row that has the minimum.
+_GROUPS: dict[_Key, str] = {
+    "prompt": "CREATE TABLE groups AS SELECT prompt AS name, count(*) AS size, min(rowid), stratum"
+    " FROM rows GROUP BY prompt",
+    "whole": "CREATE TABLE groups AS SELECT whole AS name, count(*) AS size, min(rowid), stratum"
+    " FROM rows GROUP BY whole",
+}
+_NAMES: dict[_Key, str] = {
+    "prompt": "SELECT prompt FROM rows ORDER BY rowid",
+    "whole": "SELECT whole FROM rows ORDER BY rowid",
+}
 
 
 class SplitError(ValueError):
@@ -95,70 +112,113 @@ def split(
         raise SplitError(t("the validation share is {share}; it must lie between 0 and 1", share=share))
     if len({path.resolve(), out_train.resolve(), out_validation.resolve()}) < 3:
         raise SplitError(t("the training file, the validation file and the source must be three different files"))
-    prompts, wholes, strata = array("Q"), array("Q"), array("Q")
-    for _, line in numbered(path):
-        if not is_blank(line):
-            stratum, prompt, whole = _keys(line)
-            strata.append(stratum)
-            prompts.append(prompt)
-            wholes.append(whole)
-    rows = len(prompts)
-    if rows < 2:
-        raise SplitError(
-            n(
-                "{file} has {count} row; a split needs at least two",
-                "{file} has {count} rows; a split needs at least two",
-                rows,
-                file=path.name,
+    with closing(_Rows(path)) as known:
+        if known.count < 2:
+            raise SplitError(
+                n(
+                    "{file} has {count} row; a split needs at least two",
+                    "{file} has {count} rows; a split needs at least two",
+                    known.count,
+                    file=path.name,
+                )
             )
-        )
-    held, together = _choose(strata, prompts, share, seed)
-    if not held:
-        # One prompt holds all rows: only equal rows can be kept together.
-        held, together = _choose(strata, wholes, share, seed)
-        prompts = wholes
-    if not held:
-        raise SplitError(t("all rows are equal; there is nothing to hold out"))
+        # Where one prompt holds all rows, only equal rows can be kept together.
+        if not known.choose("prompt", share, seed) and not known.choose("whole", share, seed):
+            raise SplitError(t("all rows are equal; there is nothing to hold out"))
+        return _write(path, known, out_train, out_validation, progress)
+
+
+def _write(
+    path: Path,
+    known: _Rows,
+    out_train: Path,
+    out_validation: Path,
+    progress: Callable[[int, int], None] | None,
+) -> Split:
     mark = UTF8_BOM if has_bom(path) else b""
     train_rows = validation_rows = 0
     with replacing(out_train) as train, replacing(out_validation) as validation:
         train.write(mark)
         validation.write(mark)
-        index = 0
-        for _, line in numbered(path):
-            if is_blank(line):
-                continue
-            if prompts[index] in held:
+        rows = (line for _, line in numbered(path) if not is_blank(line))
+        for index, (line, is_held) in enumerate(zip(rows, known.sides(), strict=True), 1):
+            if is_held:
                 validation.write(line + b"\n")
                 validation_rows += 1
             else:
                 train.write(line + b"\n")
                 train_rows += 1
-            index += 1
             if progress is not None and index % 1000 == 0:
-                progress(index, rows)
-    return Split(train_rows, validation_rows, len(set(strata)), together)
+                progress(index, known.count)
+    return Split(train_rows, validation_rows, known.strata, known.together)
 
 
-def _choose(strata: array[int], groups: array[int], share: float, seed: int) -> tuple[set[int], int]:
-    """Return (groups to hold out, rows that are not alone in their group)."""
-    sizes: dict[int, int] = {}
-    home: dict[int, int] = {}
-    for stratum, group in zip(strata, groups, strict=True):
-        sizes[group] = sizes.get(group, 0) + 1
-        home.setdefault(group, stratum)
-    rows = len(groups)
-    wanted = min(max(1, round(share * rows)), rows - 1)
-    salt = str(seed).encode()
-    order = sorted(sizes, key=lambda group: (home[group], _digest(salt, group.to_bytes(8, "big")), group))
-    # Systematic sampling along the order: every stretch of it, and so every stratum, gives its share.
-    owed = _digest(salt, b"start") % rows
-    held: set[int] = set()
-    for group in order:
-        owed += sizes[group] * wanted
-        if owed >= rows and len(held) < len(sizes) - 1 and owed >= sizes[group] * rows / 2:
-            held.add(group)
-            owed -= sizes[group] * rows
-    if not held and len(order) > 1:
-        held.add(min(order, key=lambda group: abs(sizes[group] - wanted)))
-    return held, sum(size for size in sizes.values() if size > 1)
+class _Rows:
+    """What is to be known of the rows of a file, in a temporary database: memory stays the same however many there are.
+
+    Attributes:
+        count: Rows.
+        strata: Strata among them.
+        together: Rows that are not alone in their group, once the groups are chosen.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Without a name, and so gone with the connection.
+        self._database = sqlite3.connect("")
+        self._database.execute("CREATE TABLE rows (stratum INTEGER, prompt INTEGER, whole INTEGER)")
+        keys = (_keys(line) for _, line in numbered(path) if not is_blank(line))
+        self._database.executemany("INSERT INTO rows VALUES (?, ?, ?)", (tuple(map(_signed, row)) for row in keys))
+        self.count, self.strata = self._one("SELECT count(*), count(DISTINCT stratum) FROM rows")
+        self.together = 0
+        self._held = array("q")
+        self._by: _Key = "prompt"
+
+    def close(self) -> None:
+        """Give the temporary database back."""
+        self._database.close()
+
+    def _one(self, query: str) -> tuple[int, ...]:
+        found: tuple[int, ...] = self._database.execute(query).fetchone()
+        return found
+
+    def choose(self, by: _Key, share: float, seed: int) -> bool:
+        """Choose the groups to hold out, of rows equal in their prompt or whole; False where there is only one."""
+        salt = str(seed).encode()
+        self._database.create_function("draw", 1, lambda group: _signed(_digest(salt, _unsigned(group))))
+        self._database.execute("DROP TABLE IF EXISTS groups")
+        self._database.execute(_GROUPS[by])
+        groups, most = self._one("SELECT count(*), coalesce(sum(size) FILTER (WHERE size > 1), 0) FROM groups")
+        self.together, self._by = most, by
+        wanted = min(max(1, round(share * self.count)), self.count - 1)
+        # Systematic sampling along the order: every stretch of it, and so every stratum, gives its share.
+        owed = _digest(salt, b"start") % self.count
+        held = array("q")
+        nearest: tuple[int, int] | None = None
+        for name, size in self._database.execute("SELECT name, size FROM groups ORDER BY stratum, draw(name), name"):
+            if nearest is None or abs(size - wanted) < nearest[0]:
+                nearest = abs(size - wanted), name
+            owed += size * wanted
+            if owed >= self.count and len(held) < groups - 1 and owed >= size * self.count / 2:
+                held.append(name)
+                owed -= size * self.count
+        if not held and groups > 1 and nearest is not None:
+            held.append(nearest[1])
+        self._held = array("q", sorted(held))
+        return bool(held)
+
+    def sides(self) -> Iterator[bool]:
+        """Yield of each row in its order whether it is held out."""
+        held = self._held
+        for (name,) in self._database.execute(_NAMES[self._by]):
+            at = bisect_left(held, name)
+            yield at < len(held) and held[at] == name
+
+
+def _signed(digest: int) -> int:
+    """Return a digest as the database holds it, in the same order."""
+    return digest - (1 << 63)
+
+
+def _unsigned(number: int) -> bytes:
+    """Return the bytes of a digest that the database holds."""
+    return (number + (1 << 63)).to_bytes(8, "big")

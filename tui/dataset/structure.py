@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tui.dataset.jsontext import member
+from tui.dataset.jsontext import MAX_DEPTH, JsonFault, member, parse
 from tui.dataset.rules import KNOWN_ROLES
 from tui.dataset.said import counted, said
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ROW_FIELDS = frozenset({"messages", "tools", "parallel_tool_calls"})
 MESSAGE_FIELDS = frozenset({"role", "content", "name", "weight", "tool_calls", "tool_call_id"})
+_APART = frozenset({"system", "schemaVersion"})
+_REJECTED = frozenset({"rejected", "rejected_messages", "non_preferred_output"})
 _SCHEMA_EXTRAS = ("title", "anyOf", "oneOf", "allOf", "$ref", "$defs")
 
 
@@ -78,29 +80,7 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
     if not isinstance(value, dict):
         add("E102", "", said("the line holds {kind}, not an object", kind=kind(value)))
         return []
-    if "messages" not in value:
-        from tui.dataset.shape import fields_of  # which the check's helper process need not wait for
-
-        names = ", ".join(shown(name, 24) for name in list(value)[:6])
-        known, columns = fields_of(value)
-        if known == "pair":
-            question, answer = columns["question"], columns["answer"]
-            pair = said(
-                "a row of {question} and {answer}; it can be converted",
-                question=shown(question, 24),
-                answer=shown(answer, 24),
-            )
-            add("E137", "", pair)
-        elif known == "preference":
-            add("E137", "", said("a preference pair; its preferred answer can be converted"))
-        elif known == "turns":
-            add(
-                "E137", "", said("a conversation under {field}; it can be converted", field=shown(columns["turns"], 24))
-            )
-        elif names:
-            add("E105", "", said('there is no "messages", only {names}', names=names))
-        else:
-            add("E105", "", said("the object is empty"))
+    if ("messages" not in value or not _APART.isdisjoint(value)) and _has_other_shape(value, add):
         return []
     for name in value:
         if name not in ROW_FIELDS:
@@ -141,6 +121,37 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
     return turns
 
 
+def _has_other_shape(value: dict[str, Any], add: Add) -> bool:
+    """Report a row that is no chat, by the name of what it is where that is known; False where it is a chat."""
+    from tui.dataset.shape import fields_of  # which the check's helper process need not wait for
+
+    known, columns = fields_of(value)
+    if known == "chat":
+        return False
+    if known == "preference" or (known in ("pair", "turns") and not _REJECTED.isdisjoint(value)):
+        add("E137", "", said("a preference pair; its preferred answer can be converted"))
+    elif known == "pair":
+        question, answer = columns["question"], columns["answer"]
+        pair = said(
+            "a row of {question} and {answer}; it can be converted",
+            question=shown(question, 24),
+            answer=shown(answer, 24),
+        )
+        add("E137", "", pair)
+    elif known == "turns" and columns["turns"] == "messages" and "system" in columns:
+        add("E137", "", said("a conversation with its system message apart; it can be converted"))
+    elif known == "turns":
+        add("E137", "", said("a conversation under {field}; it can be converted", field=shown(columns["turns"], 24)))
+    elif value.keys() == {"text"}:
+        add("E105", "", said('there is no "messages", only a text: for pre-training, not a chat'))
+    elif value:
+        fields = ", ".join(shown(name, 24) for name in list(value)[:6])
+        add("E105", "", said('there is no "messages", only {names}', names=fields))
+    else:
+        add("E105", "", said("the object is empty"))
+    return True
+
+
 def _check_role(message: dict[str, Any], path: str, rules: Rules, add: Add) -> str:
     if "role" not in message:
         names = ", ".join(shown(name, 24) for name in list(message)[:4])
@@ -174,7 +185,9 @@ def _check_role(message: dict[str, Any], path: str, rules: Rules, add: Add) -> s
 def _check_content(message: dict[str, Any], role: str, path: str, rules: Rules, add: Add) -> str:
     has_calls = bool(message.get("tool_calls"))
     if "content" not in message:
-        if not has_calls:
+        if "function_call" in message:
+            add("E114", path, said("the message has function_call, the former kind of tool_calls, and no content"))
+        elif not has_calls:
             add("E114", path, said("the message has no content"))
         return ""
     content = message["content"]
@@ -273,10 +286,13 @@ def _check_arguments(function: dict[str, Any], at: str, add: Add) -> str:
         add("E124", path, said("it is {kind}, not a string", kind=kind(arguments)))
         return json.dumps(arguments)
     try:
-        inner = json.loads(arguments)
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", said("nested too deeply"))
-        add("E124", path, said("the string is not JSON: {reason}", reason=reason))
+        parsed = parse(arguments)
+    except JsonFault as fault:
+        add("E124", path, said("the string is not JSON: {reason}", reason=fault.said))
+        return arguments
+    inner = parsed.value
+    if parsed.depth > MAX_DEPTH:
+        add("E124", path, said("the string is not JSON: {reason}", reason=said("nested too deeply")))
         return arguments
     if isinstance(inner, str):
         add("E124", path, said("it is encoded twice: a string within a string"))

@@ -1,0 +1,159 @@
+"""Reading JSON that is not one value a line, an array or values over several lines, piece by piece."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from tui.dataset.jsontext import UNCLOSED, JsonFault, parse, refuse_constant
+from tui.dataset.said import Said, said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+_LONGEST_VALUE = 32 << 20
+_END = 64
+_SPACE = re.compile(r"[ \t\n\r\ufeff]*+")
+_decoder = json.JSONDecoder(parse_constant=refuse_constant)
+
+
+class DocumentFault(ValueError):
+    """The document is not JSON from a place on.
+
+    Attributes:
+        line: Line of the place, from 1.
+        column: Character of the line, from 1.
+        said: What is wrong there.
+    """
+
+    def __init__(self, line: int, column: int, text: Said) -> None:
+        super().__init__(text)
+        self.line = line
+        self.column = column
+        self.said = text
+
+
+def chunks(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the text of a file in pieces, without its byte order mark; what cannot be decoded is replaced.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    is_first = True
+    with path.open("rb") as stream:
+        while data := stream.read(CHUNK):
+            text = decoder.decode(data)
+            yield text.removeprefix("\ufeff") if is_first else text
+            is_first = False
+    yield decoder.decode(b"", final=True)
+
+
+def elements(pieces: Iterable[str]) -> Iterator[tuple[bool, Any]]:
+    """Yield (whether it is in an array, value) of an array's elements, or of the values that follow one another.
+
+    Raises:
+        DocumentFault: The text is not JSON from a place on; what is before it was yielded.
+    """
+    text = _Text(pieces)
+    while first := text.peek():
+        if first != "[":
+            yield False, text.value()
+            continue
+        text.skip()
+        if text.peek() == "]":
+            text.skip()
+            continue
+        while True:
+            yield True, text.value()
+            after = text.peek()
+            if after not in (",", "]"):
+                text.fail(said("a comma is missing between two values") if after else said("the array is never closed"))
+            text.skip()
+            if after == "]":
+                break
+            if text.peek() == "]":
+                text.fail(said("a comma before the closing bracket; remove it"))
+
+
+class _Text:
+    """A text that is read piece by piece, and the place reached in it."""
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self._pieces = iter(pieces)
+        self._buffer = ""
+        self._at = 0
+        self._line = 1
+        self._before = 0
+
+    def _more(self) -> bool:
+        """Read on, forgetting what is passed; False at the end."""
+        known = self._buffer[self._at :]
+        pieces: list[str] = []
+        # As much again as there is, or a long value would be tried too often.
+        while sum(map(len, pieces)) <= len(known) and (piece := next(self._pieces, None)) is not None:
+            pieces.append(piece)
+        self._line, self._before = self._place(self._at)
+        self._buffer = "".join([known, *pieces])
+        self._at = 0
+        return bool(pieces)
+
+    def _place(self, at: int) -> tuple[int, int]:
+        """Return (line from 1, characters of it before) of a place in the buffer."""
+        lines = self._buffer.count("\n", 0, at)
+        return self._line + lines, at - self._buffer.rfind("\n", 0, at) - 1 if lines else self._before + at
+
+    def peek(self) -> str:
+        """Return the next character that is no white space, "" at the end."""
+        while True:
+            found = _SPACE.match(self._buffer, self._at)
+            self._at = found.end() if found else self._at
+            if self._at < len(self._buffer) or not self._more():
+                return self._buffer[self._at : self._at + 1]
+
+    def skip(self) -> None:
+        """Pass the character that was looked at."""
+        self._at += 1
+
+    def fail(self, text: Said, further: int = 0) -> None:
+        """Say what is wrong, some characters further on.
+
+        Raises:
+            DocumentFault: Always.
+        """
+        line, before = self._place(self._at + further)
+        raise DocumentFault(line, before + 1, text)
+
+    def value(self) -> Any:
+        """Read the value that starts here.
+
+        Raises:
+            DocumentFault: There is none.
+        """
+        while True:
+            try:
+                value, end = _decoder.raw_decode(self._buffer, self._at)
+            except RecursionError:
+                self.fail(said("nested too deeply"))
+            except ValueError:
+                if len(self._buffer) - self._at > _LONGEST_VALUE:
+                    self.fail(said("a value of more than {most} MB", most=_LONGEST_VALUE >> 20))
+                rest = self._buffer[self._at :]
+                try:
+                    parse(rest)
+                except JsonFault as fault:
+                    # At the end of what is read so far, a value is cut off rather than wrong.
+                    is_cut = fault.position >= len(rest) - _END or fault.said.text == UNCLOSED
+                    if not is_cut or not self._more():
+                        self.fail(fault.said, fault.position)
+            else:
+                # A number may go on in the next piece.
+                if end < len(self._buffer) or not self._more():
+                    self._at = end
+                    return value
