@@ -13,6 +13,7 @@ from pathlib import Path
 
 import openai
 import pytest
+import torch
 from support_chats import support_chats, write_jsonl
 from trainkit import Job, WorkerProcess, wait_for_end
 
@@ -31,7 +32,8 @@ def own_worker() -> Iterator[WorkerProcess]:
 def test_the_idle_worker_is_ready_private_and_small(worker: WorkerProcess) -> None:
     answer = worker.ask(op="ping")
     assert (answer["ok"], answer["ready"], answer["pid"]) == (True, True, worker.process.pid)
-    assert 0 < answer["rss_mb"] < 500
+    # The libraries of a CUDA build take a quarter of a gigabyte more than those of the CPU's.
+    assert 0 < answer["rss_mb"] < (500 if torch.version.cuda is None else 900)
     assert worker.socket.stat().st_mode & 0o077 == 0
 
 
