@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ from tui.services.projects import Workspace
 from tui.services.runs import Metric, Point, Snapshot
 from tui.settings import Settings
 
+PATIENCE = 60.0
+"""Seconds after which a condition that does not come true fails the test; nothing waits that long when all is well."""
 HOSTILE = "evil\x1b]52;c;aGk=\x07\u202e[@click=app.quit]x[/][red]"
 NOW = datetime(2026, 11, 22, 17, 3, 22, tzinfo=UTC)
 PROJECT = (
@@ -98,8 +101,9 @@ def put(monkeypatch: pytest.MonkeyPatch, **modules: Any) -> None:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str = "") -> None:
-    """Wait until a condition holds; fails after many turns of the event loop."""
-    for _ in range(400):
+    """Wait until a condition holds; fails after a time that no machine needs."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         if condition():
             return
         await pilot.pause(0.01)
