@@ -102,7 +102,7 @@ class Proxy:
         """Answer one request to the machine's own endpoints and close."""
         path, _, query = target.partition("?")
         fields = (line.partition(b":") for line in head.split(b"\r\n")[1:] if line)
-        client = writer.get_extra_info("peername")
+        client = writer.get_extra_info("peername") or ("127.0.0.1", 0)  # it may be gone already
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
