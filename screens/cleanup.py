@@ -14,7 +14,7 @@ from screens.confirm_typed import ConfirmTyped
 from screens.run_page import RunPage, day
 from tui import actions, backend
 from tui.messages import n, t
-from tui.services.errors import PhiftError
+from tui.services.errors import Cancelled, PhiftError
 from tui.text import line
 from tui.widgets.check_list import CheckList
 from tui.widgets.columns import Column
@@ -90,7 +90,7 @@ class CleanupScreen(RunPage):
         self.program.tasks.start(
             _LOOK, t("Asking what there is"),
             lambda report, cancel: backend.cleanup.inventory(azure, workspace),
-            done=self._looked, failed=self._not_looked, quiet=True,
+            done=self._looked, failed=lambda error: self.not_answered(error, self._items), quiet=True,
         )  # fmt: skip
 
         self.program.tasks.start(
@@ -123,11 +123,6 @@ class CleanupScreen(RunPage):
         if self.focused is None:
             rows.options.focus()
         self._about()
-
-    def _not_looked(self, error: PhiftError) -> None:
-        self.tell_trouble(self.trouble(error))
-        if not self._items:
-            self.blocked(t("Nothing is known yet."))
 
     def _billing(self, billing: list[Item]) -> Content:
         if not billing:
@@ -213,7 +208,15 @@ class CleanupScreen(RunPage):
             n("Removing {count} thing", "Removing {count} things", len(chosen)),
             lambda report, cancel: backend.cleanup.remove(azure, chosen, report=report, cancel=cancel),
             self._removed,
+            failed=self._not_removed,
         )
+
+    def _not_removed(self, error: PhiftError) -> None:
+        if not isinstance(error, Cancelled):
+            self.program.show_error(error)
+            return
+        self.notice(t("The removal was stopped; what Azure had begun goes on, and what is left is listed anew."))
+        self.action_refresh()
 
     def _removed(self, outcomes: list[Outcome]) -> None:
         done = [outcome for outcome in outcomes if outcome.removed]

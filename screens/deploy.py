@@ -53,6 +53,7 @@ class DeployScreen(RunPage):
 
     PLACE = "deploy"
     SHOWS = _DEPLOY
+    LOOKS = (_LOOK,)
     INTRO = "An endpoint answers with the tuned model. It bills by the hour until it is deleted, asked or not."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("deploy"))
 
@@ -107,21 +108,14 @@ class DeployScreen(RunPage):
             return Found(job, priced, hourly, name)
 
         self.program.tasks.start(
-            _LOOK, t("Asking for endpoints"), look, done=self._looked, failed=self._not_looked, quiet=True
-        )
+            _LOOK, t("Asking for endpoints"), look,
+            done=self._looked, failed=lambda error: self.not_answered(error, self._found), quiet=True,
+        )  # fmt: skip
 
     def _looked(self, found: Found) -> None:
         self._found = found
         self.tell_trouble("")
         self._show()
-        if self._goes_on and self.is_current:
-            self._goes_on = False
-            self.action_forward()
-
-    def _not_looked(self, error: PhiftError) -> None:
-        self.tell_trouble(self.trouble(error))
-        if self._found is None:
-            self.blocked(t("Nothing is known yet."))
 
     def state_changed(self) -> None:
         """The name or the safety changed."""
@@ -201,9 +195,8 @@ class DeployScreen(RunPage):
             super().action_forward()
             return
         if found is None:
-            self._goes_on = self.program.tasks.of(_LOOK) is not None
-            said = t("Goes on when Azure has answered. Esc: stay here.") if self._goes_on else ""
-            self.notice(said or t("Azure has not answered; F5 asks again."), problem=not said)
+            if not self.is_early():
+                self.notice(t("Azure has not answered; F5 asks again."), problem=True)
             return
         if found.job is None or not found.job.succeeded:
             self.program.go("monitor")

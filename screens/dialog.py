@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -24,7 +25,20 @@ Key = tuple[str, str]
 """Name of a key as people write it, and what it does."""
 
 
-class Dialog(ModalScreen[ResultT | None]):
+class Overlay(ModalScreen[ResultT]):
+    """Closes once: a second key that was typed before it was gone neither answers again nor closes what is below."""
+
+    _answered = False
+
+    def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
+        """Close with a result, unless it is closed."""
+        if self._answered:
+            return AwaitComplete()
+        self._answered = True
+        return super().dismiss(result)
+
+
+class Dialog(Overlay[ResultT | None]):
     """A panel over the page. A subclass gives `heading`, `content` and `keys`."""
 
     AUTO_FOCUS = "#dialog-body *"

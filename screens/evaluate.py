@@ -82,6 +82,7 @@ class EvaluateScreen(RunPage):
 
     PLACE = "evaluate"
     SHOWS = _ASK
+    LOOKS = (_LOOK,)
     INTRO = "Whether tuning helped: the run's own validation, then the same held-out questions to both models."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("evaluate"))
 
@@ -129,7 +130,7 @@ class EvaluateScreen(RunPage):
             self.blocked(t("Asking Azure for the run and the endpoints…"))
         self.program.tasks.start(
             _LOOK, t("Asking for endpoints"), look, done=self._took,
-            failed=lambda error: self.tell_trouble(self.trouble(error)), quiet=True,
+            failed=lambda error: self.not_answered(error, self._looked), quiet=True,
         )  # fmt: skip
 
     def _took(self, looked: Looked) -> None:
@@ -139,10 +140,6 @@ class EvaluateScreen(RunPage):
         if looked.run:
             self.query_one(".run-scores", ScoreTable).show_run(looked.run)
         self._show_plan()
-        if self.is_waiting and self.is_current:
-            self._goes_on = False
-            self.notice("")
-            self.action_forward()
 
     def state_changed(self) -> None:
         """Another file, or another number of questions."""
@@ -179,9 +176,8 @@ class EvaluateScreen(RunPage):
         if self.before_project() or self._result or self.program.tasks.of(_ASK) or wrong:
             super().action_forward()
         elif looked is None:
-            self._goes_on = self.program.tasks.of(_LOOK) is not None
-            said = t("Goes on when Azure has answered. Esc: stay here.") if self._goes_on else ""
-            self.notice(said or t("Azure has not answered; F5 asks again."), problem=not said)
+            if not self.is_early():
+                self.notice(t("Azure has not answered; F5 asks again."), problem=True)
         elif looked.tuned is None:
             self.program.go("deploy")
         elif file is None:

@@ -16,7 +16,6 @@ from tui import actions, backend
 from tui.messages import n, t
 from tui.recipe import RecipeError
 from tui.services.choices import recipe_of
-from tui.services.errors import PhiftError
 from tui.text import clean, clean_line
 from tui.widgets.columns import Column
 from tui.widgets.job_status import badge, meaning
@@ -34,6 +33,7 @@ class JobsScreen(RunPage):
     """The list of jobs."""
 
     PLACE = "jobs"
+    LOOKS = ("jobs.list",)
     INTRO = "Every fine-tuning job of the project. Enter opens one in the monitor."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("jobs"))
 
@@ -73,8 +73,9 @@ class JobsScreen(RunPage):
             return backend.jobs.listing(azure, workspace), noted
 
         self.program.tasks.start(
-            "jobs.list", t("Asking for the jobs"), ask, done=self._listed, failed=self._not_listed, quiet=True
-        )
+            "jobs.list", t("Asking for the jobs"), ask,
+            done=self._listed, failed=lambda error: self.not_answered(error, self._jobs), quiet=True,
+        )  # fmt: skip
 
     def _listed(self, answer: tuple[list[Job], dict[str, str]]) -> None:
         found, self._noted = answer
@@ -87,11 +88,6 @@ class JobsScreen(RunPage):
             rows.options.focus()
         self._about()
         self._sync_keys()
-
-    def _not_listed(self, error: PhiftError) -> None:
-        self.tell_trouble(self.trouble(error))
-        if not self._jobs:
-            self.blocked(t("Nothing is known yet."))
 
     def _row(self, job: Job) -> Row:
         spent = duration((job.ended - job.started).total_seconds()) if job.started and job.ended else ""
@@ -146,9 +142,9 @@ class JobsScreen(RunPage):
         """Open the marked job in the monitor."""
         if self.before_project():
             super().action_forward()
-        elif self.marked is None:
+        elif self.marked is None and not self.is_early():
             self.program.go("review")
-        else:
+        elif self.marked:
             self.wizard.learn(job=self.marked.name)
             self.program.go("monitor")
 

@@ -9,17 +9,18 @@ from typing import Any
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Offset
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from screens.dialog import Overlay
 from screens.page import Page
 from tui.messages import t
 from tui.widgets.rail import Rail
 from tui.wizard import PLACES
 
 
-class Jump(ModalScreen[None]):
+class Jump(Overlay[None]):
     """An overlay of letters; any other key closes it."""
 
     def __init__(self) -> None:
@@ -46,6 +47,8 @@ class Jump(ModalScreen[None]):
         """Go where the key leads."""
         event.stop()
         event.prevent_default()
+        if self._answered:
+            return
         self.dismiss(None)
         key = event.character or event.key
         place = next((each.name for each in PLACES if each.key == key), "")

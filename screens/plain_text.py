@@ -69,16 +69,16 @@ class PlainText(Dialog[None]):
 
     @on(Input.Submitted)
     def _write(self, event: Input.Submitted) -> None:
-        path = Path(event.value.strip()).expanduser()
         if not event.value.strip():
             return
-        if path.exists():
-            self._note(t("{path} exists; choose another name.", path=path))
-            return
         try:
+            path = Path(event.value.strip()).expanduser()
+            if path.exists():
+                self._note(t("{path} exists; choose another name.", path=path))
+                return
             write_private(path, self.raw if self.raw.endswith("\n") else self.raw + "\n")
-        except OSError as error:
-            self._note(t("Not written: {reason}.", reason=error.strerror or error))
+        except (OSError, RuntimeError) as error:  # expanduser raises the latter: nobody has that name
+            self._note(t("Not written: {reason}.", reason=getattr(error, "strerror", None) or error))
             return
         lines = self.raw.count("\n") + 1
         self._note(n("Written {count} line to {path}.", "Written {count} lines to {path}.", lines, path=path))

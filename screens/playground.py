@@ -49,6 +49,7 @@ class PlaygroundScreen(RunPage):
     """The conversation."""
 
     PLACE = "playground"
+    LOOKS = ("playground.look",)
     AUTO_FOCUS = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("playground"))
 
@@ -83,11 +84,12 @@ class PlaygroundScreen(RunPage):
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask which endpoints there are, and for a question out of the held-out rows."""
-        self._show_endpoints()
+        if self._endpoints[_LEFT] is None:
+            self.blocked(t("Asking Azure for the endpoints…"))
         self.program.tasks.start(
             "playground.look", t("Asking for endpoints"),
             lambda report, cancel: backend.deployments.listing(azure, workspace),
-            done=self._looked, failed=lambda error: self.tell_trouble(self.trouble(error)), quiet=True,
+            done=self._looked, failed=lambda error: self.not_answered(error, self._endpoints[_LEFT]), quiet=True,
         )  # fmt: skip
 
     def _looked(self, found: list[Endpoint]) -> None:
@@ -133,6 +135,7 @@ class PlaygroundScreen(RunPage):
             prompt.value = messages[-1][1]
             self.notice(t("A question out of the held-out rows, with its system prompt. Enter asks it."))
 
+    @on(ChatSettings.Changed)
     def _show_endpoints(self) -> None:
         left, right = self._endpoints.values()
         if left is None:
@@ -147,10 +150,6 @@ class PlaygroundScreen(RunPage):
     def _set_right(self, endpoint: Endpoint | None) -> None:
         self._endpoints[_RIGHT] = endpoint
         self._talks[_RIGHT].display = endpoint is not None
-        self._show_endpoints()
-
-    @on(ChatSettings.Changed)
-    def _settings_changed(self) -> None:
         self._show_endpoints()
 
     # --- asking ------------------------------------------------------------------------------------------------------
@@ -242,10 +241,10 @@ class PlaygroundScreen(RunPage):
 
     def action_forward(self) -> None:
         """To the deployment where there is nobody to ask; else on."""
-        if self._endpoints[_LEFT] is None and not self.before_project():
-            self.program.go("deploy")
-        else:
+        if self.before_project() or self._endpoints[_LEFT]:
             super().action_forward()
+        elif not self.is_early():
+            self.program.go("deploy")
 
     def action_scroll_body(self, pages: int) -> None:
         """Scroll the conversation by pages."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.projects import Workspace
 
-
+_FIND = "project.find"
 # The choices' column comes later than on the wizard's steps: here the figures need the width.
 _BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (140, "-wide"), (160, "-broad")]
 
@@ -42,9 +42,12 @@ class RunPage(Page):
     HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
     SHOWS: ClassVar[str] = ""
     """Group of the task whose progress the page's `ProgressLine` shows; empty: it has none."""
+    LOOKS: ClassVar[tuple[str, ...]] = ()
+    """Groups of the tasks that ask Azure for what the page shows."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._early = False
         self.add_class("run")
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
@@ -85,7 +88,7 @@ class RunPage(Page):
                 return backend.projects.get(azure, subscription, target.resource_group, target.project)
 
             self.program.tasks.start(
-                "project.find",
+                _FIND,
                 t("Looking for the project"),
                 find,
                 done=self._project_found,
@@ -99,6 +102,7 @@ class RunPage(Page):
             self.ready(self.azure, workspace)
 
     def _project_missing(self, error: PhiftError) -> None:
+        self._early = False
         if isinstance(error, NotFound):
             self.blocked(t("The project is not there yet: it is made when the job is submitted. Enter goes to Review."))
         else:
@@ -114,8 +118,30 @@ class RunPage(Page):
             )
         return clean_line(f"{error.message} {error.next_step}".strip(), limit=400)
 
+    def _looking(self) -> bool:
+        return any(self.program.tasks.of(group) for group in (_FIND, *self.LOOKS))
+
+    def is_early(self) -> bool:
+        """Whether Enter came before Azure said what is here; if so, it is taken up when Azure has."""
+        self._early = self._goes_on = self._looking()
+        if self._early:
+            self.notice(t("Goes on when Azure has answered. Esc: stay here."))
+        return self._early
+
+    def not_answered(self, error: PhiftError, known: object) -> None:
+        """Azure did not say what the page shows: say so; what is known already stays."""
+        self.tell_trouble(self.trouble(error))
+        if not known:
+            self.blocked(t("Nothing is known yet."))
+
     def _sync_tasks(self) -> None:
         super()._sync_tasks()
+        if self._early and not self._looking():
+            self._early = False
+            self.notice("")
+            if self._goes_on and not any(line.display for line in self.query(".trouble")):
+                self.call_later(self.action_forward)
+            self._goes_on = False
         if not self.SHOWS:
             return
         task, shown = self.program.tasks.of(self.SHOWS), self.query_one(ProgressLine)
@@ -148,9 +174,9 @@ class RunPage(Page):
     def action_forward(self) -> None:
         """Go to the step that is missing, or on."""
         place = self.before_project()
-        if place:
+        if place and not self.is_early():
             self.program.go(place)
-        else:
+        elif not place:
             super().action_forward()
 
     def tell_trouble(self, what: str) -> None:

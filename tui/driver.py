@@ -19,6 +19,7 @@ _PAUSE = 0.2
 """Seconds between two looks at an input that has ended."""
 _ANSWER, _LONGEST_ANSWER = "\x1b]11;", 40
 """How an answer about the background begins, and the characters that it has at most."""
+_POINTER_SHAPE = "\x1b]22;"
 
 
 class LastingDriver(LinuxDriver):
@@ -40,6 +41,11 @@ class LastingDriver(LinuxDriver):
         if terminal.answers_questions():
             self.write(terminal.ASK_BACKGROUND)
             self.flush()
+
+    def write(self, data: str) -> None:
+        """As Textual's; but the shape of a pointer that is left to the terminal is the terminal's own."""
+        if self._mouse or not data.startswith(_POINTER_SHAPE):
+            super().write(data)
 
     def run_input_thread(self) -> None:
         """Read with a decoder that replaces; Textual's own decoder is strict, and its error would end the program."""

@@ -24,7 +24,6 @@ _PLAIN = re.compile(
     "\u2190-\u21ff\u2200-\u22ff\u2500-\u25fc\u2713\u2717\u2800-\u28ff\ufffd]*"
 )
 _GAP = 4  # unchanged cells up to which writing them again is shorter than moving past them
-_SHORT = 2  # cells up to which a place costs less than a style: such ones are drawn last, all of a style in turn
 _ERASED = 10  # blank cells from which erasing them is shorter than writing them
 _UNCHANGED_ON_BLANKS = frozenset({"1", "2", "3", "5", "6"})  # bold, dim, italic, blinking: not seen on a blank
 _OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "6": "25", "7": "27", "9": "29", "21": "24", "53": "55"}
@@ -98,6 +97,11 @@ def _change(before: _Style, after: _Style) -> str:
     if before.background != after.background:
         codes.append(after.background or "49")
     return min(anew, f"\x1b[{';'.join(codes)}m", key=len)
+
+
+def _step(count: int, direction: str) -> str:
+    """The sequence that moves the cursor so many cells."""
+    return f"\x1b[{count if count > 1 else ''}{direction}" if count else ""
 
 
 class _Row:
@@ -192,11 +196,12 @@ class _Pen:
         """Put the cursor somewhere."""
         if self.cursor == (x, y):
             return
-        if self.cursor and self.cursor[1] == y and self.cursor[0] < x:
-            count = x - self.cursor[0]
-            self._sent.append(f"\x1b[{count if count > 1 else ''}C")
-        else:
-            self._sent.append(f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H")
+        ways = [f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H"]
+        if self.cursor and self.cursor[1] <= y:
+            right, down = x - self.cursor[0], y - self.cursor[1]
+            aside = _step(right, "C") if right > 0 else min("\b" * -right, _step(-right, "D"), key=len)
+            ways.append(aside + _step(down, "B"))
+        self._sent.append(min(ways, key=len))
         self.cursor = (x, y)
 
     def draw(self, y: int, row: _Row, start: int, end: int) -> None:
@@ -209,8 +214,7 @@ class _Pen:
             self.move(start, y)
             self._sent.append("\x1b[K" if end == self._width else f"\x1b[{end - start}X")
         else:
-            after = row.styles[end] if end < self._width else style
-            self._fit(style, after if _blank(after) == style else None)
+            self._fit(style)
             self._write(start, y, self._style, " " * (end - start))
 
     def draw_as_written(self, y: int, pieces: list[_Piece]) -> None:
@@ -236,10 +240,10 @@ class _Pen:
         self._sent.append(_change(self._style, style))
         self._style = style
 
-    def _fit(self, blank: _Style, wish: _Style | None = None) -> None:
-        """Set a style that draws this blank, where the present one does not: the one wished for, or its own."""
+    def _fit(self, blank: _Style) -> None:
+        """Set this blank's style, where the present one draws it otherwise."""
         if _blank(self._style) != blank:
-            self._set(wish or blank)
+            self._set(blank)
 
     def _can_erase(self, blank: _Style) -> bool:
         return not blank.attributes and (self._erases_in_colour or not blank.background)
@@ -317,7 +321,7 @@ class Frames:
             self.forget()
         width, height = size
         pen = _Pen(self._cursor, size, erases_in_colour=self._erases_in_colour)
-        later: dict[_Style, list[tuple[int, _Row, int, int]]] = {}
+        segments: dict[_Style, list[tuple[int, _Row, int, int]]] = {}
         for y, pieces in sorted(rows.items()):
             if y >= height:
                 continue  # drawn for a larger terminal, before its new size was heard of
@@ -328,13 +332,18 @@ class Frames:
                 self._rows[y] = _Row.unknown(width)
                 continue
             self._rows[y] = row
+            style, last = _DEFAULT, -1
             for start, end in row.segments_unlike(before):
-                if end - start <= _SHORT and row.characters[start] != " ":
-                    later.setdefault(row.styles[start], []).append((y, row, start, end))
-                else:
-                    pen.draw(y, row, start, end)
-        for segments in later.values():
-            for segment in segments:
+                # Blanks right behind a text that they go with are drawn with it: the cursor is there.
+                if start != last or row.characters[start] != " " or _blank(style) != row.styles[start]:
+                    style = row.styles[start]
+                segments.setdefault(style, []).append((y, row, start, end))
+                last = end
+        # A place costs less than a style: what has the same one is drawn in turn, blanks behind text that they go with.
+        for style in sorted(
+            segments, key=lambda each: (each.background, not each.foreground, sorted(each.attributes), each.foreground)
+        ):
+            for segment in segments[style]:
                 pen.draw(*segment)
         pen.move(min(cursor[0], width - 1), min(cursor[1], height - 1))
         self._cursor = pen.cursor

@@ -64,6 +64,10 @@ class TerminalApp(App[None]):
         if hasattr(event.widget, "cursor_blink"):
             event.widget.cursor_blink = False
 
+    def delay_update(self, delay: float = 0.0) -> None:
+        """Textual waits 50 ms when another screen is shown; one turn of the event loop is enough for ours."""
+        super().delay_update(0.001)
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables for the themes that do not set them."""
         return themes.ANSI_VARIABLES

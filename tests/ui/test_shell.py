@@ -521,6 +521,21 @@ async def test_a_confirmation_takes_enter_for_yes_only_where_it_says_so(tmp_path
     assert answers == [True, False, True, False, None]
 
 
+async def test_an_answer_given_twice_before_the_question_is_gone_counts_once(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "validation")
+    heard: list[bool | None] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        page = app.screen
+        question = Confirm("Submit?", "It costs.", yes="Submit")
+        app.push_screen(question, heard.append)
+        await until(pilot, lambda: question.is_current)
+        question.action_answer(True)
+        question.action_answer(True)
+        await until(pilot, lambda: app.screen is page)
+        await pilot.pause()
+    assert heard == [True]
+
+
 async def test_a_secret_can_be_neither_copied_nor_cut(
     tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ) -> None:

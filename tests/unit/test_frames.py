@@ -121,7 +121,7 @@ def test_nothing_is_synchronised_where_nothing_is_sent() -> None:
     frames = known()
     assert [frames.shorten(each) for each in (SYNC_START, moved(0, 0), SYNC_END)] == ["", "", ""]
     sent = [frames.shorten(each) for each in (SYNC_START, f"{moved(0, 0)}a{moved(0, 0)}", SYNC_END)]
-    assert sent == ["", f"{SYNC_START}a\x1b[1H", SYNC_END]
+    assert sent == ["", f"{SYNC_START}a\b", SYNC_END]
 
 
 def test_blanks_are_erased_only_where_the_terminal_takes_the_colour() -> None:

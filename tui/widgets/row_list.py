@@ -45,6 +45,7 @@ class RowList(Vertical):
         self._reason = Static(Content(empty), classes="empty", markup=False)
         self.options = OptionList(markup=False)
         """The list itself, for the focus."""
+        self.options.can_focus = False
 
     def compose(self) -> ComposeResult:
         """Titles, rows, and what stands there without rows."""
@@ -71,6 +72,9 @@ class RowList(Vertical):
         """Show these rows; only rows that changed are drawn, the highlight follows its key."""
         before, self._rows = self._rows, tuple(rows)
         self.set_class(not rows, "-empty")
+        self.options.can_focus = bool(rows)  # or a list that is not seen would swallow Enter
+        if not rows and self.options.has_focus:
+            self.screen.set_focus(None)
         if [row.key for row in before] != [row.key for row in self._rows]:
             self._replace_all()
             return
