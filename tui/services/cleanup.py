@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.messages import mark, t
@@ -220,12 +221,20 @@ def remove(
         try:
             if item.kind in ("storage", "vault") and any(one.item.kind == "hub" and one.error for one in outcomes):
                 raise Conflict(t("The hub is still there and needs it."), code="HubNeedsIt")
-            _remove(azure, item, report, cancel)
+            azure.outlast(partial(_remove, azure, item, report, cancel), report, cancel)
             outcomes.append(Outcome(replace(item, reason_kept=""), True))
         except PhiftError as error:
             cancel.check()
             outcomes.append(Outcome(item, False, error))
-    return outcomes
+    return [_with_its_project(outcome, outcomes) for outcome in outcomes]
+
+
+def _with_its_project(outcome: Outcome, all_: Sequence[Outcome]) -> Outcome:
+    """What could not be removed by itself is gone all the same when its project is."""
+    gone = [one.item.id.casefold() for one in all_ if one.removed and one.item.kind == "project"]
+    if outcome.error and outcome.item.id.casefold().startswith(tuple(f"{project}/" for project in gone)):
+        return Outcome(replace(outcome.item, reason_kept=""), True)
+    return outcome
 
 
 def _remove(azure: Azure, item: Item, report: Report | None, cancel: Cancel) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _FINISHED = {"succeeded", "failed", "canceled", "cancelled"}
 _OUTAGE = 1800.0
 """Seconds for which a network that is gone is waited out; a run that is left alone overnight outlives a maintenance."""
+_FAILING = 30.0
+"""Seconds for which a failure of Azure's own is waited out, which may be about this request alone."""
 _AGAIN = 5.0
 _AGAIN_AT_MOST = 60.0
 _T = TypeVar("_T")
@@ -297,7 +299,8 @@ class Azure:
                 return call()
             except (Unreachable, Throttled) as error:
                 waited = time.monotonic() - began
-                if waited > _OUTAGE or error.code == "UntrustedCertificate":
+                bound = _FAILING if error.code in ("InternalServerError", "Http500") else _OUTAGE
+                if waited > bound or error.code == "UntrustedCertificate":
                     raise
                 if report:
                     stage = t("Azure cannot be reached; asking again until it answers")

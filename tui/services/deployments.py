@@ -410,7 +410,7 @@ def remove(
         answer = azure.send("DELETE", path, api_version=api_version, report=report, cancel=cancel)
     except NotFound:
         return
-    azure.poll(answer, resource=path, api_version=api_version, stage=stage, deleting=True, report=report, cancel=cancel)
+    journal, accepted = Journal(azure.settings.journal), azure.now()
 
     def gone() -> bool:
         try:
@@ -419,9 +419,17 @@ def remove(
             return True
         return False
 
-    if not wait_until(gone, stage=stage, seconds=_READY_SECONDS, every=2.0, report=report, cancel=cancel):
+    try:
+        azure.poll(
+            answer, resource=path, api_version=api_version, stage=stage, deleting=True, report=report, cancel=cancel
+        )
+        there = not wait_until(gone, stage=stage, seconds=_READY_SECONDS, every=2.0, report=report, cancel=cancel)
+    except Cancelled:
+        journal.removed(path, accepted)  # Azure goes on with it
+        raise
+    if there:
         raise ServiceError(t("{name} is still there.", name=path.rpartition("/")[2]), code="DeletionPending")
-    Journal(azure.settings.journal).removed(path, azure.now())
+    journal.removed(path, azure.now())
 
 
 def _path(azure: Azure, workspace: Workspace, name: str) -> str:
