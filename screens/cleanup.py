@@ -90,7 +90,7 @@ class CleanupScreen(RunPage):
         self.program.tasks.start(
             _LOOK, t("Asking what there is"),
             lambda report, cancel: backend.cleanup.inventory(azure, workspace),
-            done=self._looked, failed=self._not_looked, quiet=True,
+            done=self._looked, failed=lambda error: self.not_answered(error, self._items), quiet=True,
         )  # fmt: skip
 
         self.program.tasks.start(
@@ -123,11 +123,6 @@ class CleanupScreen(RunPage):
         if self.focused is None:
             rows.options.focus()
         self._about()
-
-    def _not_looked(self, error: PhiftError) -> None:
-        self.tell_trouble(self.trouble(error))
-        if not self._items:
-            self.blocked(t("Nothing is known yet."))
 
     def _billing(self, billing: list[Item]) -> Content:
         if not billing:
