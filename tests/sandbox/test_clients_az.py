@@ -115,3 +115,16 @@ def test_azure_identity_through_the_cli(
     credential = AzureCliCredential(process_timeout=60)
     token = credential.get_token("https://management.azure.com/.default")
     assert token.token.count(".") == 2
+
+
+def test_the_machine_s_identity_signs_in_by_az(
+    program: Path, sandbox_env: SandboxInfo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path / "az"))
+    monkeypatch.setenv("AZURE_CORE_COLLECT_TELEMETRY", "no")
+    done = subprocess.run(
+        [program, "login", "--identity", "--output", "json"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    [account] = json.loads(done.stdout)
+    assert (account["id"], account["user"]["name"]) == (sandbox_env.subscription, "systemAssignedIdentity")
