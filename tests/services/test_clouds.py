@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from tui.recipe import Recipe
-from tui.services import access, catalog, costs, identity, jobs, projects, runs
+from tui.services import access, catalog, costs, identity, jobs, projects, runs, uploads
 from tui.services.clients import ENDPOINTS, Azure
 from tui.services.errors import PhiftError
 from tui.services.identity import Identity
+from tui.services.progress import Cancel
 from tui.services.projects import Workspace
 from tui.services.tokens import Tokens
 from tui.settings import Cloud, Profile, Settings
@@ -126,3 +127,24 @@ def test_calls_and_the_sdks_client_ask_the_clouds_own_hosts(
     assert not [host for host in recorder.asked if host.endswith(PUBLIC)]
     assert set(recorder.asked) == {ENDPOINTS[cloud].arm.removeprefix("https://"), ENDPOINTS[cloud].registry}
     assert all(scope.startswith(ENDPOINTS[cloud].arm) for scope in credential.scopes)
+
+
+@pytest.mark.parametrize("cloud", OTHERS)
+def test_storage_and_the_regions_services_are_the_clouds_own(
+    recorder: Recorder, settings: Settings, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("azure.storage.blob._shared.policies.StorageRetryPolicy.sleep", lambda *rest, **options: None)
+    credential = Always()
+    who = Identity("n", "o", "t", "cli", None)
+    azure = Azure(Tokens(credential), who, with_profile(settings, cloud=cloud), sandbox=False)  # type: ignore[arg-type]  # a token is all it takes
+    ours = ENDPOINTS[cloud]
+    with pytest.raises(PhiftError):
+        azure.rest("GET", jobs.history_url(azure, WORKSPACE), api_version="")
+    assert credential.scopes == [f"{ours.arm}/.default"]
+    # What Azure says of a datastore may leave its endpoint out; a keyless one is opened by a token for storage.
+    store = {"accountName": "account", "containerName": "c", "credentials": {"credentialsType": "None"}}
+    monkeypatch.setattr(azure, "rest", lambda *rest, **options: {"properties": store})
+    with pytest.raises(PhiftError):
+        uploads._Target(uploads._Store(azure, WORKSPACE, None, Cancel()), "rows.jsonl").put_whole(b"rows")
+    assert set(recorder.asked) == {f"{WORKSPACE.location}.{ours.azureml}", f"account.blob.{ours.storage}"}
+    assert set(credential.scopes[1:]) == {"https://storage.azure.com/.default"}
