@@ -12,7 +12,8 @@ from tui.messages import t
 if TYPE_CHECKING:
     from tui.app import PhiftApp
 
-_SAVE_AFTER = 0.2  # seconds without a change; with the write itself a draft is on disk within half a second
+_SAVE_AFTER = 0.02  # seconds; a person's next key comes later, so that a kill loses the last one at most
+_TASK = "draft"
 
 
 class Autosave:
@@ -31,10 +32,13 @@ class Autosave:
 
     def _soon(self) -> None:
         self._timer = None
+        if self._program.tasks.of(_TASK):  # two at once could end in the wrong order
+            self._timer = self._program.set_timer(_SAVE_AFTER, self._soon)
+            return
         settings, recipe = self._program.settings, self._program.wizard.recipe
         self.saved = recipe
         self._program.tasks.start(
-            "draft", t("Saving the draft"), lambda report, cancel: backend.drafts.save(settings, recipe), quiet=True
+            _TASK, t("Saving the draft"), lambda report, cancel: backend.drafts.save(settings, recipe), quiet=True
         )
 
     def now(self) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from emulated_terminal import Terminal
 
-from tui import recipe
+from tui import actions, recipe
 from tui.recipe import Recipe
+from tui.themes import NAMES
+from tui.wizard import PLACES
 
 Start = Callable[..., Terminal]
 
@@ -24,6 +26,7 @@ NOBODY = {"PATH": "/nonexistent"}  # no `az` to sign in with: the first screen s
 LEAVES_ALTERNATE_SCREEN = b"\x1b[?1049l"
 QUIT, NEXT, HELP, TAB = b"\x11", b"\x1b[19~", b"\x1bOP", b"\t"
 REDRAW, PREVIOUS = b"\x0c", b"\x1b[18~"
+ESCAPE = b"\x1b"
 MOST_BYTES = 4_000
 """Bytes that a key press may cost at 120x40."""
 SILENT_SECONDS = 5.0
@@ -200,45 +203,74 @@ def test_is_silent_while_nothing_changes(start: Start, state: Path) -> None:
     assert terminal.read(SILENT_SECONDS) == 0
 
 
-KEYS_HERE = {
-    "letter": b"x", "backspace": b"\x7f", "tab": TAB, "down": b"\x1b[B", "help": HELP, "close help": b"\x1b",
-    "palette": b"\x10", "letter in the palette": b"m", "close palette": b"\x1b", "jump": b"\x0f", "close jump": b"\x1b",
-    "leave field": b"\x1b", "all keys": b"?", "close keys": b"\x1b", "drafts": b"\x1bOQ", "close drafts": b"\x1b",
-    "appearance": b"\x1bOS", "close appearance": b"\x1b",
+IN_FIELDS = {
+    "letter": b"x", "backspace": b"\x7f", "tab": TAB, "back": b"\x1b[Z", "down": b"\x1b[B", "up": b"\x1b[A",
+    "right": b"\x1b[C", "left": b"\x1b[D", "page down": b"\x1b[6~", "page up": b"\x1b[5~",
 }  # fmt: skip
-LOOKED_AT = ("palette", "close jump", "all keys", "close appearance")
-PAGES = 11
+BYTES_OF = {
+    **{f"f{number}": f"\x1bO{letter}".encode() for number, letter in enumerate("PQRS", 1)},
+    **{f"f{number}": f"\x1b[{number + 10 + (number > 5) + (number > 10)}~".encode() for number in range(5, 13)},
+    **{f"ctrl+{letter}": bytes([ord(letter) - 96]) for letter in "lop"},
+    "question_mark": b"?", "slash": b"/", "space": b" ", "escape": ESCAPE,
+}  # fmt: skip
+NOT_PRESSED = {"forward", "quit", "quit_letter", "suspend", "edit_recipe", "redraw", "submit"}
+"""Actions that lead out of the program or on to another page, and the one that is there to send everything."""
+FULLEST = "data"
+"""The page with most on it, where the keys that are the same everywhere are pressed."""
+COSTLIEST = {"next", "plain"}
+"""Of those keys the ones that change most of the screen, pressed on every page."""
 
 
-def test_a_key_costs_few_bytes_and_leaves_the_screen_right(start: Start, state: Path) -> None:
-    terminal = start(columns=120, rows=40, env={**NOBODY, "COLORTERM": "truecolor"})
-    cost = {}
+@pytest.mark.parametrize("setup", [True, False], ids=["setup", "run"])
+def test_no_key_costs_much_and_the_screen_is_right_after_all(start: Start, state: Path, setup: bool) -> None:
+    broken = Path(__file__).parents[2] / "assets" / "samples" / "support-broken.jsonl"
+    terminal = start("--data", str(broken), columns=120, rows=40, env={**NOBODY, "COLORTERM": "truecolor"})
+    cost: dict[str, int] = {}
 
     def press(name: str, key: bytes) -> None:
         before = len(terminal.raw)
         terminal.send(key)
-        terminal.wait_for(lambda _: len(terminal.raw) > before)
-        terminal.quiet(0.2)
+        # Behind a bare Esc the program waits whether it is the beginning of another key.
+        terminal.quiet(0.3 if key == ESCAPE else 0.05)
         cost[name] = len(terminal.raw) - before
 
-    def is_right() -> bool:
+    terminal.wait_for(FIRST)
+    terminal.quiet()
+    for place in (each for each in PLACES if each.setup is setup):
+        terminal.send(BYTES_OF["ctrl+o"])
+        terminal.wait_for("Jump to a field")
+        press(f"jump to {place.name}", place.key.encode())
+        fullest = place.name == FULLEST
+        for name, key in IN_FIELDS.items() if fullest else ():
+            press(name, key)
+        press(f"leave the field of {place.name}", ESCAPE)
+        for action in actions.for_place(place.name):
+            if action.id not in NOT_PRESSED and (fullest or action.scope == place.name or action.id in COSTLIEST):
+                key = BYTES_OF.get(action.key) or action.key.encode()
+                press(f"{action.id} at {place.name}", key)
+                # What it opened is closed; where it led to another page, there is nothing to close.
+                press(f"{action.id} closed", {"back": NEXT, "next": PREVIOUS}.get(action.id, ESCAPE))
+        if fullest:
+            press("appearance opened", BYTES_OF["f4"])
+            for theme in NAMES[1:]:
+                press(f"{theme} tried", IN_FIELDS["down"])
+            press("the theme before", ESCAPE)
         terminal.quiet()
         seen = terminal.cells()
         terminal.send(REDRAW)
         terminal.quiet()
-        return terminal.cells() == seen
-
-    at_project(terminal)
-    terminal.quiet()
-    for name, key in KEYS_HERE.items():
-        press(name, key)
-        assert name not in LOOKED_AT or is_right(), name
-    for number in range(PAGES):
-        press(f"page {number} on", NEXT)
-    for number in range(PAGES):
-        press(f"page {number} back", PREVIOUS)
-    assert is_right()
+        assert terminal.cells() == seen, place.name
     assert {name: spent for name, spent in cost.items() if spent >= MOST_BYTES} == {}
+
+
+def test_keys_typed_ahead_over_a_slow_line_are_all_heeded(start: Start, state: Path) -> None:
+    terminal = start(env=NOBODY)
+    terminal.wait_for(FIRST)
+    terminal.quiet()
+    terminal.send(NEXT * 3)
+    terminal.wait_for("Arrows look at a model")
+    terminal.send(PREVIOUS + b"-ahead")
+    terminal.wait_for("phift-hub-ahead")
 
 
 def test_a_byte_that_is_no_text_does_not_end_the_program(start: Start, state: Path) -> None:
