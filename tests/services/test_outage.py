@@ -9,11 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tui.recipe import Recipe, Target
 from tui.services import (
     access,
     catalog,
+    chat,
     cleanup,
     clients,
     costs,
@@ -176,3 +178,18 @@ def test_a_call_that_hangs_is_left_at_once(
     timer.start()
     with pytest.raises(Cancelled):
         azure.rest(method, project.id, api_version=projects.API, body={}, cancel=cancel)
+
+
+@pytest.mark.usefixtures("azure")
+def test_a_chat_that_hangs_is_left_at_once(upset: Callable[..., None]) -> None:
+    upset("POST *.models.ai.azure.com/*", "slow", seconds=600)
+    cancel = Cancel()
+    timer = threading.Timer(0.2, cancel.set)
+    timer.start()
+    with pytest.raises(Cancelled):
+        chat.complete(
+            "https://nobody.eastus2.models.ai.azure.com",
+            SecretStr("k"),
+            [{"role": "user", "content": "?"}],
+            cancel=cancel,
+        )
