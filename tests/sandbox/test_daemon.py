@@ -34,6 +34,8 @@ def test_it_outlives_its_starter_and_stops_when_told(folder: Path) -> None:
     assert os.getsid(info.pid) != os.getsid(0)
     assert daemon.stop(folder)
     until_gone(info.pid)
+    # Tidied: nothing says that it runs, and the database is one file again.
+    assert not {"sandbox.json", "state.sqlite-wal"} & {file.name for file in folder.iterdir()}
     assert daemon.status(folder) is None
     assert not daemon.stop(folder)
 

@@ -6,10 +6,13 @@ import asyncio
 import logging
 import logging.handlers
 import os
+import signal
 import socket
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 
@@ -28,12 +31,18 @@ def run(folder: Path, *, as_of: date | None, pace: float, port: int, ready: Call
         SandboxRefusedError: Another process serves this folder, or the port is taken.
     """
     os.umask(0o077)
+    # Uvicorn raises the signal again when it has ended; as the system's own it would end the process untidied.
+    signal.signal(signal.SIGTERM, _terminated)
     running = hold_running(folder)
     try:
         asyncio.run(_serve(folder, as_of, pace, port, ready))
     finally:
         (folder / "sandbox.json").unlink(missing_ok=True)
         os.close(running)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 async def _serve(
