@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.page import Step
@@ -142,6 +142,10 @@ class DataScreen(Step):
             self.wizard.mark(self.PLACE, "attention", t("cannot be read"))
         self._draw()
 
+    def on_descendant_focus(self) -> None:
+        """Name the keys that work from here."""
+        self._draw()
+
     @on(Field.Changed)
     def _path_typed(self) -> None:
         self.program.tasks.cancel(TASK)
@@ -154,7 +158,7 @@ class DataScreen(Step):
 
     def _draw(self) -> None:
         report, running = self._report, self.program.tasks.of(TASK)
-        drawn = (report, bool(running), self._error, self.wizard.recipe.data.train)
+        drawn = (report, bool(running), self._error, self.wizard.recipe.data.train, self._typing)
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -183,9 +187,14 @@ class DataScreen(Step):
             return Content("\n").join([Content.assemble(("! ", "bold $text-warning"), lines[0]), lines[1]])
         if report is None:
             if self.program.tasks.of(TASK):
-                return Content.styled(t("Checking …  Esc, then x stops it."), "$text-quiet")
+                hint = t("Checking …  Esc, then x stops it.") if self._typing else t("Checking …  x stops it.")
+                return Content.styled(hint, "$text-quiet")
             return Content.styled(t("Enter checks the file."), "$text-quiet")
-        return report_content(report)
+        return report_content(report, typing=self._typing)
+
+    @property
+    def _typing(self) -> bool:
+        return isinstance(self.focused, Input)
 
     def _group(self) -> Group | None:
         report, index = self._report, self.query_one("#groups", OptionList).highlighted
@@ -277,11 +286,13 @@ class DataScreen(Step):
         if not self.wizard.recipe.data.train:
             return t("Give the training file, or F6 to pick one.")
         if self._error:
-            return f"{self._error.message} {self._error.next_step}"
+            return t("This file cannot be checked: give another, or F6 to pick one.")
         if report is None:
             return t("The file is not checked; Enter checks it.")
         if self._has_other_shape:
             return t("The file has another shape than chats: m shows what it can be converted to.")
+        if not report.ok and not report.rows:
+            return t("There is no row to train on: give another file, or F6 to pick one.")
         if not report.ok:
             return t("The file has errors: r reads the rows, m mends what can be mended.")
         return ""

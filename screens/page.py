@@ -135,11 +135,9 @@ class Page(Shell):
         self.program.go(previous_place(self.PLACE))
 
     def action_leave_field(self) -> None:
-        """Leave the field, or stop waiting to go forward; destroys nothing."""
-        if self._goes_on:
-            self._goes_on = False
-        else:
-            self._leave_field()
+        """Leave the field, and stop waiting to go forward; destroys nothing."""
+        self._goes_on = False
+        self._leave_field()
         self.notice("")
 
     def action_scroll_body(self, pages: int) -> None:

@@ -59,8 +59,7 @@ class ValidationScreen(Step):
         yield Field(
             "validation.share",
             t("Share"),
-            unit=t("of the rows"),
-            help_line=t("How much of the training file is held back."),
+            help_line=t("How much of the training file's rows is held back."),
         )
         yield Field("validation.seed", t("Seed"), help_line=t("The same seed holds back the same rows."))
         with Vertical(classes="field", id="row-path"):

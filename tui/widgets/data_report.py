@@ -35,8 +35,8 @@ def size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
-def report_content(report: Report) -> Content:
-    """The verdict, what the file holds, and what was not looked at."""
+def report_content(report: Report, *, typing: bool = False) -> Content:
+    """The verdict, what the file holds, and what was not looked at; `typing` where letters go into a field."""
     stats = report.stats
     about = t("about {tokens} tokens") if stats.tokens_are_estimate else t("{tokens} tokens")
     known = [n("{count} row", "{count} rows", report.rows)] if report.rows else []
@@ -48,7 +48,11 @@ def report_content(report: Report) -> Content:
     facts = " · ".join([size(report.bytes), *known])
     if not report.complete:
         errors = sum(group.count for group in report.errors)
-        word = n("{count} error so far; x stops the check.", "{count} errors so far; x stops the check.", errors)
+        if typing:
+            word = n("{count} error so far; Esc, then x stops the check.",
+                     "{count} errors so far; Esc, then x stops the check.", errors)  # fmt: skip
+        else:
+            word = n("{count} error so far; x stops the check.", "{count} errors so far; x stops the check.", errors)
         head = Content.styled("◌ " + word, "bold $text-error" if errors else "bold")
     elif report.ok:
         warnings = sum(group.count for group in report.warnings)

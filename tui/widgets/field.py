@@ -100,12 +100,13 @@ class Field(Vertical):
         self._hint = " · ".join(part for part in parts if part) if hint is None else hint
         self._told = ""
         self._before: Any = None
+        self._seen: Any = None
         self.error = ""
         """Why what is typed is not taken; empty: it is."""
 
     def compose(self) -> ComposeResult:
         """Label, editor and hint in a row; help or error below."""
-        self._before = self._value()
+        self._before = self._seen = self._value()
         value = shown(self._before)
         with Horizontal(classes="field-row"):
             yield Static(self.label, classes="field-label", markup=False)
@@ -161,9 +162,11 @@ class Field(Vertical):
         """
         key = self.path.replace(".", "__")
         try:
-            self._wizard.change(**{key: self._parsed(raw)})
+            self._seen = self._parsed(raw)
+            self._wizard.change(**{key: self._seen})
         except RecipeError as error:
             self.error = self._advice(error.message)
+            self._seen = self._before
             self._wizard.change(**{key: self._before})
             return False
         self.error = ""
@@ -197,7 +200,9 @@ class Field(Vertical):
         if isinstance(editor, Choice):
             editor.value = shown(value)
             return
-        if self.error:
+        # What this field wrote itself is older than what was typed since, if it differs.
+        was_seen, self._seen = value == self._seen, value
+        if self.error or was_seen:
             return
         try:
             same = self._parsed(editor.value) == value
