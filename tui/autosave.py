@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tui.app import PhiftApp
 
 _SAVE_AFTER = 0.02  # seconds; a person's next key comes later, so that a kill loses the last one at most
-_TASK = "draft"
+_TASK = "draft.save"
 
 
 class Autosave:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tui.services.answers import error_from, error_in
 from tui.services.errors import (
+    AccessError,
     Conflict,
     ModelUnavailable,
     NotFound,
@@ -34,6 +35,13 @@ def body(code: str, message: str = "Something happened", **more: Any) -> str:
     [
         (401, body("InvalidAuthenticationToken"), SignInRequired, "InvalidAuthenticationToken", 4),
         (403, body("AuthorizationFailed"), PermissionDenied, "AuthorizationFailed", 4),
+        (
+            403,
+            "<Error><Code>AuthenticationFailed</Code><Message>No</Message></Error>",
+            AccessError,
+            "AuthenticationFailed",
+            4,
+        ),
         (403, body("SomethingNew"), PermissionDenied, "SomethingNew", 4),
         (404, body("ResourceNotFound"), NotFound, "ResourceNotFound", 5),
         (409, body("MissingSubscriptionRegistration"), ProviderNotRegistered, "MissingSubscriptionRegistration", 4),

@@ -10,6 +10,7 @@ from typing import Any
 
 from tui.messages import mark, t
 from tui.services.errors import (
+    AccessError,
     Conflict,
     ModelUnavailable,
     NotFound,
@@ -90,6 +91,12 @@ _KNOWN = {
     ),
     "expiredauthenticationtoken": _Known(
         SignInRequired, mark("The sign-in has expired."), mark("Sign in again; nothing is lost.")
+    ),
+    # Storage's for a signature: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+    "authenticationfailed": _Known(
+        AccessError,
+        mark("The credential of the request is not accepted: it has expired, or this machine's clock is wrong."),
+        mark("Compare `date -u` with the real time, then try again; nothing is lost."),
     ),
     "resourcegroupnotfound": _Known(
         NotFound,
