@@ -203,3 +203,8 @@ def test_the_dump_is_what_the_check_reads(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(fix.dump(value), encoding="utf-8")
     assert check(path, rules=ANY).ok
+
+
+def test_a_text_that_is_looked_at_as_python_says_nothing_on_the_screen(recwarn: pytest.WarningsRecorder) -> None:
+    assert repair("{'a': 1is 1}") is None
+    assert not recwarn.list

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import sqlite3
+import warnings
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,10 @@ def repair(text: str) -> str | None:
     if len(text) > _LONGEST_LITERAL:
         return None
     try:
-        value = ast.literal_eval(made)
+        with warnings.catch_warnings():
+            # What Python would say of the text is written over the screen.
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(made)
         return dump(parse(json.dumps(value, allow_nan=False)).value) if isinstance(value, dict) else None
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, JsonFault):
         return None
