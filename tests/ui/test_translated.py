@@ -238,7 +238,8 @@ async def test_the_pages_are_translated(at_the_sandbox: SandboxInfo, folder: Pat
                 break
             await pilot.press("enter")
             look(f"after {place}")
-        assert app.current_mode == "monitor"
+        if app.current_mode == "monitor":
+            await pilot.press("enter")  # leads on when the job has completed
         await until(pilot, lambda: app.wizard.marks.get("monitor"), "the job does not end")
         for place in ("monitor", "deploy", "playground", "evaluate", "cleanup", "jobs"):
             app.go(place)
