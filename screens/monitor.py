@@ -16,7 +16,7 @@ from tui import actions, backend
 from tui.messages import t
 from tui.services.errors import PhiftError, Throttled, Unreachable
 from tui.text import clean, clean_line
-from tui.watching import POLL, JobWatch
+from tui.watching import JobWatch
 from tui.widgets.job_status import badge, meaning, phases
 from tui.widgets.live_line import LiveLine
 from tui.widgets.log_view import LogView
@@ -35,7 +35,7 @@ class MonitorScreen(RunPage):
     """The live view of a job."""
 
     PLACE = "monitor"
-    LOOKS = ("monitor.find", POLL)
+    LOOKS = ("monitor.find",)
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(PLACE)]
 
     def __init__(self) -> None:
@@ -241,10 +241,10 @@ class MonitorScreen(RunPage):
         """On to the deployment once the job has completed; before that, wait for it."""
         if self.before_project():
             super().action_forward()
-        elif self.followed.snapshot is None:
+        elif not self.wizard.facts.job or (self.followed.snapshot is None and self.followed.error):
             if not self.is_early():
                 self.program.go("review" if not self.wizard.facts.job else "jobs")
-        elif not self.followed.snapshot.job.terminal:
+        elif self.followed.snapshot is None or not self.followed.snapshot.job.terminal:
             self._goes_on = True
             self.notice(t("Goes on to Deploy when the job has completed. Esc: stay here."))
         elif self.followed.snapshot.job.status == "Completed":

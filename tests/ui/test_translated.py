@@ -166,8 +166,9 @@ def data_of(folder: Path, sandbox: SandboxInfo) -> tuple[str, ...]:
 
 
 def written_by_jobs(sandbox: SandboxInfo) -> list[str]:
-    """The logs of the jobs, their notes among them: the trainer's words, English wherever it runs."""
-    return [path.read_text("utf-8") for path in Path(sandbox.state).glob("jobs/*/std_log.txt")]
+    """The logs of the jobs, and the notes shown before them: the trainer's words, English wherever it runs."""
+    jobs = Path(sandbox.state) / "jobs"
+    return [path.read_text("utf-8") for name in ("std_log.txt", "config.json") for path in jobs.glob(f"*/{name}")]
 
 
 def test_the_commands_are_translated(
