@@ -94,6 +94,27 @@ def test_what_cannot_be_split_is_said(tmp_path: Path, lines: list[bytes], share:
     assert not (tmp_path / "train.jsonl").exists()
 
 
+@pytest.mark.parametrize("from_share", [0.0, 0.5], ids=["reading", "writing"])
+def test_it_tells_how_far_it_is_and_can_be_stopped_with_nothing_written(tmp_path: Path, from_share: float) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    path = tmp_path / "all.jsonl"
+    path.write_bytes(b"".join(chat(str(number)) + b"\n" for number in range(3000)))
+    told: list[tuple[int, int]] = []
+    whole = 2 * path.stat().st_size
+
+    def stop(done: int, total: int) -> None:
+        if done > from_share * total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        split(path, 0.1, 7, folder / "t.jsonl", folder / "v.jsonl", progress=stop)
+    assert list(folder.iterdir()) == []
+    split(path, 0.1, 7, folder / "t.jsonl", folder / "v.jsonl", progress=lambda *far: told.append(far))
+    assert told == sorted(told)
+    assert (len(told), told[-1]) == (6, (whole, whole))
+
+
 def test_an_output_cannot_be_the_source(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(chat("a") + b"\n" + chat("b"))

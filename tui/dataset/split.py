@@ -99,7 +99,8 @@ def split(
         seed: Any whole number.
         out_train: Written with the rows to train on.
         out_validation: Written with the rows held out.
-        progress: Called with (rows done, rows in all) while writing, every thousand rows.
+        progress: Called with (bytes done, bytes in all) every thousand rows, of the file twice: it is read, then
+            written; may raise to stop, and nothing is written then.
 
     Returns:
         What went where.
@@ -112,7 +113,8 @@ def split(
         raise SplitError(t("the validation share is {share}; it must lie between 0 and 1", share=share))
     if len({path.resolve(), out_train.resolve(), out_validation.resolve()}) < 3:
         raise SplitError(t("the training file, the validation file and the source must be three different files"))
-    with closing(_Rows(path)) as known:
+    whole = path.stat().st_size
+    with closing(_Rows(_rows(path, progress, 0, 2 * whole))) as known:
         if known.count < 2:
             raise SplitError(
                 n(
@@ -125,31 +127,32 @@ def split(
         # Where one prompt holds all rows, only equal rows can be kept together.
         if not known.choose("prompt", share, seed) and not known.choose("whole", share, seed):
             raise SplitError(t("all rows are equal; there is nothing to hold out"))
-        return _write(path, known, out_train, out_validation, progress)
+        mark = UTF8_BOM if has_bom(path) else b""
+        return _write(_rows(path, progress, whole, 2 * whole), mark, known, out_train, out_validation)
 
 
-def _write(
-    path: Path,
-    known: _Rows,
-    out_train: Path,
-    out_validation: Path,
-    progress: Callable[[int, int], None] | None,
-) -> Split:
-    mark = UTF8_BOM if has_bom(path) else b""
+def _rows(path: Path, progress: Callable[[int, int], None] | None, before: int, total: int) -> Iterator[bytes]:
+    done = before
+    for number, line in numbered(path):
+        done += len(line) + 1
+        if progress is not None and number % 1000 == 0:
+            progress(done, total)
+        if not is_blank(line):
+            yield line
+
+
+def _write(rows: Iterator[bytes], mark: bytes, known: _Rows, out_train: Path, out_validation: Path) -> Split:
     train_rows = validation_rows = 0
     with replacing(out_train) as train, replacing(out_validation) as validation:
         train.write(mark)
         validation.write(mark)
-        rows = (line for _, line in numbered(path) if not is_blank(line))
-        for index, (line, is_held) in enumerate(zip(rows, known.sides(), strict=True), 1):
+        for line, is_held in zip(rows, known.sides(), strict=True):
             if is_held:
                 validation.write(line + b"\n")
                 validation_rows += 1
             else:
                 train.write(line + b"\n")
                 train_rows += 1
-            if progress is not None and index % 1000 == 0:
-                progress(index, known.count)
     return Split(train_rows, validation_rows, known.strata, known.together)
 
 
@@ -162,12 +165,12 @@ class _Rows:
         together: Rows that are not alone in their group, once the groups are chosen.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, rows: Iterator[bytes]) -> None:
         # Without a name, and so gone with the connection.
         self._database = sqlite3.connect("")
         self._database.execute("CREATE TABLE rows (stratum INTEGER, prompt INTEGER, whole INTEGER)")
-        keys = (_keys(line) for _, line in numbered(path) if not is_blank(line))
-        self._database.executemany("INSERT INTO rows VALUES (?, ?, ?)", (tuple(map(_signed, row)) for row in keys))
+        keys = (tuple(map(_signed, _keys(line))) for line in rows)
+        self._database.executemany("INSERT INTO rows VALUES (?, ?, ?)", keys)
         self.count, self.strata = self._one("SELECT count(*), count(DISTINCT stratum) FROM rows")
         self.together = 0
         self._held = array("q")

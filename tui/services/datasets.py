@@ -135,8 +135,8 @@ def divide(
         folder: where the two parts are written.
         found: what the check of the file says.
         model: the catalogue's entry of the model; None: no model's limits.
-        report: told of rows written.
-        cancel: stops the counting.
+        report: told how far the split is.
+        cancel: stops it; no part is written then.
         tokenizer: the one that the check counted with.
 
     Raises:
@@ -150,8 +150,9 @@ def divide(
     train, validation = folder / "train.jsonl", folder / "validation.jsonl"
     try:
         parts = split(
-            source, recipe.validation.share, recipe.validation.seed, train, validation, progress=_told(report)
-        )
+            source, recipe.validation.share, recipe.validation.seed, train, validation,
+            progress=_splitting(report, cancel or Cancel()),
+        )  # fmt: skip
     except SplitError as error:
         raise DataRefused(
             t("{file} cannot be split: {reason}.", file=source.name, reason=error),
@@ -205,11 +206,13 @@ def _check(
         raise UsageError(t("{path} cannot be read: {reason}.", path=source, reason=error.strerror or error)) from None
 
 
-def _told(report: Tell | None) -> Callable[[int, int], None] | None:
-    if report is None:
-        return None
-    tell = report
-    return lambda done, total: tell(Progress(t("Splitting the data"), done, total, "rows"))
+def _splitting(report: Tell | None, cancel: Cancel) -> Callable[[int, int], None]:
+    def told(done: int, total: int) -> None:
+        cancel.check()
+        if report:
+            report(Progress(t("Splitting the data"), done, total, "bytes"))
+
+    return told
 
 
 def _rows(path: Path | None) -> int:
