@@ -36,6 +36,13 @@ def test_an_array_is_the_same_in_pieces(wanted: list[Any], size: int, indent: in
     assert values(json.dumps(wanted, indent=indent), size) == wanted
 
 
+@pytest.mark.parametrize("number", ["-0.0", "1.5", "12", "1e5", "2E-7", "3.25e+2"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_a_number_is_not_cut_where_a_piece_ends(number: str, size: int) -> None:
+    assert values(f"[{number}, {number}]", size) == [float(number)] * 2
+    assert values(number, size) == [float(number)]
+
+
 @given(st.lists(st.dictionaries(st.text(), VALUES, max_size=3), max_size=4), st.integers(1, 40))
 def test_values_one_after_the_other_are_the_same_in_pieces(wanted: list[Any], size: int) -> None:
     assert values("\n".join(json.dumps(value, indent=1) for value in wanted), size) == wanted

@@ -20,6 +20,8 @@ CHUNK = 1 << 20
 _LONGEST_VALUE = 32 << 20
 _END = 64
 _SPACE = re.compile(r"[ \t\n\r\ufeff]*+")
+_GOES_ON = re.compile(r"(?:\.|[eE][+-]?)?\Z")
+"""What may be left of the text where a number is cut off: nothing, or the beginning of its fraction or exponent."""
 _decoder = json.JSONDecoder(parse_constant=refuse_constant)
 
 
@@ -153,7 +155,6 @@ class _Text:
                     if not is_cut or not self._more():
                         self.fail(fault.said, fault.position)
             else:
-                # A number may go on in the next piece.
-                if end < len(self._buffer) or not self._more():
+                if not _GOES_ON.match(self._buffer, end) or not self._more():
                     self._at = end
                     return value
