@@ -38,10 +38,12 @@ ABOUT = {
     "tabs. Nothing is created, uploaded or billed before you answer the last question with y.",
     "monitor": "The job as Azure reports it: state, losses, progress, log. Closing the program does not stop the job.",
     "deploy": "An endpoint serves the tuned model and is billed from then on until it is deleted.",
-    "playground": "Talk to the endpoint; the answer arrives as it is made.",
+    "playground": "Talk to the endpoint; the answer arrives as it is made. What was said before is sent along each "
+    "time, and its tokens are billed each time.",
     "evaluate": "Base and tuned model answer the same held-out rows; numbers say which is better.",
     "cleanup": "What exists and what it costs; removed in the order that Azure wants.",
-    "jobs": "All fine-tuning jobs of the project.",
+    "jobs": "All fine-tuning jobs of the project, also those that were submitted elsewhere. Each can be opened in the "
+    "monitor, and its choices taken for the next run.",
 }
 """What each place is for; not translated yet."""
 

@@ -48,7 +48,8 @@ class Action:
 
 # fmt: off
 ACTIONS: tuple[Action, ...] = (
-    Action("forward", "enter", "Continue", "Check this page and go on to the next.", PAGE, "forward", footer=True),
+    Action("forward", "enter", "Continue", "Do what the key bar says of Enter, or check this page and go on.", PAGE,
+           "forward", footer=True),
     Action("back", "f7", "Back", "Go back one page; nothing is lost.", PAGE, "back", footer=True, priority=True),
     Action("next", "f8", "Next", "Go on one page without checking this one.", PAGE, "next", footer=True, priority=True),
     Action("refresh", "f5", "Refresh", "Ask Azure again for what this page shows.", PAGE, "refresh", priority=True),
