@@ -43,6 +43,14 @@ def test_a_number_is_not_cut_where_a_piece_ends(number: str, size: int) -> None:
     assert values(number, size) == [float(number)]
 
 
+@pytest.mark.parametrize("text", ['{\n"a": %s\n}', "[%s, 1]", '[\n{"a": %s}\n]', "%s"])
+@pytest.mark.parametrize("size", [700, 10_000])
+def test_a_number_of_more_digits_than_python_reads_is_read(text: str, size: int) -> None:
+    # As large as a float holds; Python's own reader refuses whole numbers of more than 4,300 digits.
+    (found, *_) = values(text % ("9" * 5000), size)
+    assert (found["a"] if isinstance(found, dict) else found) == float("inf")
+
+
 @given(st.lists(st.dictionaries(st.text(), VALUES, max_size=3), max_size=4), st.integers(1, 40))
 def test_values_one_after_the_other_are_the_same_in_pieces(wanted: list[Any], size: int) -> None:
     assert values("\n".join(json.dumps(value, indent=1) for value in wanted), size) == wanted

@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from tui.dataset.jsontext import UNCLOSED, JsonFault, parse, refuse_constant
+from tui.dataset.jsontext import UNCLOSED, JsonFault, integer, parse, refuse_constant
 from tui.dataset.said import Said, said
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _END = 64
 _SPACE = re.compile(r"[ \t\n\r\ufeff]*+")
 _GOES_ON = re.compile(r"(?:\.|[eE][+-]?)?\Z")
 """What may be left of the text where a number is cut off: nothing, or the beginning of its fraction or exponent."""
-_decoder = json.JSONDecoder(parse_constant=refuse_constant)
+_decoder = json.JSONDecoder(parse_constant=refuse_constant, parse_int=integer)
 
 
 class DocumentFault(ValueError):
@@ -148,13 +148,13 @@ class _Text:
                     self.fail(said("a value of more than {most} MB", most=_LONGEST_VALUE >> 20))
                 rest = self._buffer[self._at :]
                 try:
-                    parse(rest)
+                    value, end = parse(rest).value, len(self._buffer)
                 except JsonFault as fault:
                     # At the end of what is read so far, a value is cut off rather than wrong.
                     is_cut = fault.position >= len(rest) - _END or fault.said.text == UNCLOSED
                     if not is_cut or not self._more():
                         self.fail(fault.said, fault.position)
-            else:
-                if not _GOES_ON.match(self._buffer, end) or not self._more():
-                    self._at = end
-                    return value
+                    continue
+            if not _GOES_ON.match(self._buffer, end) or not self._more():
+                self._at = end
+                return value

@@ -120,6 +120,11 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+def integer(digits: str) -> int | float:
+    """Return a whole number, as a float where it has so many digits that Python refuses to read it."""
+    return int(digits) if len(digits) <= _LONGEST_EXACT_NUMBER else float(digits)
+
+
 _quick = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=refuse_constant)
 
 
@@ -285,9 +290,7 @@ class _Reader:
             if (word := _WORD.match(text, at)) and word.end() > found.end():
                 self._fail(at, self._bad_value(at))
             digits = found.group()
-            if digits.lstrip("-").isdigit() and len(digits) <= _LONGEST_EXACT_NUMBER:
-                return int(digits), found.end()
-            return float(digits), found.end()
+            return integer(digits) if digits.lstrip("-").isdigit() else float(digits), found.end()
         self._fail(at, self._bad_value(at))
 
     def _bad_value(self, at: int) -> Said:
