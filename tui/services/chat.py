@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from tui.messages import t
 from tui.services.answers import error_from
 from tui.services.errors import Cancelled, PhiftError, Unreachable
-from tui.services.progress import Cancel, Progress, listening
+from tui.services.progress import Cancel, Progress, in_thread, listening
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -131,23 +133,17 @@ def stream(
     }
     if seed is not None:
         body["seed"] = seed
-    from tui.services.tokens import in_thread
-
     cancel = cancel or Cancel()
-    response = _open(uri, key, body, cancel)
-    try:
-        for line in _lines(response, cancel):
-            if line == "[DONE]":
-                return
-            yield _delta(line)
-        raise Unreachable(
-            t("The answer broke off."),
-            code="StreamBroken",
-            meaning=t("The connection ended before the endpoint said that it was done."),
-            next_step=t("Ask again."),
-        )
-    finally:
-        in_thread(response.close, cancel)  # it waits for the read under way, which may hang
+    for line in _lines(_open(uri, key, body, cancel), cancel):
+        if line == "[DONE]":
+            return
+        yield _delta(line)
+    raise Unreachable(
+        t("The answer broke off."),
+        code="StreamBroken",
+        meaning=t("The connection ended before the endpoint said that it was done."),
+        next_step=t("Ask again."),
+    )
 
 
 def complete(
@@ -179,7 +175,6 @@ def _open(uri: str, key: SecretStr, body: dict[str, Any], cancel: Cancel) -> Any
     import requests
 
     from tui.services.clients import unreachable
-    from tui.services.tokens import in_thread
 
     report, _ = listening()
     while True:
@@ -208,21 +203,47 @@ def _open(uri: str, key: SecretStr, body: dict[str, Any], cancel: Cancel) -> Any
 
 
 def _lines(response: Any, cancel: Cancel) -> Iterator[str]:
+    """The data of the events as they arrive, read in one thread, since a read under way cannot be interrupted."""
     import requests
 
     from tui.services.clients import unreachable
-    from tui.services.tokens import in_thread
 
-    arriving = response.iter_lines(chunk_size=None)
+    arriving: SimpleQueue[bytes | Exception | None] = SimpleQueue()
+    left = threading.Event()
+
+    def read() -> None:
+        try:
+            with response:
+                for raw in response.iter_lines(chunk_size=None):
+                    if left.is_set():
+                        return
+                    arriving.put(raw)
+            arriving.put(None)
+        except Exception as error:  # raised again in the thread that asks
+            arriving.put(error)
+
+    threading.Thread(target=read, name="answer", daemon=True).start()
     try:
-        while (raw := in_thread(lambda: next(arriving, None), cancel)) is not None:
-            if cancel.is_set:
-                raise Cancelled(t("The answer was stopped."))
+        while (raw := _next(arriving, cancel)) is not None:
+            if isinstance(raw, requests.RequestException):
+                raise unreachable(raw) from None
+            if isinstance(raw, Exception):
+                raise raw
             line = raw.decode("utf-8", "replace")
             if line.startswith("data:"):
                 yield line[5:].strip()
-    except requests.RequestException as error:
-        raise unreachable(error) from None
+    finally:
+        left.set()
+
+
+def _next(arriving: SimpleQueue[bytes | Exception | None], cancel: Cancel) -> bytes | Exception | None:
+    while True:
+        if cancel.is_set:
+            raise Cancelled(t("The answer was stopped."))
+        try:
+            return arriving.get(timeout=0.1)
+        except Empty:
+            continue
 
 
 def _delta(line: str) -> Delta:

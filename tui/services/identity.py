@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tui.messages import t
 from tui.services import keyrings, log
 from tui.services.errors import AccessError, PhiftError, SignInRequired, UsageError
-from tui.services.progress import Cancel
+from tui.services.progress import Cancel, in_thread
 from tui.settings import Profile, Settings, SignInMethod
 
 if TYPE_CHECKING:
@@ -138,7 +138,6 @@ def connect(
         Cancelled: given up.
     """
     from tui.services.clients import ENDPOINTS, Azure, translated
-    from tui.services.tokens import in_thread
 
     log.capture(settings)
     profile = settings.active_profile()

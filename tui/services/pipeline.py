@@ -22,8 +22,7 @@ from urllib3.util import Retry
 from tui import __version__
 from tui.messages import t
 from tui.services.errors import Throttled
-from tui.services.progress import Cancel, Progress, Report, listening
-from tui.services.tokens import in_thread
+from tui.services.progress import Cancel, Progress, Report, in_thread, listening
 
 if TYPE_CHECKING:
     from tui.services.tokens import Tokens

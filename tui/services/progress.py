@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tui.messages import mark, t
 from tui.services.errors import Cancelled
@@ -52,6 +53,8 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+
+_T = TypeVar("_T")
 
 
 class Cancel:
@@ -110,3 +113,34 @@ def to_the_end() -> Iterator[None]:
         yield
     finally:
         listen(report, cancel)
+
+
+def in_thread(call: Callable[[], _T], cancel: Cancel, *, grace: float = 0.0) -> _T:
+    """Run a call that cannot be cancelled; when the user gives up, it is left to end by itself.
+
+    Args:
+        call: what to do.
+        cancel: gives up.
+        grace: seconds that the call is still given then.
+
+    Raises:
+        Cancelled: given up.
+    """
+    results: list[_T] = []
+    failures: list[BaseException] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # raised again in the calling thread
+            failures.append(error)
+        ended.set()
+
+    threading.Thread(target=run, name="call", daemon=True).start()
+    while not ended.wait(0.1):
+        if cancel.is_set and not ended.wait(grace):
+            cancel.check()
+    if failures:
+        raise failures[0]
+    return results[0]

@@ -11,14 +11,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
 from tui.services.clients import sign_in_error
 from tui.services.errors import SignInRequired
-from tui.services.progress import Cancel
+from tui.services.progress import Cancel, in_thread
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -27,8 +27,6 @@ _REMEMBERED = 32
 
 Ask = Callable[[SignInRequired, Cancel], bool]
 """Asks the person to sign in anew and waits until they have, or until cancelled; whether they did."""
-
-_T = TypeVar("_T")
 
 
 class Tokens:
@@ -118,34 +116,3 @@ def _alone(lock: threading.Lock, cancel: Cancel) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def in_thread(call: Callable[[], _T], cancel: Cancel, *, grace: float = 0.0) -> _T:
-    """Run a call that cannot be cancelled; when the user gives up, it is left to end by itself.
-
-    Args:
-        call: what to do.
-        cancel: gives up.
-        grace: seconds that the call is still given then.
-
-    Raises:
-        Cancelled: given up.
-    """
-    results: list[_T] = []
-    failures: list[BaseException] = []
-    ended = threading.Event()
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:  # raised again in the calling thread
-            failures.append(error)
-        ended.set()
-
-    threading.Thread(target=run, name="call", daemon=True).start()
-    while not ended.wait(0.1):
-        if cancel.is_set and not ended.wait(grace):
-            cancel.check()
-    if failures:
-        raise failures[0]
-    return results[0]
