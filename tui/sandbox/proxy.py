@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 from http import HTTPStatus
@@ -12,6 +13,8 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Scope
 
 from tui.sandbox.hosts import MACHINE, plane_of
+
+log = logging.getLogger(__name__)
 
 _HEAD_LIMIT = 16 * 1024
 _HEAD_SECONDS = 10
@@ -60,15 +63,14 @@ class Proxy:
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await self._tunnel(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            pass  # the client went away or did not speak HTTP: there is nobody to tell
+            if head := await _head(reader, writer):
+                await self._answer(head, reader, writer)
+        except ConnectionError as error:
+            log.debug("a client of the proxy went away: %s", error)
         finally:
             writer.close()
 
-    async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with asyncio.timeout(_HEAD_SECONDS):
-            head = await reader.readuntil(b"\r\n\r\n")
+    async def _answer(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
         authority = rest.partition(" ")[0]
         if method == "GET" and authority.startswith("/"):
@@ -83,6 +85,9 @@ class Proxy:
                 writer, "403 Forbidden", f"The sandbox does not serve {authority!r}; nothing leaves the machine."
             )
             return
+        await self._tunnel(reader, writer)
+
+    async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
         tunnel = inner_writer.get_extra_info("sockname")[1]
         self._tunnels[tunnel] = writer
@@ -135,6 +140,20 @@ class Proxy:
             await self._app(scope, receive, send)
         finally:
             del self._tunnels[client[1]]
+
+
+async def _head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """The head of a request; empty: the client sent none that can be answered, and was told so."""
+    try:
+        async with asyncio.timeout(_HEAD_SECONDS):
+            return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        log.debug("a client of the proxy left before its request was whole")
+    except asyncio.LimitOverrunError:
+        await _refuse(writer, "431 Request Header Fields Too Large", f"A head has at most {_HEAD_LIMIT} bytes.")
+    except TimeoutError:
+        await _refuse(writer, "408 Request Timeout", f"A request begins within {_HEAD_SECONDS} seconds.")
+    return b""
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
