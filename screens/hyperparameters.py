@@ -90,7 +90,7 @@ class HyperparametersScreen(Step):
             rows = report.rows
             if recipe.validation.mode == "split":
                 rows -= round(rows * recipe.validation.share)
-            parts.append(n("{count} step", "{count} steps", backend.jobs.expected_steps(recipe, rows)))
+            parts.append(n("{count} step", "{count} steps", backend.submissions.expected_steps(recipe, rows)))
             parts.append(n("{count} row seen", "{count} rows seen", rows * knobs.epochs))
         stats = for_training(self.wizard.facts, recipe)
         if stats:

@@ -124,9 +124,7 @@ def load_price(page: Page) -> None:
 
 
 def _estimate(page: Page, azure: Azure | None, recipe: Recipe, model: Model, stats: Stats | None) -> Estimate:
-    machine = "" if recipe.model.engine == "serverless" else recipe.model.instance_type or next(
-        iter(model.instance_types), ""
-    )  # fmt: skip
+    machine = backend.machines.chosen(recipe, model)
     prices = backend.costs.prices(azure, recipe.target.location, page.program.settings, instance_type=machine)
     return backend.costs.estimate(recipe, model, stats, prices, sandbox=page.program.sandbox)
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from tui.services import identity as identity
     from tui.services import jobs as jobs
     from tui.services import journal as journal
+    from tui.services import machines as machines
     from tui.services import models as models
     from tui.services import projects as projects
     from tui.services import runs as runs
     from tui.services import spending as spending
+    from tui.services import submissions as submissions
     from tui.services import uploads as uploads
 else:
     from importlib import import_module

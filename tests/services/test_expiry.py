@@ -12,12 +12,13 @@ from azure.core.exceptions import ClientAuthenticationError
 from tui.recipe import Recipe, Target
 from tui.sandbox import daemon
 from tui.sandbox.daemon import SandboxInfo
-from tui.services import catalog, identity, jobs, projects, uploads
+from tui.services import catalog, identity, jobs, projects, submissions, uploads
 from tui.services.clients import Azure
 from tui.services.errors import Cancelled, SignInRequired
 from tui.services.journal import Journal
 from tui.services.progress import Cancel
 from tui.services.projects import Workspace
+from tui.services.submissions import Submission
 from tui.services.tokens import Tokens
 from tui.settings import Settings
 
@@ -59,7 +60,8 @@ def test_in_the_sdks_submit_and_while_it_is_watched(
     model = catalog.require(azure, recipe)
     upset("PUT */jobs/*", "expired-token", count=1)
     upset("GET */jobs/*", "expired-token", count=1, skip=1)
-    job = jobs.submit(azure, project, recipe, model, training, None, jobs.new_name(recipe), journal=journal, rows=12)
+    wanted = Submission(project, recipe, model, training, None, submissions.new_name(recipe), rows=12)
+    job = submissions.submit(azure, wanted, journal=journal)
     assert struck(sandbox) == 2
     jobs.cancel(azure, project, job.name)
     assert journal.open() == []

@@ -13,13 +13,14 @@ import pytest
 
 from tui.recipe import Hyperparameters, Recipe, RecipeError
 from tui.sandbox.daemon import SandboxInfo
-from tui.services import catalog, choices, jobs, uploads
+from tui.services import catalog, choices, jobs, submissions, uploads
 from tui.services.catalog import Model
 from tui.services.clients import Azure
 from tui.services.errors import ModelUnavailable, NotFound, Unreachable, UsageError
 from tui.services.jobs import Job
 from tui.services.journal import Journal
 from tui.services.projects import Workspace
+from tui.services.submissions import Submission
 from tui.services.uploads import DataAsset
 
 Upset = Callable[..., None]
@@ -51,8 +52,8 @@ def submit(
 
     def go(name: str = "", **changes: Any) -> Job:
         wanted = recipe.with_(**changes) if changes else recipe
-        names.append(name or jobs.new_name(wanted))
-        return jobs.submit(azure, project, wanted, model, *data, names[-1], journal=journal, rows=12)
+        names.append(name or submissions.new_name(wanted))
+        return submissions.submit(azure, Submission(project, wanted, model, *data, names[-1], rows=12), journal=journal)
 
     yield go
     for name in names:
@@ -93,7 +94,8 @@ def test_a_serverless_job_has_microsofts_keys_and_nothing_of_this_machine(
 def test_without_validation_rows_none_are_named(
     azure: Azure, project: Workspace, recipe: Recipe, model: Model, data: tuple[DataAsset, DataAsset], journal: Journal
 ) -> None:
-    job = jobs.submit(azure, project, recipe, model, data[0], None, jobs.new_name(recipe), journal=journal)
+    name = submissions.new_name(recipe)
+    job = submissions.submit(azure, Submission(project, recipe, model, data[0], None, name), journal=journal)
     assert body_of(azure, project, job)["fineTuningDetails"].get("validationData") is None
     jobs.cancel(azure, project, job.name)
 
@@ -125,18 +127,22 @@ def test_a_script_job_is_the_own_trainer(azure: Azure, project: Workspace, submi
     assert body_of(azure, project, again)["codeId"] == body["codeId"]
 
 
-def test_the_trainer_takes_every_option_that_is_sent() -> None:
+@pytest.mark.parametrize(
+    "chosen",
+    [Hyperparameters(), Hyperparameters(method="full", loss="label-smoothing", optimizer="sgd", learning_rate=5e-6)],
+)
+def test_the_trainer_takes_every_option_that_is_sent_and_all_are_read_again(chosen: Hyperparameters) -> None:
     from tui.trainer.config import TrainingConfig
 
-    for chosen in (Hyperparameters(), Hyperparameters(method="full", loss="label-smoothing", optimizer="sgd")):
-        recipe = Recipe(hyperparameters=chosen)
-        words = jobs.script_arguments(recipe, validation=True)
-        options = {name[2:].replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)}
-        typed = {
-            name: float(value) if re.fullmatch(r"0\.\d+", value) else int(value) if value.isdigit() else value
-            for name, value in options.items()
-        }
-        assert TrainingConfig(**(typed | {"model": "tiny", "train_file": "/t", "output_dir": "/o"})).batch_size == 1
+    command = choices.command(Recipe(hyperparameters=chosen), validation=True)
+    words = command.partition(" train ")[2].split()
+    options = {name[2:].replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+    typed = {
+        name: float(value) if re.fullmatch(r"0\.\d+", value) else int(value) if value.isdigit() else value
+        for name, value in options.items()
+    }
+    assert TrainingConfig(**(typed | {"model": "tiny", "train_file": "/t", "output_dir": "/o"})).batch_size == 1
+    assert Recipe().with_(**choices.told({"command": command})).hyperparameters == chosen
 
 
 def test_the_same_name_is_never_bought_twice(submit: Submit, journal: Journal) -> None:
@@ -164,11 +170,11 @@ def test_an_unsent_job_stays_an_open_intent_until_azure_says(
     journal: Journal,
     upset: Upset,
 ) -> None:
-    name = jobs.new_name(recipe)
+    name = submissions.new_name(recipe)
     rows = DataAsset("d", "1", f"{project.id}/data/d/versions/1", "", 0, False)
     upset("PUT management.azure.com/*/jobs/*", "reset-before", count=20)
     with pytest.raises(Unreachable):
-        jobs.submit(azure, project, recipe, Model("m", "1", "a"), rows, None, name, journal=journal)
+        submissions.submit(azure, Submission(project, recipe, Model("m", "1", "a"), rows, None, name), journal=journal)
     assert [entry.name for entry in journal.open()] == [name]
     assert [entry.outcome for entry in journal.reconcile(azure)] == ["absent"]
 
@@ -181,9 +187,9 @@ def test_a_region_that_azure_refuses_is_explained(
 
     retired = replace(model, name="Phi-3-mini-4k-instruct",
                       asset_id="azureml://registries/azureml/models/Phi-3-mini-4k-instruct/versions/15")  # fmt: skip
-    name = jobs.new_name(recipe)
+    name = submissions.new_name(recipe)
     with pytest.raises(ModelUnavailable):
-        jobs.submit(azure, project, recipe, retired, *data, name, journal=journal)
+        submissions.submit(azure, Submission(project, recipe, retired, *data, name), journal=journal)
     entry = journal.find("job", name, project.id)
     assert entry is not None
     assert entry.outcome == "failed"
@@ -222,7 +228,7 @@ def test_an_unknown_job_is_not_found(azure: Azure, project: Workspace) -> None:
 
 def test_names_are_new_each_time_and_of_what_azure_takes() -> None:
     recipe = Recipe().with_(output__model="a.b_c", output__suffix="x1")
-    names = {jobs.new_name(recipe) for _ in range(50)}
+    names = {submissions.new_name(recipe) for _ in range(50)}
     assert len(names) == 50
     assert all(re.fullmatch(r"a-b_c-x1-[0-9a-f]{10}", name) for name in names)
 
@@ -231,7 +237,7 @@ def test_names_are_new_each_time_and_of_what_azure_takes() -> None:
     ("rate", "text"), [(0.00002, "0.00002"), (5e-06, "0.000005"), (0.1, "0.1"), (1.0, "1.0"), (1e-12, "0.000000000001")]
 )
 def test_learning_rates_go_out_as_plain_decimals(rate: float, text: str) -> None:
-    assert jobs.hyperparameters(Hyperparameters(learning_rate=rate))["learning_rate"] == text
+    assert choices.hyperparameters(Hyperparameters(learning_rate=rate))["learning_rate"] == text
 
 
 KNOBS = {

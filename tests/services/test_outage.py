@@ -25,6 +25,7 @@ from tui.services import (
     projects,
     runs,
     spending,
+    submissions,
     uploads,
 )
 from tui.services.clients import Azure
@@ -32,6 +33,7 @@ from tui.services.errors import Cancelled, PhiftError, Unreachable
 from tui.services.journal import Journal
 from tui.services.progress import Cancel, Progress
 from tui.services.projects import Workspace
+from tui.services.submissions import Submission
 from tui.settings import Settings
 
 NOBODY = "http://127.0.0.1:9"  # the port of the discard service, which no machine offers any more
@@ -102,10 +104,11 @@ def test_an_upload_a_submit_and_the_watching_go_on(
     file = chats(12, seed="outage")
     lost(lambda: uploads.upload(azure, project, file, "outage", journal=journal))
     training = uploads.upload(azure, project, file, "outage", journal=journal)
-    model, name = catalog.require(azure, recipe), jobs.new_name(recipe)
+    model, name = catalog.require(azure, recipe), submissions.new_name(recipe)
+    wanted = Submission(project, recipe, model, training, None, name, rows=12)
 
     def submit() -> jobs.Job:
-        return jobs.submit(azure, project, recipe, model, training, None, name, journal=journal, rows=12)
+        return submissions.submit(azure, wanted, journal=journal)
 
     lost(submit)
     assert submit().name == submit().name == name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ RECIPES = {
     "managed": Recipe().with_(model__engine="managed", model__instance_type="Standard_NC24ads_A100_v4"),
     "cluster": Recipe().with_(model__engine="managed", model__compute="gpu"),
     "script": Recipe().with_(model__engine="script", model__instance_count=2, hyperparameters__method="full"),
+    "script on a cluster": Recipe().with_(model__engine="script", model__instance_count=2, model__compute="gpu"),
 }
 CASES = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 
@@ -51,6 +53,19 @@ def test_the_program_compiles_and_has_the_choices(recipe: Recipe) -> None:
     assert ("validation" in names) == (recipe.validation.mode != "none")
     if recipe.model.engine != "script":
         assert "'learning_rate': '0.00002'" in text
+
+
+def test_the_machine_is_the_one_that_a_submission_asks_for() -> None:
+    model = replace(MODEL, instance_types=("Standard_NC24ads_A100_v4", "Standard_ND96asr_v4"))
+    for engine in ("managed", "script"):
+        asked = Recipe().with_(model__engine=engine)
+        for text in (export.as_cli(asked, model), export.as_python(asked, model)):
+            assert "Standard_NC24ads_A100_v4" in text
+    cluster = RECIPES["script on a cluster"]
+    assert '"compute": "azureml:gpu"' in export.as_cli(cluster, model)
+    assert "compute='gpu'" in export.as_python(cluster, model)
+    for text in (export.as_cli(cluster, model), export.as_python(cluster, model)):
+        assert "instance_type" not in text
 
 
 @CASES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import assets
-from tui.services import jobs, machines
+from tui.services import machines
 
 
 def test_every_size_of_the_catalogue_is_known_and_fits_its_name() -> None:
@@ -20,6 +20,6 @@ def test_every_size_of_the_catalogue_is_known_and_fits_its_name() -> None:
 
 
 def test_a_process_for_each_gpu() -> None:
-    assert jobs.processes("standard_nd96asr_v4") == 8
-    assert jobs.processes("Standard_NC24ads_A100_v4") == 1
-    assert jobs.processes("Standard_Unheard_Of") == 1
+    assert machines.processes("standard_nd96asr_v4") == 8
+    assert machines.processes("Standard_NC24ads_A100_v4") == 1
+    assert machines.processes("Standard_Unheard_Of") == 1

@@ -20,7 +20,7 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
 def run(args: argparse.Namespace) -> int:
     """Print the estimate; 3 where the data is refused, 8 where it is over the budget."""
     from tui import recipe as recipes
-    from tui.services import catalog, costs, datasets, jobs
+    from tui.services import catalog, costs, datasets, machines
     from tui.services.errors import AccessError, Unreachable
 
     settings = common.settings_of(args)
@@ -33,8 +33,7 @@ def run(args: argparse.Namespace) -> int:
     model = catalog.named(catalog.cached(settings), recipe.model.name)
     with common.cancel_on_signal() as cancel, tempfile.TemporaryDirectory() as folder:
         prepared = datasets.prepare(recipe, args.recipe.resolve().parent, Path(folder), model, cancel=cancel)
-    machine = "" if recipe.model.engine == "serverless" else jobs.instance_type(recipe, model)
-    recipe = recipe.with_(model__instance_type=machine)
+    machine = machines.chosen(recipe, model)
     prices = costs.prices(azure, recipe.target.location, settings, instance_type=machine)
     estimate = costs.estimate(recipe, model, prepared.stats, prices, sandbox=azure is not None and azure.sandbox)
     if common.wants_json(args):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tui.messages import mark, n, t
 from tui.recipe import Recipe
-from tui.services import catalog, projects
+from tui.services import catalog, machines, projects
 from tui.services.errors import ModelUnavailable, NotFound, PermissionDenied, PhiftError, Unreachable
 from tui.services.progress import Cancel, Progress, Report
 
@@ -599,7 +599,7 @@ class _Doctor:
             return
         if choice.compute or self.model is None:
             return  # an existing cluster has its machines
-        size = choice.instance_type or next(iter(self.model.instance_types), "")
+        size = machines.chosen(self.recipe, self.model)
         if not size:
             yield Finding("quota", "unknown", t("The GPU size is not chosen, so its quota is not known"), step="submit")
             return

@@ -1,25 +1,28 @@
-"""The choices of a job as Azure has them, for a next run of a job that was submitted from another machine."""
+"""A recipe's choices as a job's body has them: written for a submission, and read for the next run of a job."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tui.messages import t
-from tui.recipe import Recipe, loads
+from tui.recipe import Hyperparameters, Recipe, loads
 
 if TYPE_CHECKING:
     from tui.services.jobs import Job
 
-# The wire's keys of a fine-tuning job's hyperparameters, and the recipe's fields.
+# The wire's keys of a fine-tuning job's hyperparameters, as in Microsoft's samples, and the recipe's fields. The
+# portal's labels (batch size multiplier, learning rate, epochs) are no keys; a wrong key may be ignored without a word.
 _KEYS = {
     "per_device_train_batch_size": "batch_size_multiplier",
     "learning_rate": "learning_rate",
     "num_train_epochs": "epochs",
 }
-# The options of the trainer's command, and the recipe's fields.
+# The options of the trainer's command, which are the fields of `tui.trainer.config.TrainingConfig` with hyphens, and
+# the recipe's fields.
 _OPTIONS = {
     "batch-size": "batch_size_multiplier",
     "gradient-accumulation-steps": "gradient_accumulation",
@@ -30,11 +33,40 @@ _OPTIONS = {
     "loss": "loss",
     "optimizer": "optimizer",
     "schedule": "schedule",
-    "lora-rank": "lora_rank",
-    "lora-alpha": "lora_alpha",
 }
+_LORA_OPTIONS = {"lora-rank": "lora_rank", "lora-alpha": "lora_alpha"}
 _WORDS = ("method", "loss", "optimizer", "schedule")
 _REGISTRY = "azureml://registries/"
+
+
+def hyperparameters(chosen: Hyperparameters) -> dict[str, str]:
+    """The hyperparameters of a fine-tuning job as the wire has them: all strings, numbers as plain decimals."""
+    return {key: _written(chosen, field) for key, field in _KEYS.items()}
+
+
+def command(recipe: Recipe, *, validation: bool) -> str:
+    """The command of the `script` engine's job, with every choice of the recipe that the trainer takes.
+
+    Args:
+        recipe: the choices.
+        validation: whether there are validation rows.
+    """
+    chosen = recipe.hyperparameters
+    options = {"model": "${{inputs.model}}", "train-file": "${{inputs.train}}"}
+    if validation:
+        options["validation-file"] = "${{inputs.validation}}"
+    options["output-dir"] = "${{outputs.registered_model}}"
+    fields = _OPTIONS | (_LORA_OPTIONS if chosen.method == "lora" else {})
+    options |= {option: _written(chosen, field) for option, field in fields.items()}
+    words = " ".join(f"--{option} {value}" for option, value in options.items())
+    return f"pip install -r trainer/requirements.txt && python -m trainer train {words}"
+
+
+def _written(chosen: Hyperparameters, field: str) -> str:
+    value = getattr(chosen, field)
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}"
+    return str(value).replace("-", "_")
 
 
 def told(properties: dict[str, Any]) -> dict[str, Any]:
@@ -63,22 +95,23 @@ def told(properties: dict[str, Any]) -> dict[str, Any]:
         "validation__mode": "" if validation else "none",
     }
     given = {_KEYS[key]: value for key, value in (details.get("hyperParameters") or {}).items() if key in _KEYS}
-    words = _command(str(properties.get("command") or ""))
-    given |= {_OPTIONS[name]: value for name, value in words.items() if name in _OPTIONS}
-    found |= {f"hyperparameters__{name}": _value(name, str(value)) for name, value in given.items()}
+    fields = _OPTIONS | _LORA_OPTIONS
+    options = _options(str(properties.get("command") or ""))
+    given |= {fields[option]: value for option, value in options.items() if option in fields}
+    found |= {f"hyperparameters__{name}": _read(name, str(value)) for name, value in given.items()}
     return {name: value for name, value in found.items() if value not in ("", None)}
 
 
-def _command(command: str) -> dict[str, str]:
+def _options(command: str) -> dict[str, str]:
     """The options of the trainer's command and their values."""
     words = shlex.split(command)
     return {word.removeprefix("--"): value for word, value in pairwise(words) if word.startswith("--")}
 
 
-def _value(name: str, text: str) -> str | int | float:
-    if name in _WORDS:
+def _read(field: str, text: str) -> str | int | float:
+    if field in _WORDS:
         return text.replace("_", "-")
-    return float(text) if name == "learning_rate" else int(float(text))
+    return float(text) if field == "learning_rate" else int(float(text))
 
 
 def _part(path: str, kind: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import assets
 from tui.messages import mark, n, t
 from tui.recipe import Recipe, write_private
+from tui.services import machines
 from tui.services.errors import BudgetExceeded, PhiftError
 from tui.settings import Settings
 
@@ -349,17 +350,17 @@ def _rate(label: str, price: Price | None, per: str, times: int) -> Line:
 def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices) -> Line:
     label, epochs = mark("Training"), recipe.hyperparameters.epochs
     if recipe.model.engine != "serverless":
-        instance = recipe.model.instance_type or (model.instance_types[0] if model.instance_types else "")
+        instance = machines.chosen(recipe, model)
         price = prices.of_instance(instance) if instance else None
-        machines = f"{recipe.model.instance_count} × {instance}"
+        count = f"{recipe.model.instance_count} × {instance}"
         if not instance:
             basis = t("the GPU size is not chosen, and how long the run takes is not known before it")
         elif price is None:
-            basis = t("{machines}; neither their price nor the time is known before the run", machines=machines)
+            basis = t("{machines}; neither their price nor the time is known before the run", machines=count)
         else:
             basis = t(
                 "{machines} at {amount} {currency} an hour each, for a time that is not known before the run",
-                machines=machines,
+                machines=count,
                 amount=f"{price.amount:.2f}",
                 currency=price.currency,
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.recipe import Recipe
-from tui.services import jobs
+from tui.services import choices, jobs, machines, submissions
 from tui.services.catalog import REGISTRY, Model
 from tui.services.deployments import default_name
 from tui.services.uploads import asset_name
@@ -36,6 +36,7 @@ class _Names:
         self.model = f"azureml://registries/{REGISTRY}/models/{recipe.model.name}/" + (
             f"versions/{version}" if version else "labels/latest"
         )
+        self.size = machines.chosen(recipe, model) or "INSTANCE_TYPE"
         self.output = recipe.output.model
         self.experiment = recipe.output.experiment
         self.job = f"{recipe.output.model}-1"
@@ -57,7 +58,7 @@ def _job_body(recipe: Recipe, names: _Names) -> dict[str, Any]:
     if names.has_validation:
         uri = f"{names.workspace}/data/{names.validation}/versions/1"
         details["validationData"] = {"jobInputType": "uri_file", "uri": uri}
-    details["hyperParameters"] = jobs.hyperparameters(recipe.hyperparameters)
+    details["hyperParameters"] = choices.hyperparameters(recipe.hyperparameters)
     properties: dict[str, Any] = {
         "jobType": "FineTuning",
         "displayName": names.job,
@@ -69,7 +70,7 @@ def _job_body(recipe: Recipe, names: _Names) -> dict[str, Any]:
         if recipe.model.compute:
             properties["computeId"] = f"{names.workspace}/computes/{recipe.model.compute}"
         else:
-            properties["resources"] = {"instanceTypes": [recipe.model.instance_type or "INSTANCE_TYPE"]}
+            properties["resources"] = {"instanceTypes": [names.size]}
             properties["queueSettings"] = {"jobTier": "Standard"}
     return {"properties": properties}
 
@@ -146,20 +147,24 @@ def _cli_script(recipe: Recipe, names: _Names, inside: str) -> list[str]:
         inputs["validation"] = {"type": "uri_file", "path": f"azureml:{names.validation}:1"}
     inputs["model"] = {"type": "custom_model", "path": recipe.model.weights or names.model}
     # YAML is a superset of JSON, so the job file needs no quoting rules of its own.
-    job = {
+    job: dict[str, Any] = {
         "$schema": "https://azuremlschemas.azureedge.net/latest/commandJob.schema.json",
-        "command": jobs.script_command(recipe, validation=names.has_validation),
+        "command": choices.command(recipe, validation=names.has_validation),
         "code": "code",
-        "environment": jobs.ENVIRONMENT,
+        "environment": submissions.ENVIRONMENT,
         "inputs": inputs,
         "outputs": {"registered_model": {"type": "custom_model", "name": names.output}},
-        "distribution": {"type": "pytorch", "process_count_per_instance": jobs.processes(recipe.model.instance_type)},
-        "resources": {
-            "instance_type": recipe.model.instance_type or "INSTANCE_TYPE",
-            "instance_count": recipe.model.instance_count,
+        "distribution": {
+            "type": "pytorch",
+            "process_count_per_instance": machines.processes(names.size),
         },
+        "resources": {"instance_count": recipe.model.instance_count},
         "experiment_name": names.experiment,
     }
+    if recipe.model.compute:
+        job["compute"] = f"azureml:{recipe.model.compute}"
+    else:
+        job["resources"]["instance_type"] = names.size
     return [
         "# The folder code holds phift-tui's folder tui/trainer as trainer/.",
         "cat > job.yml <<'END'",
@@ -218,7 +223,7 @@ def _python_job(recipe: Recipe, names: _Names) -> str:
             managed = f"    compute={f'{names.workspace}/computes/{recipe.model.compute}'!r},\n"
         else:
             managed = (
-                f"    resources=JobResources(instance_types=[{recipe.model.instance_type or 'INSTANCE_TYPE'!r}]),\n"
+                f"    resources=JobResources(instance_types=[{names.size!r}]),\n"
                 "    queue_settings=QueueSettings(job_tier='Standard'),\n"
             )
     imports = (
@@ -233,7 +238,7 @@ def _python_job(recipe: Recipe, names: _Names) -> str:
     task='chatCompletion',
     model=Input(type='mlflow_model', path={names.model!r}),
     training_data=Input(type='uri_file', path=training.id),
-{validation}    hyperparameters={jobs.hyperparameters(recipe.hyperparameters)!r},
+{validation}    hyperparameters={choices.hyperparameters(recipe.hyperparameters)!r},
     outputs={{'registered_model': Output(type='mlflow_model', name={names.output!r})}},
 {managed}))
 while job.status not in ('Completed', 'Failed', 'Canceled'):
@@ -253,20 +258,21 @@ print(endpoint.scoring_uri)
 
 def _python_script(recipe: Recipe, names: _Names) -> str:
     validation = "        'validation': Input(type='uri_file', path=validation.id),\n" if names.has_validation else ""
+    cluster = recipe.model.compute
+    machine = f"    compute={cluster!r},\n" if cluster else f"    instance_type={names.size!r},\n"
     return f"""job = ml.jobs.create_or_update(command(
     name={names.job!r},
     experiment_name={names.experiment!r},
-    command={jobs.script_command(recipe, validation=names.has_validation)!r},
+    command={choices.command(recipe, validation=names.has_validation)!r},
     code='code',  # a folder that holds phift-tui's folder tui/trainer as trainer/
-    environment={jobs.ENVIRONMENT!r},
+    environment={submissions.ENVIRONMENT!r},
     inputs={{
         'train': Input(type='uri_file', path=training.id),
 {validation}        'model': Input(type='custom_model', path={recipe.model.weights or names.model!r}),
     }},
     outputs={{'registered_model': Output(type='custom_model', name={names.output!r})}},
-    distribution=PyTorchDistribution(process_count_per_instance={jobs.processes(recipe.model.instance_type)}),
-    instance_type={recipe.model.instance_type or "INSTANCE_TYPE"!r},
-    instance_count={recipe.model.instance_count},
+    distribution=PyTorchDistribution(process_count_per_instance={machines.processes(names.size)}),
+{machine}    instance_count={recipe.model.instance_count},
 ))
 while job.status not in ('Completed', 'Failed', 'Canceled'):
     time.sleep(30)

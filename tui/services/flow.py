@@ -27,6 +27,7 @@ from tui.services import (
     projects,
     runs,
     spending,
+    submissions,
     uploads,
 )
 from tui.services.clients import Azure
@@ -36,6 +37,7 @@ from tui.services.jobs import Job
 from tui.services.journal import DONE, FAILED, OUTCOMES, Journal
 from tui.services.progress import Cancel, Progress, Report, to_the_end
 from tui.services.runs import Snapshot
+from tui.services.submissions import Submission
 from tui.settings import Settings
 
 if TYPE_CHECKING:
@@ -191,13 +193,7 @@ class Flow:
     def _go(self, outcome: Outcome, deploy: bool, evaluate: bool) -> None:
         journal = Journal(self._settings.journal)
         start = self._start(journal, deploy=deploy)
-        azure, model, workspace, prepared, entry = (
-            start.azure,
-            start.model,
-            start.workspace,
-            start.prepared,
-            start.entry,
-        )
+        azure, model, workspace = start.azure, start.model, start.workspace
         outcome.estimate, outcome.workspace = start.estimate, workspace
         try:
             outcome.snapshot = self._monitor(azure, workspace, start.job.name)
@@ -205,18 +201,18 @@ class Flow:
             raise  # the run stays open, so that running the recipe again goes on with this job
         except PhiftError as error:
             if error.exit_code == 6:
-                journal.finish(entry, FAILED, {"error": error.to_json()})
+                journal.finish(start.entry, FAILED, {"error": error.to_json()})
             raise
         outcome.job = outcome.snapshot.job
         if evaluate:
             outcome.comparison = self._evaluate_run(outcome.snapshot)
         if deploy:
             outcome.endpoint = self._deploy(azure, workspace, outcome.job, journal)
-            questions = self._questions(prepared)
+            questions = self._questions(start.prepared)
             outcome.answer = self._ask(azure, workspace, outcome.endpoint, questions)
             if evaluate:
                 outcome.answers = self._evaluate_answers(azure, workspace, model, outcome.endpoint, questions, journal)
-        journal.finish(entry, DONE)
+        journal.finish(start.entry, DONE)
         outcome.billable = self._billable(azure, workspace)
 
     def submit(self) -> Started:
@@ -239,7 +235,8 @@ class Flow:
         training, validation = self._upload(azure, workspace, prepared, journal)
         mark = _fingerprint(self._recipe, workspace, training, validation)
         entry, name = self._begin(azure, workspace, journal, mark, deploy)
-        job = self._submit(azure, workspace, model, training, validation, prepared, name, journal)
+        wanted = Submission(workspace, self._recipe, model, training, validation, name, rows=prepared.train_rows)
+        job = self._submit(azure, wanted, journal)
         return Started(azure, model, workspace, job, prepared, estimate, entry)
 
     def _sign_in(self, journal: Journal) -> Azure:
@@ -266,8 +263,9 @@ class Flow:
             subscription = projects.subscription_of(azure, self._recipe.target)
             self._recipe = self._recipe.with_(target__subscription=subscription)
             model = catalog.require(azure, self._recipe)
-            if self._recipe.model.engine != "serverless":
-                self._recipe = self._recipe.with_(model__instance_type=jobs.instance_type(self._recipe, model))
+            if self._recipe.model.engine != "serverless" and not self._recipe.model.compute:
+                size = submissions.required_size(self._recipe, model)
+                self._recipe = self._recipe.with_(model__instance_type=size)
             findings = access.examine(azure, self._recipe, cancel=self._cancel)
             done.fields["findings"] = [finding.to_json() for finding in findings if finding.level != "ok"]
             problems = [finding for finding in findings if finding.level == "problem"]
@@ -393,35 +391,14 @@ class Flow:
         if deploy and self._recipe.deployment.endpoint:
             # An endpoint cannot change its model: better known now than when the training is paid for.
             deployments.require_free(azure, workspace, self._recipe.deployment.endpoint)
-        name = jobs.new_name(self._recipe)
+        name = submissions.new_name(self._recipe)
         return journal.begin("run", name, workspace.id, {"fingerprint": mark}), name
 
-    def _submit(
-        self,
-        azure: Azure,
-        workspace: Workspace,
-        model: Model,
-        training: DataAsset,
-        validation: DataAsset | None,
-        prepared: Prepared,
-        name: str,
-        journal: Journal,
-    ) -> Job:
+    def _submit(self, azure: Azure, wanted: Submission, journal: Journal) -> Job:
         with self._step("submit") as done:
             submit = partial(
-                jobs.submit,
-                azure,
-                workspace,
-                self._recipe,
-                model,
-                training,
-                validation,
-                name,
-                journal=journal,
-                rows=prepared.train_rows,
-                cost=self._cost,
-                cancel=self._cancel,
-            )
+                submissions.submit, azure, wanted, journal=journal, cost=self._cost, cancel=self._cancel
+            )  # fmt: skip
             job = azure.outlast(submit, self._report("submit"), self._cancel)
             done.fields |= {"job": job.name, "job_status": job.status, "engine": job.engine, "model": job.model}
             done.text.append(f"{job.name} ({job.model}, {job.engine}): {job.status}")
