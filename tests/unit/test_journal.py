@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -231,3 +232,18 @@ def test_at_any_moment_open_is_what_has_no_outcome(tmp_path_factory: pytest.Temp
             journal.reconcile(azure())
             open_.clear()
         assert {entry.id for entry in journal.open()} == set(open_)
+
+
+def test_a_removal_is_noted_with_the_last_endpoint_of_that_id_that_was_made(journal: Journal) -> None:
+    def make(outcome: str) -> None:
+        journal.finish(journal.begin("endpoint", "bot", WORKSPACE, {"id": "/Endpoints/bot"}), outcome)
+
+    first, again, second = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2, 3))
+    make(DONE)
+    journal.removed("/endpoints/bot", first)
+    journal.removed("/endpoints/bot", again)  # the first time, Azure did not carry it out
+    make(FOUND)
+    make(FAILED)
+    journal.removed("/endpoints/bot", second)
+    noted = [entry.detail.get("removed") for entry in journal.of(WORKSPACE)]
+    assert noted == [again.isoformat(), second.isoformat(), None]

@@ -168,10 +168,11 @@ class Journal:
     def removed(self, resource_id: str, moment: datetime) -> None:
         """Note with what was made that it is there no longer, since what it cost ended then."""
         with self._database() as database:
+            # An older entry of the same id is of an endpoint that went before this one was made.
             database.execute(
-                "UPDATE entries SET detail = json_patch(detail, ?) WHERE outcome IS NOT NULL AND kind = 'endpoint' "
-                "AND json_extract(detail, '$.id') = ? COLLATE NOCASE AND json_extract(detail, '$.removed') IS NULL",
-                (json.dumps({"removed": moment.isoformat()}), resource_id),
+                "UPDATE entries SET detail = json_patch(detail, ?) WHERE id = (SELECT max(id) FROM entries WHERE "
+                "outcome IN (?, ?) AND kind = 'endpoint' AND json_extract(detail, '$.id') = ? COLLATE NOCASE)",
+                (json.dumps({"removed": moment.isoformat()}), DONE, FOUND, resource_id),
             )
 
     def find(self, kind: str, name: str, workspace: str) -> Entry | None:

@@ -129,15 +129,16 @@ def _removed(
     azure: Azure, workspace: Workspace, entries: list[Entry], standing: list[Endpoint], bases: dict[str, str]
 ) -> Iterator[Spent]:
     """The endpoints that were made from this machine and are there no longer."""
-    there = {endpoint.name.casefold() for endpoint in standing}
+    there = {endpoint.name.casefold(): endpoint for endpoint in standing}
     lists: dict[str, costs.Prices] = {}
     for entry in entries:
         model = str(entry.detail.get("model", ""))
         if entry.kind != "endpoint" or entry.outcome not in (DONE, FOUND) or model.startswith("azureml://registries/"):
             continue
         made, removed = entry.ended, parse_time(entry.detail.get("removed"))
-        if removed is None and entry.name.casefold() in there:
-            continue  # it stands and is counted as such
+        same = there.get(entry.name.casefold())
+        if same and (removed is None or same.created is None or same.created < removed):
+            continue  # it stands, never removed or after a removal that failed, and is counted as such
         machine = str(entry.detail.get("instance", ""))
         if machine not in lists:
             lists[machine] = costs.prices(azure, workspace.location, azure.settings, instance_type=machine)
