@@ -281,3 +281,29 @@ async def test_space_marks_and_a_row_that_stays_says_why(tmp_path: Path, monkeyp
         assert "\x1b" not in shown(app)
         await pilot.press("b")
         await until(pilot, lambda: "1 marked" in shown(app))
+
+
+async def test_a_removal_is_stopped_by_a_key_which_is_no_error_and_what_is_left_is_listed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove(azure: Any, chosen: list[Item], *, report: Any, cancel: Any) -> list[Outcome]:
+        report(Progress("Removing support-agent", 0, 1, "items", "endpoint"))
+        while True:
+            cancel.sleep(0.01)
+
+    inventory(monkeypatch, items := list(ITEMS))
+    put(monkeypatch, cleanup={"inventory": lambda azure, workspace: list(items), "remove": remove})
+    app = program(tmp_path, "cleanup")
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "1 marked" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Remove 1 thing from Azure?" in shown(app))
+        app.screen.query_one(Input).value = "1"
+        await pilot.press("enter")
+        await until(pilot, lambda: "Removing support-agent" in shown(app))
+        items.pop(1)  # Azure goes on with what it had begun
+        await pilot.press("f9")
+        await until(pilot, lambda: "In the background" in shown(app))
+        await pilot.press("x", "escape")
+        await until(pilot, lambda: "The removal was stopped" in shown(app) and "Nothing here bills" in shown(app))
+        assert "This did not work" not in shown(app)

@@ -504,6 +504,9 @@ async def test_a_page_is_shown_plainly_copied_and_written(
         await until(pilot, lambda: (tmp_path / "page.txt").exists())
         await pilot.press("w", "enter")
         await until(pilot, lambda: "exists; choose another name" in shown(app))
+        app.screen.query_one("#plain-file", Input).value = "~nobody-of-this-name/page.txt"
+        await pilot.press("enter")
+        await until(pilot, lambda: "Not written: " in shown(app))
     assert "Rows come from" in (tmp_path / "page.txt").read_text()
 
 

@@ -327,6 +327,25 @@ async def test_a_name_that_azure_would_refuse_is_said_beside_the_field_as_it_is_
     assert app.wizard.recipe.target.hub == "my-hub"
 
 
+async def test_what_is_typed_is_not_overwritten_by_a_redraw_that_knows_an_older_value(
+    tmp_path: Path, wired: Wired
+) -> None:
+    app = wizard(tmp_path, "project")
+    async with app.run_test(size=(80, 24)) as pilot:
+        field = app.screen.query_one("#field-target-hub", Field)
+        editor = field.editor
+        assert isinstance(editor, Input)
+        seen: list[str] = []
+        field.watch(editor, "value", lambda value: seen.append(value), init=False)
+        editor.value = "phift-hubx"
+        field.sync()  # a redraw before the field has heard of it
+        editor.value = "phift-hubxy"  # the next one: when it has heard of the first letter only
+        await until(pilot, lambda: app.wizard.recipe.target.hub == "phift-hubxy")
+        assert seen == ["phift-hubx", "phift-hubxy"]
+        app.wizard.change(target__hub="another")
+        await until(pilot, lambda: editor.value == "another", "a value from elsewhere is shown")
+
+
 # --- model -----------------------------------------------------------------------------------------------------------
 
 
@@ -485,6 +504,8 @@ async def test_enter_waits_for_the_check_and_escape_stays(tmp_path: Path, wired:
         await pilot.press("enter")
         await until(pilot, lambda: "Goes on when this is done" in shown(app))
         await pilot.press("escape")
+        assert app.focused is None, "the same key leaves the field"
+        assert "Goes on when" not in shown(app)
         wired.gates["readable"].set()
         await until(pilot, lambda: "Good to train on" in shown(app))
         assert app.current_mode == "data"
