@@ -141,6 +141,28 @@ def test_where_keys_are_forbidden_the_identity_is_used(
     assert not uploads.upload(azure, project, path, "keyless", journal=journal).reused
 
 
+def test_where_keys_become_forbidden_on_the_way_every_block_goes_on_by_the_identity(
+    azure: Azure, project: Workspace, journal: Journal, chats: Callable[..., Path], upset: Upset, sent: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    upset(access={"role": "Owner", "data_role": "Storage Blob Data Contributor"})
+    given: list[str] = []
+    fetch = uploads._signature
+    monkeypatch.setattr(uploads, "_signature", lambda *rest: given.append("") or fetch(*rest))
+    forbidden: list[bool] = []
+
+    def forbid(progress: Progress) -> None:
+        if len(sent) > 3 and not forbidden:
+            forbidden.append(True)
+            upset(storage={"account_keys": "forbidden"})
+
+    path = chats(60, "forbidden on the way")
+    assert not uploads.upload(azure, project, path, "keyless", journal=journal, report=forbid, concurrency=4).reused
+    assert forbidden
+    assert len(given) == 1
+    assert len(sent) == -(-path.stat().st_size // 500)
+
+
 def test_a_lost_registration_is_found_and_not_repeated(
     azure: Azure, project: Workspace, journal: Journal, chats: Callable[..., Path], upset: Upset
 ) -> None:

@@ -277,11 +277,23 @@ class _Store:
         with self._azure.sdk(self._report, self._cancel):
             return action()
 
-    def mend(self, code: str) -> bool:
-        """After a refusal: another signature, or the identity where keys are forbidden; False where neither helps."""
+    @property
+    def token(self) -> str:
+        """The signature that is used now; empty: the identity is."""
+        return str(self._signature.signature) if self._signature else ""
+
+    def mend(self, code: str, refused: str) -> bool:
+        """After a refusal: another signature, or the identity where keys are forbidden; False where neither helps.
+
+        Args:
+            code: Azure's code.
+            refused: the `token` that was used; where it is another by now, a call in another thread has mended it.
+        """
         with self._lock:
-            if self._signature is None:
+            if not refused:
                 return False
+            if self.token != refused:
+                return True
             if code == "KeyBasedAuthenticationNotPermitted":
                 self._signature = self._ends = None
             else:
@@ -302,10 +314,11 @@ class _Target:
         from azure.core.exceptions import HttpResponseError
 
         def attempt() -> _T:
+            used = self._store.token
             try:
                 return action(self._client)
             except HttpResponseError as error:
-                if error.status_code != 403 or not self._store.mend(str(getattr(error, "error_code", ""))):
+                if error.status_code != 403 or not self._store.mend(str(getattr(error, "error_code", "")), used):
                     raise
                 self._client = self._store.client(self._place)
                 return action(self._client)
