@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,25 +143,24 @@ def test_where_keys_are_forbidden_the_identity_is_used(
 
 
 def test_where_keys_become_forbidden_on_the_way_every_block_goes_on_by_the_identity(
-    azure: Azure, project: Workspace, journal: Journal, chats: Callable[..., Path], upset: Upset, sent: list[str],
+    azure: Azure, project: Workspace, journal: Journal, chats: Callable[..., Path], upset: Upset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     upset(access={"role": "Owner", "data_role": "Storage Blob Data Contributor"})
     given: list[str] = []
-    fetch = uploads._signature
+    fetch, put = uploads._signature, uploads._Target.put
+    together = threading.Barrier(4, action=lambda: upset(storage={"account_keys": "forbidden"}), timeout=60)
+
+    def four_at_once(self: uploads._Target, block_id: str, data: bytes) -> None:
+        if int(block_id[:6]) < 4:
+            together.wait()
+        put(self, block_id, data)
+
     monkeypatch.setattr(uploads, "_signature", lambda *rest: given.append("") or fetch(*rest))
-    forbidden: list[bool] = []
-
-    def forbid(progress: Progress) -> None:
-        if len(sent) > 3 and not forbidden:
-            forbidden.append(True)
-            upset(storage={"account_keys": "forbidden"})
-
-    path = chats(60, "forbidden on the way")
-    assert not uploads.upload(azure, project, path, "keyless", journal=journal, report=forbid, concurrency=4).reused
-    assert forbidden
+    monkeypatch.setattr(uploads._Target, "put", four_at_once)
+    asset = uploads.upload(azure, project, chats(60, "forbidden"), "keyless", journal=journal, concurrency=4)
+    assert not asset.reused
     assert len(given) == 1
-    assert len(sent) == -(-path.stat().st_size // 500)
 
 
 def test_a_lost_registration_is_found_and_not_repeated(
