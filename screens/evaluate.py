@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +15,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList, Static
 
-from screens.base_endpoint import make
 from screens.confirm import Confirm
 from screens.run_page import RunPage
 from tui import actions, backend
@@ -202,18 +202,19 @@ class EvaluateScreen(RunPage):
         run = self._looked.run if self._looked else None
 
         def ask(report: Report, cancel: Cancel) -> Result:
-            made = None
-            if make_base:
-                made = make(azure, workspace, recipe.model.name, settings.journal, report, cancel)
-            against = base or made
-            try:
+            models, services = backend.catalog, backend.deployments
+            model = models.find(models.models(azure), recipe.model.name) if make_base else None
+            journal = backend.journal.Journal(settings.journal)
+            served = (
+                services.base_endpoint(azure, workspace, model, journal=journal, report=report, cancel=cancel)
+                if model
+                else nullcontext(base)
+            )
+            with served as against:
                 found = backend.evaluations.compare_endpoints(
                     azure, workspace, against, tuned, file, questions=recipe.evaluation.questions,
                     max_tokens=recipe.evaluation.max_tokens, seed=recipe.evaluation.seed, report=report, cancel=cancel,
                 )  # fmt: skip
-            finally:
-                if made:
-                    backend.deployments.delete(azure, workspace, made.name)
             moment = azure.now()
             document = {
                 "time": moment.isoformat(), "file": str(file), "tuned": tuned.name,

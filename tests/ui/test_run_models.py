@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -201,12 +202,13 @@ class Evaluations:
         found = compare([row.reference for row in ROWS], [row.base or "" for row in ROWS], [row.tuned for row in ROWS])
         return AnswerComparison(tuple(ROWS), 0.9, 0.9, found if base else None, 0)
 
-    def make(self, *arguments: Any, **rest: Any) -> Endpoint:
+    @contextmanager
+    def base_endpoint(self, *arguments: Any, **rest: Any) -> Iterator[Endpoint]:
         self.made += 1
-        return BASE
-
-    def delete(self, *arguments: Any, **rest: Any) -> None:
-        self.deleted += 1
+        try:
+            yield BASE
+        finally:
+            self.deleted += 1
 
 
 @pytest.fixture
@@ -219,7 +221,7 @@ def evaluation(monkeypatch: pytest.MonkeyPatch) -> Evaluations:
         monkeypatch,
         runs={"Watch": watch},
         evaluations={"from_run": from_run, "compare_endpoints": made.compare},
-        deployments={"listing": lambda *rest: [endpoint()], "deploy_base": made.make, "delete": made.delete},
+        deployments={"listing": lambda *rest: [endpoint()], "base_endpoint": made.base_endpoint},
         catalog={"models": lambda azure: None, "find": lambda catalogue, name: name},
         journal={"Journal": lambda path: path},
     )

@@ -7,8 +7,11 @@ authentication mode, and its key regeneration fails.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import SecretStr
@@ -28,7 +31,7 @@ from tui.services.errors import (
 )
 from tui.services.jobs import Job, parse_time
 from tui.services.journal import Journal
-from tui.services.progress import Cancel, Progress, Report
+from tui.services.progress import Cancel, Progress, Report, to_the_end
 
 if TYPE_CHECKING:
     from tui.services.catalog import Model
@@ -243,6 +246,32 @@ def deploy_base(
         return deploy(azure, workspace, wanted, name, journal=journal, report=report, cancel=cancel)
     except (ModelUnavailable, Conflict, NotFound):
         return None
+
+
+@contextmanager
+def base_endpoint(
+    azure: Azure, workspace: Workspace, model: Model, *, journal: Journal, report: Report | None, cancel: Cancel
+) -> Iterator[Endpoint | None]:
+    """A base model's endpoint for the time of a comparison; None where Azure does not serve the base model here.
+
+    One that stands already is somebody's own and is left standing. One that this makes is deleted at the end, also
+    after a stop or an error.
+    """
+    name = base_name(model)
+    standing = _existing(azure, f"{workspace.id}/serverlessEndpoints/{name}")
+    if standing:
+        yield standing
+        return
+    unserved = False
+    try:
+        make = partial(deploy_base, azure, workspace, model, journal=journal, report=report, cancel=cancel)
+        made = azure.outlast(make, report, cancel)
+        unserved = made is None
+        yield made
+    finally:
+        if not unserved:
+            with to_the_end():
+                delete(azure, workspace, name)
 
 
 def require_free(azure: Azure, workspace: Workspace, name: str) -> None:

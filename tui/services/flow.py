@@ -35,7 +35,7 @@ from tui.services.deployments import Endpoint
 from tui.services.errors import AccessError, Cancelled, NotFound, PhiftError, ProviderNotRegistered
 from tui.services.jobs import Job
 from tui.services.journal import DONE, FAILED, OUTCOMES, Journal
-from tui.services.progress import Cancel, Progress, Report, to_the_end
+from tui.services.progress import Cancel, Progress, Report
 from tui.services.runs import Snapshot
 from tui.services.submissions import Submission
 from tui.settings import Settings
@@ -515,35 +515,14 @@ class Flow:
         self, azure: Azure, workspace: Workspace, model: Model, tuned: Endpoint, file: Path, journal: Journal
     ) -> evaluations.AnswerComparison:
         with self._step("evaluate") as done:
-            chosen = self._recipe.evaluation
-            try:
-                # One that stands already is somebody's own: it is asked, and left standing.
-                standing = deployments.get(azure, workspace, deployments.base_name(model))
-            except NotFound:
-                standing = None
-            report, cancel = self._report("evaluate"), self._cancel
-
-            def deploy() -> Endpoint | None:
-                return deployments.deploy_base(azure, workspace, model, journal=journal, report=report, cancel=cancel)
-
-            base = standing or azure.outlast(deploy, report, cancel)
-            try:
+            chosen, report, cancel = self._recipe.evaluation, self._report("evaluate"), self._cancel
+            with deployments.base_endpoint(
+                azure, workspace, model, journal=journal, report=report, cancel=cancel
+            ) as base:  # fmt: skip
                 found = evaluations.compare_endpoints(
-                    azure,
-                    workspace,
-                    base,
-                    tuned,
-                    file,
-                    questions=chosen.questions,
-                    max_tokens=chosen.max_tokens,
-                    seed=chosen.seed,
-                    report=report,
-                    cancel=cancel,
-                )
-            finally:
-                if base and not standing:
-                    with to_the_end():
-                        deployments.delete(azure, workspace, base.name)
+                    azure, workspace, base, tuned, file, questions=chosen.questions, max_tokens=chosen.max_tokens,
+                    seed=chosen.seed, report=report, cancel=cancel,
+                )  # fmt: skip
             done.fields |= {"part": "answers", **found.to_json()}
             done.text += found.lines()
             return found
