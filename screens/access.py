@@ -236,7 +236,7 @@ class AccessScreen(Step):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.run_task(MEND, title, work, lambda _: self._examine())
+                self.run_change(azure, MEND, title, work, lambda _: self._examine())
 
         if remedy == "register":
             title, question = t("Registering {name}", name=what), t("Register {name}?", name=what)

@@ -50,7 +50,7 @@ def offer(page: RunPage, made: Callable[[Endpoint], None]) -> None:
     def agreed(yes: bool | None) -> None:
         if yes:
             title = t("Making an endpoint of {name}", name=clean_line(name, limit=60))
-            page.run_task("base-endpoint", title, partial(make, azure, workspace, name, path), done)
+            page.run_change(azure, "base-endpoint", title, partial(make, azure, workspace, name, path), done)
 
     body = t("It is billed by the token, not by the hour, and stays until it is removed (Clean up).")
     title = t("Make an endpoint of {name}?", name=clean_line(name, limit=60))

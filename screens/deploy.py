@@ -241,7 +241,8 @@ class DeployScreen(RunPage):
             self.program.show_error(error)
             self.action_refresh()
 
-        self.run_task(
+        self.run_change(
+            azure,
             _DEPLOY,
             t("Deploying {name}", name=name),
             lambda report, cancel: backend.deployments.deploy(
@@ -271,7 +272,7 @@ class DeployScreen(RunPage):
 
         def agreed(yes: bool | None) -> None:
             if yes:
-                self.run_task("deploy.delete", t("Deleting {name}", name=name), delete, gone)
+                self.run_change(azure, "deploy.delete", t("Deleting {name}", name=name), delete, gone)
 
         body = t("It stops billing. Programs that call it will fail; the model stays.")
         title = t("Delete the endpoint {name}?", name=clean_line(name, limit=60))

@@ -159,8 +159,8 @@ class JobsScreen(RunPage):
         if job is None:
             return
         azure, workspace = self.azure, self.workspace
-        self.run_task(
-            "jobs.archive", t("Archiving {name}", name=clean_line(job.name, limit=60)),
+        self.run_change(
+            azure, "jobs.archive", t("Archiving {name}", name=clean_line(job.name, limit=60)),
             lambda report, cancel: backend.jobs.archive(azure, workspace, job.name), lambda _: self.action_refresh(),
         )  # fmt: skip
 

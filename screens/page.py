@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -14,11 +14,15 @@ from screens.shell import Shell
 from tui import actions
 from tui.messages import t
 from tui.services.errors import PhiftError
+from tui.services.progress import Cancel, Report
 from tui.tasks import Task, Work
 from tui.widgets.field import Field
 from tui.widgets.page_text import page_text
 from tui.widgets.rail import Rail
 from tui.wizard import BY_NAME, next_place, previous_place
+
+if TYPE_CHECKING:
+    from tui.services.clients import Azure
 
 T = TypeVar("T")
 
@@ -97,6 +101,23 @@ class Page(Shell):
                 self.program.show_error(error, title)
 
         return self.program.tasks.start(group, title, work, done=finished, failed=stopped, quiet=quiet)
+
+    def run_change(
+        self,
+        azure: Azure,
+        group: str,
+        title: str,
+        work: Work[T],
+        done: Callable[[T], None] | None = None,
+        *,
+        failed: Callable[[PhiftError], None] | None = None,
+    ) -> Task[T]:
+        """Run what changes something on Azure and may be repeated: it outlasts a lost network, until it is stopped."""
+
+        def lasting(report: Report, cancel: Cancel) -> T:
+            return azure.outlast(lambda: work(report, cancel), report, cancel)
+
+        return self.run_task(group, title, lasting, done, failed=failed)
 
     @property
     def is_waiting(self) -> bool:

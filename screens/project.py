@@ -206,7 +206,7 @@ class ProjectScreen(Step):
             hub = backend.projects.ensure_hub(azure, target, journal=journal, report=report, cancel=cancel)
             return backend.projects.ensure_project(azure, target, hub, journal=journal, report=report, cancel=cancel)
 
-        self.run_task(CREATE, t("Creating hub and project"), work, self._created)
+        self.run_change(azure, CREATE, t("Creating hub and project"), work, self._created)
 
     def _created(self, workspace: Workspace) -> None:
         self.wizard.learn(workspace=workspace)

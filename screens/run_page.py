@@ -194,8 +194,8 @@ class RunPage(Page):
 
         def agreed(answer: bool | None) -> None:
             if answer:
-                self.run_task(
-                    "job.cancel", t("Cancelling {name}", name=clean_line(name, limit=60)),
+                self.run_change(
+                    azure, "job.cancel", t("Cancelling {name}", name=clean_line(name, limit=60)),
                     lambda report, cancel: backend.jobs.cancel(azure, workspace, name, stop=cancel),
                     lambda _: self.action_refresh(),
                 )  # fmt: skip

@@ -37,7 +37,9 @@ WORKSPACE = Workspace(
     workspace_id="00000000-0000-0000-0000-000000000001", discovery_url="", hub_id=PROJECT + "-hub", state="Succeeded",
 )  # fmt: skip
 WHO = Identity("someone@example.com", "00000000-0000-0000-0000-0000000000aa", "contoso", "cli", None)
-AZURE: Any = SimpleNamespace(identity=WHO, sandbox=True, settings=None, stand_in="tiny")
+AZURE: Any = SimpleNamespace(
+    identity=WHO, sandbox=True, settings=None, stand_in="tiny", outlast=lambda call, report, cancel: call()
+)
 PRICE = Price("Phi-4-mini FT Hosting", "1 Hour", 0.8, "USD", "eastus2", "snapshot", NOW.date())
 ESTIMATE = Estimate(
     (Line("Training", 1.0, 1.2, "400,000 tokens", True),),

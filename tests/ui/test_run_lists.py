@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from run_fakes import HOSTILE, NOW, PRICE, PROJECT, endpoint, job, program, put, shown, until
+from run_fakes import AZURE, HOSTILE, NOW, PRICE, PROJECT, endpoint, job, program, put, shown, until
 from textual.widgets import Input
 
+from tui.services import clients
 from tui.services.cleanup import Item, Outcome
 from tui.services.deployments import Endpoint
 from tui.services.errors import Conflict, Unreachable
@@ -191,6 +194,33 @@ async def test_a_deployment_that_fails_is_explained_and_marked(tmp_path: Path, m
         await pilot.press("y")
         await until(pilot, lambda: "Choose another name." in shown(app))
         assert app.wizard.marks["deploy"].state == "attention"
+
+
+async def test_a_yes_to_a_deployment_outlasts_a_network_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = threading.Event()
+
+    def deploy(azure: Any, workspace: Any, of: Job, name: str, **rest: Any) -> Endpoint:
+        if not back.is_set():
+            raise Unreachable("No answer.", code="ConnectTimeout")
+        return endpoint(name)
+
+    services(monkeypatch, [job("one", "Completed")], [], deploy=deploy)
+    monkeypatch.setattr(clients, "_AGAIN", 0.01)
+    monkeypatch.setattr(AZURE, "outlast", partial(clients.Azure.outlast, AZURE))
+    app = program(tmp_path, "deploy", job="one")
+    gone: list[str] = []
+    monkeypatch.setattr(app, "go", gone.append)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "Price:" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Deploy as" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Azure cannot be reached; asking again until it answers" in shown(app))
+        back.set()
+        await until(pilot, lambda: gone == ["playground"])
+        assert "This did not work" not in shown(app)
 
 
 async def test_deleting_an_endpoint_asks_and_forgets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
