@@ -15,6 +15,7 @@ from textual.filter import LineFilter, Monochrome, NoColor
 
 from tui import courtesy, terminal, themes
 from tui.filters import AsciiFilter, ControlFilter
+from tui.key_order import KeyOrder
 
 
 class TerminalApp(App[None]):
@@ -36,6 +37,7 @@ class TerminalApp(App[None]):
             self.register_theme(theme)
         self.animation_level = "none"
         courtesy.begin()
+        self._key_order = KeyOrder(self, super().on_event)
 
     def leave(self, number: int) -> None:
         """The system's signal `number` asks to end."""
@@ -54,10 +56,13 @@ class TerminalApp(App[None]):
         asyncio.get_running_loop().set_task_factory(None)
 
     async def on_event(self, event: events.Event) -> None:
-        """Have a key answered before other threads go on loading modules."""
+        """Have a key answered before the next one, and before other threads go on loading modules."""
         if isinstance(event, events.Key):
             courtesy.key_pressed()
-        await super().on_event(event)
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._key_order.take(event)
+        else:
+            await super().on_event(event)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """A blinking cursor would send bytes for as long as a field has the focus."""
