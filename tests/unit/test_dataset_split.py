@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,25 +95,34 @@ def test_what_cannot_be_split_is_said(tmp_path: Path, lines: list[bytes], share:
     assert not (tmp_path / "train.jsonl").exists()
 
 
-@pytest.mark.parametrize("from_share", [0.0, 0.5], ids=["reading", "writing"])
-def test_it_tells_how_far_it_is_and_can_be_stopped_with_nothing_written(tmp_path: Path, from_share: float) -> None:
+def test_it_tells_how_far_it_is_and_can_be_stopped_at_any_time_with_nothing_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.dataset.split._STEPS", 10_000)
     folder = tmp_path / "parts"
     folder.mkdir()
     path = tmp_path / "all.jsonl"
-    path.write_bytes(b"".join(chat(str(number)) + b"\n" for number in range(3000)))
+    path.write_bytes(b"".join(chat(str(number)) + b"\n" for number in range(2500)))
+    out = folder / "t.jsonl", folder / "v.jsonl"
     told: list[tuple[int, int]] = []
-    whole = 2 * path.stat().st_size
-
-    def stop(done: int, total: int) -> None:
-        if done > from_share * total:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        split(path, 0.1, 7, folder / "t.jsonl", folder / "v.jsonl", progress=stop)
-    assert list(folder.iterdir()) == []
-    split(path, 0.1, 7, folder / "t.jsonl", folder / "v.jsonl", progress=lambda *far: told.append(far))
+    split(path, 0.1, 7, *out, progress=lambda *far: told.append(far))
+    for written in out:
+        written.unlink()
+    half = path.stat().st_size
     assert told == sorted(told)
-    assert (len(told), told[-1]) == (6, (whole, whole))
+    assert {total for _, total in told} == {2 * half}
+    assert [sum(done < half for done, _ in told), sum(done > half for done, _ in told)] == [2, 2]
+    assert sum(done == half for done, _ in told) > 2  # while the rows are drawn
+    for last in range(len(told)):
+        calls = iter(range(last))
+
+        def stop(done: int, total: int, calls: Iterator[int] = calls) -> None:
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            split(path, 0.1, 7, *out, progress=stop)
+        assert list(folder.iterdir()) == []
 
 
 def test_an_output_cannot_be_the_source(tmp_path: Path) -> None:

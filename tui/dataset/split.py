@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from array import array
-from bisect import bisect_left
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tui.dataset.lines import UTF8_BOM, has_bom, is_blank, numbered, replacing
 from tui.dataset.scan import messages_of
@@ -19,18 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_Key = Literal["prompt", "whole"]
-# A group is at home in the stratum of its first row: SQLite takes it from the row that has the minimum.
-_GROUPS: dict[_Key, str] = {
-    "prompt": "CREATE TABLE groups AS SELECT prompt AS name, count(*) AS size, min(rowid), stratum"
-    " FROM rows GROUP BY prompt",
-    "whole": "CREATE TABLE groups AS SELECT whole AS name, count(*) AS size, min(rowid), stratum"
-    " FROM rows GROUP BY whole",
-}
-_NAMES: dict[_Key, str] = {
-    "prompt": "SELECT prompt FROM rows ORDER BY rowid",
-    "whole": "SELECT whole FROM rows ORDER BY rowid",
-}
+_STEPS = 100_000
+"""Instructions of the database, some milliseconds of its work, after which it is asked whether to go on."""
 
 
 class SplitError(ValueError):
@@ -63,11 +51,11 @@ def _digest(*parts: bytes) -> int:
 
 
 def _keys(line: bytes) -> tuple[int, int, int]:
-    """Return (stratum, prompt, whole row) of a line as 64-bit digests."""
+    """Return (stratum, prompt, prompt and answers) of a line as 64-bit digests."""
     messages = messages_of(line)
     if not messages:
-        whole = _digest(line.strip())
-        return 0, whole, whole
+        own = _digest(line.strip())
+        return 0, own, own
     system = messages[0].content if messages[0].role == "system" else ""
     last = next((i for i in range(len(messages) - 1, -1, -1) if messages[i].role == "assistant"), len(messages))
     parts = [
@@ -100,7 +88,8 @@ def split(
         out_train: Written with the rows to train on.
         out_validation: Written with the rows held out.
         progress: Called with (bytes done, bytes in all) every thousand rows, of the file twice: it is read, then
-            written; may raise to stop, and nothing is written then.
+            written; in between, while the rows are drawn, with the first half. May raise to stop, and nothing is
+            written then.
 
     Returns:
         What went where.
@@ -113,108 +102,150 @@ def split(
         raise SplitError(t("the validation share is {share}; it must lie between 0 and 1", share=share))
     if len({path.resolve(), out_train.resolve(), out_validation.resolve()}) < 3:
         raise SplitError(t("the training file, the validation file and the source must be three different files"))
-    whole = path.stat().st_size
-    with closing(_Rows(_rows(path, progress, 0, 2 * whole))) as known:
-        if known.count < 2:
-            raise SplitError(
-                n(
-                    "{file} has {count} row; a split needs at least two",
-                    "{file} has {count} rows; a split needs at least two",
-                    known.count,
-                    file=path.name,
-                )
+    size = path.stat().st_size
+    told = progress or (lambda done, total: None)
+    with closing(_Rows()) as rows:
+        rows.read(_lines(path, told, 0, size))
+        with rows.asking(lambda: told(size, 2 * size)):
+            _choose(path, rows, share, seed)
+        return _write(_lines(path, told, size, size), has_bom(path), rows, out_train, out_validation)
+
+
+def _choose(path: Path, rows: _Rows, share: float, seed: int) -> None:
+    rows.count_rows()
+    if rows.count < 2:
+        raise SplitError(
+            n(
+                "{file} has {count} row; a split needs at least two",
+                "{file} has {count} rows; a split needs at least two",
+                rows.count,
+                file=path.name,
             )
+        )
+    if not rows.choose(share, seed):
         # Where one prompt holds all rows, only equal rows can be kept together.
-        if not known.choose("prompt", share, seed) and not known.choose("whole", share, seed):
+        rows.group_by_whole()
+        if not rows.choose(share, seed):
             raise SplitError(t("all rows are equal; there is nothing to hold out"))
-        mark = UTF8_BOM if has_bom(path) else b""
-        return _write(_rows(path, progress, whole, 2 * whole), mark, known, out_train, out_validation)
 
 
-def _rows(path: Path, progress: Callable[[int, int], None] | None, before: int, total: int) -> Iterator[bytes]:
+def _lines(path: Path, told: Callable[[int, int], None], before: int, size: int) -> Iterator[bytes]:
     done = before
     for number, line in numbered(path):
         done += len(line) + 1
-        if progress is not None and number % 1000 == 0:
-            progress(done, total)
+        if number % 1000 == 0:
+            told(done, 2 * size)
         if not is_blank(line):
             yield line
 
 
-def _write(rows: Iterator[bytes], mark: bytes, known: _Rows, out_train: Path, out_validation: Path) -> Split:
+def _write(lines: Iterator[bytes], is_marked: bool, rows: _Rows, out_train: Path, out_validation: Path) -> Split:
     train_rows = validation_rows = 0
     with replacing(out_train) as train, replacing(out_validation) as validation:
-        train.write(mark)
-        validation.write(mark)
-        for line, is_held in zip(rows, known.sides(), strict=True):
+        for stream in (train, validation):
+            stream.write(UTF8_BOM if is_marked else b"")
+        for line, is_held in zip(lines, rows.sides(), strict=True):
             if is_held:
                 validation.write(line + b"\n")
                 validation_rows += 1
             else:
                 train.write(line + b"\n")
                 train_rows += 1
-    return Split(train_rows, validation_rows, known.strata, known.together)
+    return Split(train_rows, validation_rows, rows.strata, rows.kept_together)
 
 
 class _Rows:
     """What is to be known of the rows of a file, in a temporary database: memory stays the same however many there are.
 
+    Rows of one name form a group, which is held out as a whole or not at all.
+
     Attributes:
         count: Rows.
         strata: Strata among them.
-        together: Rows that are not alone in their group, once the groups are chosen.
+        kept_together: Rows that are not alone in their group, once the groups to hold out are chosen.
     """
 
-    def __init__(self, rows: Iterator[bytes]) -> None:
+    def __init__(self) -> None:
         # Without a name, and so gone with the connection.
         self._database = sqlite3.connect("")
-        self._database.execute("CREATE TABLE rows (stratum INTEGER, prompt INTEGER, whole INTEGER)")
-        keys = (tuple(map(_signed, _keys(line))) for line in rows)
-        self._database.executemany("INSERT INTO rows VALUES (?, ?, ?)", keys)
-        self.count, self.strata = self._one("SELECT count(*), count(DISTINCT stratum) FROM rows")
-        self.together = 0
-        self._held = array("q")
-        self._by: _Key = "prompt"
+        self._database.execute("CREATE TABLE rows (stratum INTEGER, name INTEGER, whole INTEGER)")
+        self._database.execute("CREATE TABLE held (name INTEGER PRIMARY KEY)")
+        self.count = self.strata = self.kept_together = 0
 
     def close(self) -> None:
         """Give the temporary database back."""
         self._database.close()
 
-    def _one(self, query: str) -> tuple[int, ...]:
-        found: tuple[int, ...] = self._database.execute(query).fetchone()
-        return found
+    def read(self, lines: Iterator[bytes]) -> None:
+        """Take in the rows of a file; those with one prompt have one name."""
+        keys = (tuple(map(_signed, _keys(line))) for line in lines)
+        self._database.executemany("INSERT INTO rows VALUES (?, ?, ?)", keys)
 
-    def choose(self, by: _Key, share: float, seed: int) -> bool:
-        """Choose the groups to hold out, of rows equal in their prompt or whole; False where there is only one."""
-        salt = str(seed).encode()
-        self._database.create_function("draw", 1, lambda group: _signed(_digest(salt, _unsigned(group))))
-        self._database.execute("DROP TABLE IF EXISTS groups")
-        self._database.execute(_GROUPS[by])
-        groups, most = self._one("SELECT count(*), coalesce(sum(size) FILTER (WHERE size > 1), 0) FROM groups")
-        self.together, self._by = most, by
+    def count_rows(self) -> None:
+        """Count the rows that were read, and their strata."""
+        self.count, self.strata = self._database.execute(
+            "SELECT count(*), count(DISTINCT stratum) FROM rows"
+        ).fetchone()
+
+    @contextmanager
+    def asking(self, ask: Callable[[], None]) -> Iterator[None]:
+        """Ask every few milliseconds of the database's work whether to go on; what `ask` raises ends the work."""
+        raised: list[BaseException] = []
+
+        def is_stopped() -> bool:
+            try:
+                ask()
+            except BaseException as error:  # the database would swallow it
+                raised.append(error)
+            return bool(raised)
+
+        self._database.set_progress_handler(is_stopped, _STEPS)
+        try:
+            yield
+        except sqlite3.OperationalError:
+            if raised:
+                raise raised[0] from None
+            raise
+        finally:
+            self._database.set_progress_handler(None, 0)
+
+    def choose(self, share: float, seed: int) -> bool:
+        """Choose the groups to hold out; False where there is only one."""
+        database, salt = self._database, str(seed).encode()
+        database.create_function("draw", 1, lambda name: _signed(_digest(salt, _unsigned(name))))
+        database.execute("DROP TABLE IF EXISTS groups")
+        # A group is at home in the stratum of its first row: SQLite takes it from the row that has the minimum.
+        database.execute(
+            "CREATE TABLE groups AS SELECT name, count(*) AS size, min(rowid), stratum FROM rows GROUP BY name"
+        )
+        groups, self.kept_together = database.execute(
+            "SELECT count(*), coalesce(sum(size) FILTER (WHERE size > 1), 0) FROM groups"
+        ).fetchone()
         wanted = min(max(1, round(share * self.count)), self.count - 1)
         # Systematic sampling along the order: every stretch of it, and so every stratum, gives its share.
         owed = _digest(salt, b"start") % self.count
-        held = array("q")
+        held = 0
         nearest: tuple[int, int] | None = None
-        for name, size in self._database.execute("SELECT name, size FROM groups ORDER BY stratum, draw(name), name"):
+        for name, size in database.execute("SELECT name, size FROM groups ORDER BY stratum, draw(name), name"):
             if nearest is None or abs(size - wanted) < nearest[0]:
                 nearest = abs(size - wanted), name
             owed += size * wanted
-            if owed >= self.count and len(held) < groups - 1 and owed >= size * self.count / 2:
-                held.append(name)
+            if owed >= self.count and held < groups - 1 and owed >= size * self.count / 2:
+                database.execute("INSERT INTO held VALUES (?)", (name,))
+                held += 1
                 owed -= size * self.count
         if not held and groups > 1 and nearest is not None:
-            held.append(nearest[1])
-        self._held = array("q", sorted(held))
-        return bool(held)
+            database.execute("INSERT INTO held VALUES (?)", (nearest[1],))
+        return bool(groups > 1)
+
+    def group_by_whole(self) -> None:
+        """Make groups of the rows that are equal, not of those with one prompt."""
+        self._database.execute("UPDATE rows SET name = whole")
 
     def sides(self) -> Iterator[bool]:
         """Yield of each row in its order whether it is held out."""
-        held = self._held
-        for (name,) in self._database.execute(_NAMES[self._by]):
-            at = bisect_left(held, name)
-            yield at < len(held) and held[at] == name
+        for (is_held,) in self._database.execute("SELECT name IN (SELECT name FROM held) FROM rows ORDER BY rowid"):
+            yield bool(is_held)
 
 
 def _signed(digest: int) -> int:
