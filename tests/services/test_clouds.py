@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from cloudkit import Elsewhere
 
 from tui.recipe import Recipe
-from tui.services import access, catalog, costs, identity, jobs, projects, runs, uploads
+from tui.sandbox.daemon import SandboxInfo
+from tui.services import access, catalog, cleanup, costs, identity, jobs, projects, runs, uploads
 from tui.services.clients import ENDPOINTS, Azure
 from tui.services.errors import PhiftError
+from tui.services.flow import Flow
 from tui.services.identity import Identity
 from tui.services.progress import Cancel
 from tui.services.projects import Workspace
@@ -148,3 +152,43 @@ def test_storage_and_the_regions_services_are_the_clouds_own(
         uploads._Target(uploads._Store(azure, WORKSPACE, None, Cancel()), "rows.jsonl").put_whole(b"rows")
     assert set(recorder.asked) == {f"{WORKSPACE.location}.{ours.azureml}", f"account.blob.{ours.storage}"}
     assert set(credential.scopes[1:]) == {"https://storage.azure.com/.default"}
+
+
+@pytest.mark.xdist_group("training")
+@pytest.mark.parametrize("cloud", OTHERS)
+def test_the_whole_flow_runs_on_the_clouds_own_hosts(
+    cloud: Cloud, sandbox: SandboxInfo, recipe: Recipe, settings: Settings, chats: Callable[..., Path],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """With one exception: endpoints answer where Azure says, and where that is in another cloud is not published."""
+    elsewhere = Elsewhere(cloud, sandbox, tmp_path)
+    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, elsewhere.proxy)
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, str(elsewhere.certificate))
+    chats(12, cloud, name="rows.jsonl")
+    wanted = recipe.with_(
+        target__resource_group=cloud, target__hub=f"{cloud}-hub", target__project=f"{cloud}-project",
+        data__train="rows.jsonl", hyperparameters__epochs=1, output__model=cloud,
+    )  # fmt: skip
+    abroad = with_profile(settings, method="service-principal", cloud=cloud, tenant=sandbox.tenant,
+                          client_id=sandbox.client_id)  # fmt: skip
+    try:
+        flow = Flow(
+            wanted, tmp_path, abroad, approve=lambda _: True,
+            connect=lambda: identity.connect(abroad, secret=sandbox.client_secret),
+        )  # fmt: skip
+        outcome = flow.run(deploy=True, evaluate=True)
+        assert outcome.workspace
+        assert outcome.answer
+        azure = identity.connect(abroad, secret=sandbox.client_secret)
+        assert not azure.sandbox
+        left = cleanup.remove(azure, cleanup.inventory(azure, outcome.workspace))
+        assert [one.line() for one in left if not one.removed] == []
+    finally:
+        elsewhere.close()
+    foreign = {host for host in elsewhere.asked if not host.endswith(".models.ai.azure.com")}
+    ours = ENDPOINTS[cloud]
+    assert {ours.arm.removeprefix("https://"), ours.authority, ours.registry, f"eastus2.{ours.azureml}"} <= foreign
+    assert [host for host in foreign if host.endswith(f".blob.{ours.storage}")]
+    assert not [host for host in foreign if host.endswith(PUBLIC)]
