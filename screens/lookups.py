@@ -107,11 +107,7 @@ def load_price(page: Page) -> None:
         catalogue = facts.catalogue or backend.catalog.cached(program.settings, sandbox=program.sandbox)
         model = backend.catalog.named(catalogue, recipe.model.name)
         folder = datasets.parts_folder(program.settings.state, recipe, base)
-        if facts.report and facts.report.ok and recipe.validation.mode == "split":
-            source = recipe.data_path(base)
-            prepared = datasets.divide(recipe, source, folder, facts.report, model, report=report, cancel=cancel)
-        else:
-            prepared = datasets.prepare(recipe, base, folder, model, report=report, cancel=cancel)
+        prepared = datasets.prepare(recipe, base, folder, model, found=facts.report, report=report, cancel=cancel)
         report(Progress(t("Estimating the price")))
         return catalogue, prepared, _estimate(page, facts.azure, recipe, model, prepared.stats)
 

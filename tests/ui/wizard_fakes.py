@@ -106,7 +106,6 @@ class Wired:
             datasets={
                 "readable": self._answer("readable", datasets.readable),
                 "parts_folder": datasets.parts_folder,
-                "divide": self._answer("divide", datasets.divide),
                 "prepare": self._answer("prepare", datasets.prepare),
             },
             spending={"so_far": self._answer("so_far", lambda *a: SimpleNamespace(line=lambda: self.spent))},

@@ -32,6 +32,24 @@ def test_the_tokens_are_those_of_the_very_rows_that_are_trained_on(tmp_path: Pat
     assert found.stats.tokens_error == counted.tokens_error == 0.0
 
 
+def test_what_was_checked_is_split_without_another_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = chosen(validation__share=0.2)
+    anew = datasets.prepare(recipe, tmp_path, tmp_path / "anew", None)
+    read: list[str] = []
+    real = check.check
+    monkeypatch.setattr(check, "check", lambda path, **given: read.append(path.name) or real(path, **given))
+    known = datasets.prepare(recipe, tmp_path, tmp_path / "known", None, found=anew.report)
+    assert read == ["validation.jsonl"]
+    assert (known.stats, known.train_rows, known.report) == (anew.stats, anew.train_rows, anew.report)
+    without = chosen(validation__mode="none")
+    assert datasets.prepare(without, tmp_path, tmp_path, None, found=anew.report).train_rows == anew.report.rows
+    assert read == ["validation.jsonl"]
+    # A validation file is checked against the training file, which its own check did not do.
+    beside = chosen(validation__mode="file", validation__path=str(GOOD))
+    assert datasets.prepare(beside, tmp_path, tmp_path, None, found=anew.report).validation_rows == 250
+    assert read == ["validation.jsonl", GOOD.name]
+
+
 def test_the_same_file_share_and_seed_have_one_place_and_others_another(tmp_path: Path) -> None:
     places = [
         datasets.parts_folder(tmp_path, recipe, tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,9 +72,9 @@ def prepare(
     folder: Path,
     model: Model | None,
     *,
+    found: Report | None = None,
     report: Tell | None = None,
     cancel: Cancel | None = None,
-    tokenizer: Path | None = None,
 ) -> Prepared:
     """Check the recipe's data and split it where the recipe says so.
 
@@ -84,87 +83,35 @@ def prepare(
         base: folder that relative paths are taken from.
         folder: where the two parts of a split are written.
         model: the catalogue's entry of the model; None: no model's limits.
-        report: told of bytes checked.
-        cancel: stops the check.
-        tokenizer: the model's `tokenizer.json`, for exact token counts.
+        found: what a check of the training file by the same model's rules has said; it is not checked again then,
+            unless it had errors or a validation file is to be checked beside it.
+        report: told of bytes checked, then of bytes split.
+        cancel: stops it; no part of a split is written then.
 
     Raises:
-        UsageError: no file is named, or it cannot be read.
-        DataRefused: the data has errors; `raw` is the report as JSON.
+        UsageError: no file is named, it cannot be read, or a part cannot be written.
+        DataRefused: the data has errors (`raw` is the report as JSON), or cannot be split.
         Cancelled: cancelled.
     """
     if not recipe.data.train:
         raise UsageError(t("The recipe names no training file."), next_step=t("Set data.train."))
     source = recipe.data_path(base)
     readable(source)
+    cancel = cancel or Cancel()
     apart: Path | None = None
     if recipe.validation.mode == "file":
         apart = base / Path(recipe.validation.path).expanduser()
         readable(apart)
-    found = _check(source, apart, recipe, model, report, cancel or Cancel(), tokenizer)
+    if found is None or apart or not found.ok:
+        found = _check(source, apart, recipe, model, report, cancel)
     if not found.ok:
         raise _refused(source, found)
     if recipe.validation.mode != "split":
         return Prepared(source, apart, found, found.rows, _rows(apart), None, found.stats)
-    return divide(recipe, source, folder, found, model, report=report, cancel=cancel, tokenizer=tokenizer)
-
-
-def parts_folder(state: Path, recipe: Recipe, base: Path) -> Path:
-    """Where the parts of a recipe's split are written: one place for a file, a share and a seed."""
-    chosen = recipe.validation
-    named = f"{recipe.data_path(base).resolve()}\0{chosen.share}\0{chosen.seed}"
-    return state / "splits" / hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def divide(
-    recipe: Recipe,
-    source: Path,
-    folder: Path,
-    found: Report,
-    model: Model | None,
-    *,
-    report: Tell | None = None,
-    cancel: Cancel | None = None,
-    tokenizer: Path | None = None,
-) -> Prepared:
-    """Split a file that was checked, and count the tokens of the rows that are left for training.
-
-    Args:
-        recipe: the choices.
-        source: the file.
-        folder: where the two parts are written.
-        found: what the check of the file says.
-        model: the catalogue's entry of the model; None: no model's limits.
-        report: told how far the split is.
-        cancel: stops it; no part is written then.
-        tokenizer: the one that the check counted with.
-
-    Raises:
-        UsageError: a part cannot be written.
-        DataRefused: the file cannot be split.
-        Cancelled: cancelled.
-    """
-    from tui.dataset.split import SplitError, split
-
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     train, validation = folder / "train.jsonl", folder / "validation.jsonl"
-    try:
-        parts = split(
-            source, recipe.validation.share, recipe.validation.seed, train, validation,
-            progress=_splitting(report, cancel or Cancel()),
-        )  # fmt: skip
-    except SplitError as error:
-        raise DataRefused(
-            t("{file} cannot be split: {reason}.", file=source.name, reason=error),
-            code="CannotSplit",
-            next_step=t("Give more rows, a validation file, or choose no validation."),
-        ) from None
-    except OSError as error:
-        raise UsageError(
-            t("The split cannot be written to {folder}: {reason}.", folder=folder, reason=error.strerror or error)
-        ) from None
+    parts = _split(recipe, source, train, validation, report, cancel)
     # Rows are counted one by one, so that what is held back can be taken from the whole; it is the smaller part.
-    held = _check(validation, None, recipe, model, None, cancel or Cancel(), tokenizer).stats
+    held = _check(validation, None, recipe, model, report, cancel).stats
     left = found.stats.tokens_total - held.tokens_total
     stats = replace(
         found.stats,
@@ -176,6 +123,37 @@ def divide(
     return Prepared(train, validation, found, parts.train_rows, parts.validation_rows, parts, stats)
 
 
+def parts_folder(state: Path, recipe: Recipe, base: Path) -> Path:
+    """Where the parts of a recipe's split are written: one place for a file, a share and a seed."""
+    chosen = recipe.validation
+    named = f"{recipe.data_path(base).resolve()}\0{chosen.share}\0{chosen.seed}"
+    return state / "splits" / hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _split(recipe: Recipe, source: Path, train: Path, validation: Path, report: Tell | None, cancel: Cancel) -> Split:
+    from tui.dataset.split import SplitError, split
+
+    def progress(done: int, total: int) -> None:
+        cancel.check()
+        if report:
+            report(Progress(t("Splitting the data"), done, total, "bytes"))
+
+    chosen = recipe.validation
+    try:
+        train.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return split(source, chosen.share, chosen.seed, train, validation, progress=progress)
+    except SplitError as error:
+        raise DataRefused(
+            t("{file} cannot be split: {reason}.", file=source.name, reason=error),
+            code="CannotSplit",
+            next_step=t("Give more rows, a validation file, or choose no validation."),
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            t("The split cannot be written to {folder}: {reason}.", folder=train.parent, reason=error.strerror or error)
+        ) from None
+
+
 def _check(
     source: Path,
     validation: Path | None,
@@ -183,7 +161,6 @@ def _check(
     model: Model | None,
     report: Tell | None,
     cancel: Cancel,
-    tokenizer: Path | None,
 ) -> Report:
     from tui.dataset import check
 
@@ -196,7 +173,6 @@ def _check(
             source,
             validation=validation,
             rules=rules(model, recipe.model.engine),
-            tokenizer=tokenizer,
             progress=progress,
             cancelled=lambda: cancel.is_set,
         )
@@ -204,15 +180,6 @@ def _check(
         raise Cancelled(t("The check was stopped.")) from None
     except OSError as error:
         raise UsageError(t("{path} cannot be read: {reason}.", path=source, reason=error.strerror or error)) from None
-
-
-def _splitting(report: Tell | None, cancel: Cancel) -> Callable[[int, int], None]:
-    def told(done: int, total: int) -> None:
-        cancel.check()
-        if report:
-            report(Progress(t("Splitting the data"), done, total, "bytes"))
-
-    return told
 
 
 def _rows(path: Path | None) -> int:
