@@ -16,10 +16,11 @@ from screens.confirm import Confirm
 from screens.page import Step
 from tui import actions, backend, text
 from tui.messages import n, t
-from tui.services.access import STEPS
+from tui.services.doctor import STEPS
 
 if TYPE_CHECKING:
-    from tui.services.access import Finding, Subscription
+    from tui.services.access import Subscription
+    from tui.services.doctor import Finding
     from tui.services.progress import Cancel, Report
     from tui.services.projects import Workspace
 
@@ -110,7 +111,7 @@ class AccessScreen(Step):
             self.post_message(self.Found(finding))
 
         def work(report: Report, cancel: Cancel) -> tuple[Finding, ...]:
-            return tuple(backend.access.examine(azure, recipe, on_finding=tell, cancel=cancel))
+            return tuple(backend.doctor.examine(azure, recipe, on_finding=tell, cancel=cancel))
 
         self.run_task(DOCTOR, t("Looking at permissions, providers and regions"), work, self._examined)
         self._draw()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tui.services import costs as costs
     from tui.services import datasets as datasets
     from tui.services import deployments as deployments
+    from tui.services import doctor as doctor
     from tui.services import drafts as drafts
     from tui.services import evaluations as evaluations
     from tui.services import export as export

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from tui.recipe import Recipe
-    from tui.services.access import Finding, ResourceGroup, Subscription
+    from tui.services.access import ResourceGroup, Subscription
     from tui.services.catalog import Catalogue, Model
     from tui.services.clients import Azure
     from tui.services.costs import Estimate
     from tui.services.datasets import Prepared
     from tui.services.deployments import Endpoint
+    from tui.services.doctor import Finding
     from tui.services.projects import Workspace
     from tui.settings import Settings
 

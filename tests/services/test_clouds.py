@@ -13,7 +13,7 @@ from cloudkit import Elsewhere
 
 from tui.recipe import Recipe
 from tui.sandbox.daemon import SandboxInfo
-from tui.services import access, catalog, cleanup, costs, identity, jobs, projects, runs, uploads
+from tui.services import access, catalog, cleanup, costs, doctor, identity, jobs, projects, runs, uploads
 from tui.services.clients import ENDPOINTS, Azure
 from tui.services.errors import PhiftError
 from tui.services.flow import Flow
@@ -116,7 +116,7 @@ def test_calls_and_the_sdks_client_ask_the_clouds_own_hosts(
     azure = Azure(Tokens(credential), who, with_profile(settings, cloud=cloud), sandbox=False)  # type: ignore[arg-type]  # a token is all it takes
     for call in (
         lambda: access.subscriptions(azure),
-        lambda: access.examine(azure, recipe),
+        lambda: doctor.examine(azure, recipe),
         lambda: catalog.models(azure, refresh=True),
         lambda: projects.get(azure, "s", "g", "w"),
         lambda: azure.ml(WORKSPACE).data.list(),

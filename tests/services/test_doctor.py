@@ -10,9 +10,9 @@ import pytest
 
 import assets
 from tui.recipe import Recipe, Target
-from tui.services import access, projects
-from tui.services.access import Finding
+from tui.services import access, doctor, projects
 from tui.services.clients import Azure
+from tui.services.doctor import Finding
 from tui.services.errors import Cancelled, PermissionDenied
 from tui.services.progress import Cancel, Progress
 from tui.services.projects import Workspace
@@ -37,7 +37,7 @@ def fresh(recipe: Recipe, own_target: Target) -> Recipe:
 
 def test_an_owner_finds_everything_in_order(azure: Azure, fresh: Recipe) -> None:
     told: list[Finding] = []
-    findings = access.examine(azure, fresh, on_finding=told.append)
+    findings = doctor.examine(azure, fresh, on_finding=told.append)
     assert told == findings
     assert {finding.level for finding in findings} == {"ok"}
     assert {"subscription", "provider.Microsoft.Network", "model", "hub", "permissions"} <= {f.code for f in findings}
@@ -47,7 +47,7 @@ def test_an_owner_finds_everything_in_order(azure: Azure, fresh: Recipe) -> None
 
 def test_a_missing_provider_has_its_command(azure: Azure, fresh: Recipe, upset: Upset) -> None:
     upset(**scenario("network-unregistered"))
-    (finding,) = problems(access.examine(azure, fresh)).values()
+    (finding,) = problems(doctor.examine(azure, fresh)).values()
     assert finding.code == "provider.Microsoft.Network"
     assert finding.step == "submit"
     assert finding.command == (
@@ -60,14 +60,14 @@ def test_registering_mends_it_with_its_progress(azure: Azure, fresh: Recipe, ups
     told: list[Progress] = []
     access.register_provider(azure, fresh.target.subscription, "Microsoft.Network", report=told.append)
     assert told
-    assert problems(access.examine(azure, fresh)) == {}
+    assert problems(doctor.examine(azure, fresh)) == {}
 
 
 def test_a_developer_may_run_but_not_create(
     azure: Azure, fresh: Recipe, recipe: Recipe, project: Workspace, upset: Upset
 ) -> None:
     upset(**scenario("ai-developer"))
-    found = {finding.code: finding for finding in access.examine(azure, fresh)}
+    found = {finding.code: finding for finding in doctor.examine(azure, fresh)}
     hub = found["permission.Microsoft.MachineLearningServices/workspaces/hubs/write"]
     assert (hub.level, hub.step, hub.role) == ("problem", "project", "Contributor")
     assert hub.command.startswith(
@@ -86,19 +86,19 @@ def test_a_developer_is_offered_the_hub_that_exists_and_nothing_is_missing_with_
     azure: Azure, fresh: Recipe, project: Workspace, upset: Upset
 ) -> None:
     upset(**scenario("ai-developer"))
-    (offer,) = (one for one in access.examine(azure, fresh) if one.code == "hub.other")
+    (offer,) = (one for one in doctor.examine(azure, fresh) if one.code == "hub.other")
     hub = projects.at(azure, offer.hub)
     assert hub.kind == "hub"
     taken = fresh.with_(
         target__hub=hub.name, target__resource_group=hub.default_group, target__location=hub.location,
         target__project="joined",
     )  # fmt: skip
-    assert problems(access.examine(azure, taken)) == {}
+    assert problems(doctor.examine(azure, taken)) == {}
 
 
 def test_a_reader_is_told_each_step_that_fails(azure: Azure, recipe: Recipe, project: Workspace, upset: Upset) -> None:
     upset(**scenario("reader"))
-    found = problems(access.examine(azure, recipe))
+    found = problems(doctor.examine(azure, recipe))
     assert {"upload", "submit", "deploy", "ask", "clean up"} <= {finding.step for finding in found.values()}
     assert {finding.role for finding in found.values()} == {"Azure AI Developer"}
 
@@ -107,11 +107,11 @@ def test_storage_without_keys_asks_for_the_data_role(
     azure: Azure, recipe: Recipe, project: Workspace, upset: Upset
 ) -> None:
     upset(**scenario("keys-forbidden"))
-    (finding,) = problems(access.examine(azure, recipe)).values()
+    (finding,) = problems(doctor.examine(azure, recipe)).values()
     assert finding.role == "Storage Blob Data Contributor"
     assert finding.command.endswith(f"--scope {project.storage_id}")
     upset(access={"role": "Owner", "data_role": "Storage Blob Data Contributor"})
-    assert problems(access.examine(azure, recipe)) == {}
+    assert problems(doctor.examine(azure, recipe)) == {}
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_storage_without_keys_asks_for_the_data_role(
 )
 def test_a_subscription_that_cannot_is_told(azure: Azure, fresh: Recipe, upset: Upset, name: str, code: str) -> None:
     upset(**scenario(name))
-    assert code in problems(access.examine(azure, fresh))
+    assert code in problems(doctor.examine(azure, fresh))
 
 
 def test_an_unknown_subscription_ends_the_examination(azure: Azure, fresh: Recipe) -> None:
-    findings = access.examine(azure, fresh.with_(target__subscription="00000000-0000-0000-0000-000000000000"))
+    findings = doctor.examine(azure, fresh.with_(target__subscription="00000000-0000-0000-0000-000000000000"))
     assert [finding.code for finding in findings] == ["subscription.missing"]
 
 
@@ -140,13 +140,13 @@ def test_an_unknown_subscription_ends_the_examination(azure: Azure, fresh: Recip
 )
 def test_machines_need_quota(azure: Azure, fresh: Recipe, size: str, count: int, level: str) -> None:
     recipe = fresh.with_(model__engine="script", model__instance_type=size, model__instance_count=count)
-    found = {finding.code: finding for finding in access.examine(azure, recipe)}["quota"]
+    found = {finding.code: finding for finding in doctor.examine(azure, recipe)}["quota"]
     assert found.level == level
     assert bool(found.command) == (level == "problem")
 
 
 def test_a_region_without_the_model_names_those_with_it(azure: Azure, fresh: Recipe) -> None:
-    (finding,) = problems(access.examine(azure, fresh.with_(target__location="westeurope"))).values()
+    (finding,) = problems(doctor.examine(azure, fresh.with_(target__location="westeurope"))).values()
     assert finding.code == "model"
     assert "eastus2" in f"{finding.title} {finding.detail}"
 
@@ -154,17 +154,17 @@ def test_a_region_without_the_model_names_those_with_it(azure: Azure, fresh: Rec
 def test_a_hub_elsewhere_is_told(azure: Azure, recipe: Recipe, project: Workspace) -> None:
     elsewhere = recipe.with_(target__location="eastus")
     assert project.location == "eastus2"
-    assert "hub" in problems(access.examine(azure, elsewhere))
+    assert "hub" in problems(doctor.examine(azure, elsewhere))
 
 
 def test_it_can_be_stopped(azure: Azure, fresh: Recipe) -> None:
     cancel = Cancel()
     with pytest.raises(Cancelled):
-        access.examine(azure, fresh, on_finding=lambda finding: cancel.set(), cancel=cancel)
+        doctor.examine(azure, fresh, on_finding=lambda finding: cancel.set(), cancel=cancel)
 
 
 def test_findings_are_for_programs_too(azure: Azure, fresh: Recipe) -> None:
-    finding = access.examine(azure, fresh)[0]
+    finding = doctor.examine(azure, fresh)[0]
     assert set(finding.to_json()) <= {field.name for field in dataclasses.fields(Finding)}
 
 

@@ -13,13 +13,13 @@ from pydantic import SecretStr
 
 from tui.recipe import Recipe, Target
 from tui.services import (
-    access,
     catalog,
     chat,
     cleanup,
     clients,
     costs,
     deployments,
+    doctor,
     identity,
     jobs,
     projects,
@@ -76,8 +76,8 @@ def test_signing_in(azure: Azure, settings: Settings) -> None:
 
 
 def test_looking_at_access(azure: Azure, recipe: Recipe) -> None:
-    lost(lambda: access.examine(azure, recipe))
-    assert "unknown" not in {finding.level for finding in access.examine(azure, recipe)}
+    lost(lambda: doctor.examine(azure, recipe))
+    assert "unknown" not in {finding.level for finding in doctor.examine(azure, recipe)}
 
 
 def test_the_catalogue_and_the_prices_known_last_stay(azure: Azure, recipe: Recipe) -> None:

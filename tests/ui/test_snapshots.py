@@ -19,10 +19,10 @@ from wizard_fakes import BROKEN, FINDINGS, GOOD, Wired, wizard
 from tui.app import PhiftApp
 from tui.evaluation.compare import compare
 from tui.recipe import Recipe
-from tui.services.access import Finding
 from tui.services.chat import Collected, Delta, Usage
 from tui.services.cleanup import Item
 from tui.services.deployments import Endpoint
+from tui.services.doctor import Finding
 from tui.services.errors import JobFailed
 from tui.services.evaluations import AnswerComparison, Asked, from_run
 

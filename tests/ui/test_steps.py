@@ -14,7 +14,8 @@ from textual.widgets import Input, OptionList
 from wizard_fakes import BROKEN, CATALOGUE, FINDINGS, GOOD, PHI_3, Wired, recipe, wizard
 
 from tui.recipe import Recipe
-from tui.services.access import Finding, Subscription, Tenant
+from tui.services.access import Subscription, Tenant
+from tui.services.doctor import Finding
 from tui.services.errors import AccessError, ServiceError, SignInRequired, Throttled
 from tui.services.identity import DeviceCode
 from tui.services.journal import Entry

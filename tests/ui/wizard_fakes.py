@@ -17,8 +17,9 @@ from tui.app import PhiftApp
 from tui.dataset.rules import Rules
 from tui.recipe import Recipe
 from tui.services import costs, datasets
-from tui.services.access import Finding, ResourceGroup, Subscription, Tenant
+from tui.services.access import ResourceGroup, Subscription, Tenant
 from tui.services.catalog import Availability, Catalogue, Model, Range, find, named
+from tui.services.doctor import Finding
 from tui.services.errors import PhiftError
 from tui.services.journal import Entry
 from tui.settings import Settings
@@ -81,10 +82,10 @@ class Wired:
                 ),
                 "locations": self._answer("locations", lambda *a: self.locations),
                 "tenants": self._answer("tenants", lambda *a: self.tenants),
-                "examine": self._examine,
                 "register_provider": self._answer("register_provider", lambda *a: None),
                 "create_resource_group": self._answer("create_resource_group", lambda *a: None),
             },
+            doctor={"examine": self._examine},
             projects={
                 "hubs": self._answer("hubs", lambda *a: []),
                 "projects": self._answer("projects", lambda *a: self.projects),

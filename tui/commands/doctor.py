@@ -20,13 +20,13 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 4 where one of them is a problem."""
-    from tui.services import access, projects
+    from tui.services import doctor, projects
 
     azure = common.connect(args)
     recipe = common.recipe_of(args)
     recipe = recipe.with_(target__subscription=projects.subscription_of(azure, recipe.target))
     with common.cancel_on_signal() as cancel:
-        findings = access.examine(azure, recipe, cancel=cancel)
+        findings = doctor.examine(azure, recipe, cancel=cancel)
     if common.wants_json(args):
         output.data({"identity": azure.identity.name, "findings": [finding.to_json() for finding in findings]})
     else:

@@ -280,10 +280,10 @@ class PlainWizard:
 
     def _problems(self) -> bool:
         """Show what the doctor finds; whether something stops the run."""
-        from tui.services import access
+        from tui.services import doctor
 
         with common.cancel_on_signal() as cancel:
-            self._findings = access.examine(self.azure, self.recipe, cancel=cancel)
+            self._findings = doctor.examine(self.azure, self.recipe, cancel=cancel)
         fine = sum(finding.level == "ok" for finding in self._findings)
         output.say("  " + t("Access: {fine} of {all} findings in order.", fine=fine, all=len(self._findings)))
         for finding in self._findings:

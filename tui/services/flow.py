@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.messages import mark, n, t
+from tui.paths import expanded
 from tui.recipe import Recipe
 from tui.services import (
-    access,
     catalog,
     chat,
     cleanup,
     costs,
     datasets,
     deployments,
+    doctor,
     evaluations,
     jobs,
     projects,
@@ -266,7 +267,7 @@ class Flow:
             if self._recipe.model.engine != "serverless" and not self._recipe.model.compute:
                 size = submissions.required_size(self._recipe, model)
                 self._recipe = self._recipe.with_(model__instance_type=size)
-            findings = access.examine(azure, self._recipe, cancel=self._cancel)
+            findings = doctor.examine(azure, self._recipe, cancel=self._cancel)
             done.fields["findings"] = [finding.to_json() for finding in findings if finding.level != "ok"]
             problems = [finding for finding in findings if finding.level == "problem"]
             if problems:
@@ -280,7 +281,7 @@ class Flow:
                 )
             )
             done.text += [
-                f"{t(access.LEVELS[one.level])}: {one.title}. {one.detail}".strip()
+                f"{t(doctor.LEVELS[one.level])}: {one.title}. {one.detail}".strip()
                 for one in findings
                 if one.level != "ok"
             ]
@@ -306,7 +307,7 @@ class Flow:
                 n("{count} validation row", "{count} validation rows", found.validation_rows),
             ]
             done.text += [
-                f"{t(access.LEVELS['warning'])} {group.code}: {t(group.title)} ({group.count})"
+                f"{t(doctor.LEVELS['warning'])} {group.code}: {t(group.title)} ({group.count})"
                 for group in found.report.warnings
             ]
             return found
@@ -481,7 +482,7 @@ class Flow:
 
     def _questions(self, prepared: Prepared) -> Path:
         if self._recipe.evaluation.file:
-            return self._base / Path(self._recipe.evaluation.file).expanduser()
+            return self._base / expanded(self._recipe.evaluation.file)
         return prepared.validation or prepared.train
 
     def _ask(self, azure: Azure, workspace: Workspace, endpoint: Endpoint, file: Path) -> str:
@@ -593,7 +594,7 @@ def _told_of(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _denied(problems: list[access.Finding]) -> PhiftError:
+def _denied(problems: list[doctor.Finding]) -> PhiftError:
     first, more = problems[0], len(problems) - 1
     kind = ProviderNotRegistered if first.code.startswith("provider.") else AccessError
     message = f"{first.title}."
@@ -601,7 +602,7 @@ def _denied(problems: list[access.Finding]) -> PhiftError:
         message = n(
             "{title} (and {count} more problem).", "{title} (and {count} more problems).", more, title=first.title
         )
-    fails = t("Without it this step fails: {step}.", step=t(access.STEPS.get(first.step, first.step)))
+    fails = t("Without it this step fails: {step}.", step=t(doctor.STEPS.get(first.step, first.step)))
     return kind(
         message,
         code=first.code,
