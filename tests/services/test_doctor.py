@@ -103,6 +103,40 @@ def test_a_reader_is_told_each_step_that_fails(azure: Azure, recipe: Recipe, pro
     assert {finding.role for finding in found.values()} == {"Azure AI Developer"}
 
 
+@pytest.mark.parametrize(
+    ("engine", "actions", "none"),
+    [
+        ("serverless", {"serverlessEndpoints/write"}, "onlineEndpoints"),
+        ("managed", {"onlineEndpoints/write", "onlineEndpoints/deployments/write"}, "codes"),
+        ("script", {"codes/versions/write", "onlineEndpoints/listKeys/action"}, "serverlessEndpoints"),
+    ],
+)
+def test_an_engine_asks_for_the_actions_that_it_takes(
+    azure: Azure, recipe: Recipe, project: Workspace, upset: Upset, engine: str, actions: set[str], none: str
+) -> None:
+    upset(**scenario("reader"))
+    codes = problems(doctor.examine(azure, recipe.with_(model__engine=engine))).keys()
+    prefix = "permission.Microsoft.MachineLearningServices/workspaces/"
+    assert {f"{prefix}{action}" for action in actions} <= codes
+    assert not [code for code in codes if f"/{none}/" in code]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ai-developer", "disabled-subscription", "free-subscription", "keys-forbidden", "network-unregistered", "reader"],
+)
+def test_what_is_not_in_order_names_the_step_and_what_to_do(
+    azure: Azure, recipe: Recipe, project: Workspace, upset: Upset, name: str
+) -> None:
+    upset(**scenario(name))
+    found = [finding for finding in doctor.examine(azure, recipe) if finding.level != "ok"]
+    assert found
+    for finding in found:
+        assert finding.step in doctor.STEPS
+        assert any("this step fails" in line for line in finding.lines())
+        assert finding.command.startswith("az "), finding.code
+
+
 def test_storage_without_keys_asks_for_the_data_role(
     azure: Azure, recipe: Recipe, project: Workspace, upset: Upset
 ) -> None:

@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
         width = max(len(t(_MARKS[level])) for level in _MARKS)
         for finding in findings:
             output.result(f"{t(_MARKS[finding.level]):{width}}  {finding.title}")
-            if finding.level != "ok" and finding.detail:
-                output.result(f"{'':{width}}  {finding.detail}")
+            for line in finding.lines() if finding.level != "ok" else ():
+                output.result(f"{'':{width}}  {line}")
             if finding.command:
                 output.result(f"{'':{width}}  $ {finding.command}")
     return EXIT_ACCESS if any(finding.level == "problem" for finding in findings) else 0

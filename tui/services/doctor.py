@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tui.messages import mark, n, t
-from tui.recipe import Recipe
+from tui.recipe import Engine, Recipe
 from tui.services import catalog, machines, projects
 from tui.services.access import ML, RESOURCES_API, allowed, permissions, quota, registration, subscriptions
 from tui.services.errors import ModelUnavailable, NotFound, PermissionDenied, PhiftError, Unreachable
@@ -57,6 +57,19 @@ class Finding:
     """Exact `az` command that mends it."""
     hub: str = ""
     """Resource id of a hub to use instead."""
+
+    def lines(self) -> list[str]:
+        """What it means, for a person: the detail, which step fails, which role mends it; not the command."""
+        found = [self.detail] if self.detail else []
+        if self.step and self.level != "ok":
+            step = t(STEPS.get(self.step, self.step))
+            sure = t("Without it this step fails: {step}.", step=step)
+            found.append(
+                t("If it is not in order, this step fails: {step}.", step=step) if self.level == "unknown" else sure
+            )
+        if self.role:
+            found.append(t("Role that mends it: {role}.", role=self.role))
+        return found
 
     def to_json(self) -> dict[str, str]:
         """The finding for programs, empty fields left out."""
@@ -121,22 +134,41 @@ _HUB_NEEDS = (
 _PROJECT_NEEDS = (_Need(f"{ML}/workspaces/write", "project", mark("create the project"), "Contributor", "group"),)
 _JOIN = f"{ML}/workspaces/hubs/join/action"
 _HUBS_LOOKED_AT = 5
-_RUN_NEEDS = (
+_TRAINING_NEEDS = (
     _Need(f"{ML}/workspaces/datastores/listSecrets/action", "upload", mark("upload the data"), _DEVELOPER, "group"),
     _Need(f"{ML}/workspaces/data/versions/write", "upload", mark("register the data"), _DEVELOPER, "group"),
     _Need(f"{ML}/workspaces/jobs/write", "submit", mark("submit the job"), _DEVELOPER, "group"),
     _Need(f"{ML}/workspaces/jobs/cancel/action", "monitor", mark("cancel the job"), _DEVELOPER, "group"),
-    _Need(f"{ML}/workspaces/serverlessEndpoints/write", "deploy", mark("deploy the model"), _DEVELOPER, "group"),
+)
+_CODE_NEEDS = (
+    _Need(f"{ML}/workspaces/codes/versions/write", "submit", mark("register the trainer"), _DEVELOPER, "group"),
+)
+
+
+def _endpoint_needs(kind: str) -> tuple[_Need, ...]:
+    endpoints = f"{ML}/workspaces/{kind}"
+    return (
+        _Need(f"{endpoints}/write", "deploy", mark("deploy the model"), _DEVELOPER, "group"),
+        _Need(f"{endpoints}/listKeys/action", "ask", mark("read the endpoint's key"), _DEVELOPER, "group"),
+        _Need(f"{endpoints}/delete", "clean up", mark("delete the endpoint"), _DEVELOPER, "group"),
+    )
+
+
+_ONLINE_NEEDS = (
     _Need(
-        f"{ML}/workspaces/serverlessEndpoints/listKeys/action",
-        "ask",
-        mark("read the endpoint's key"),
-        _DEVELOPER,
-        "group",
+        f"{ML}/workspaces/onlineEndpoints/deployments/write", "deploy", mark("deploy the model"), _DEVELOPER, "group"
     ),
-    _Need(f"{ML}/workspaces/serverlessEndpoints/delete", "clean up", mark("delete the endpoint"), _DEVELOPER, "group"),
+    *_endpoint_needs("onlineEndpoints"),
+)
+_CLEANING_NEEDS = (
     _Need(f"{ML}/workspaces/models/versions/delete", "clean up", mark("delete the model"), _DEVELOPER, "group"),
 )
+# What a model that an engine tuned is deployed by, and what else the engine takes.
+_RUN_NEEDS: dict[Engine, tuple[_Need, ...]] = {
+    "serverless": (*_TRAINING_NEEDS, *_endpoint_needs("serverlessEndpoints"), *_CLEANING_NEEDS),
+    "managed": (*_TRAINING_NEEDS, *_ONLINE_NEEDS, *_CLEANING_NEEDS),
+    "script": (*_TRAINING_NEEDS, *_CODE_NEEDS, *_ONLINE_NEEDS, *_CLEANING_NEEDS),
+}
 _BLOB_NEED = _Need(
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
     "upload",
@@ -147,14 +179,14 @@ _BLOB_NEED = _Need(
 )
 
 
-# What could not be examined, by the examination.
+# What could not be examined, by the examination, and the step that may fail for it.
 _UNSEEN = {
-    "subscription": "The subscription could not be examined",
-    "providers": "The resource providers could not be examined",
-    "region": "The model and its region could not be examined",
-    "permissions": "The permissions could not be examined",
-    "quota": "The quota could not be examined",
-    "storage": "The storage account could not be examined",
+    "subscription": (mark("The subscription could not be examined"), "project"),
+    "providers": (mark("The resource providers could not be examined"), "project"),
+    "region": (mark("The model and its region could not be examined"), "submit"),
+    "permissions": (mark("The permissions could not be examined"), "project"),
+    "quota": (mark("The quota could not be examined"), "submit"),
+    "storage": (mark("The storage account could not be examined"), "upload"),
 }
 
 
@@ -201,7 +233,7 @@ def examine(
                 raise
             if isinstance(error, Unreachable) and not findings:
                 raise  # nothing can be asked; the others would only wait as long each
-            add(Finding(f"{examination.__name__}.unknown", "unknown", t(_UNSEEN[examination.__name__]), error.message))
+            add(doctor.unseen(examination.__name__, error))
     return findings
 
 
@@ -217,6 +249,20 @@ class _Doctor:
         self.hub: projects.Workspace | None = None
         self.model: catalog.Model | None = None
         self.usable = True
+
+    def unseen(self, examination: str, error: PhiftError) -> Finding:
+        """What became of an examination that ended with an error; the command shows it to who may see it."""
+        title, step = _UNSEEN[examination]
+        commands = {
+            "providers": f"az provider list --subscription {self.target.subscription} "
+            '--query "[].[namespace,registrationState]" --output table',
+            "storage": f"az storage account show --ids {self.hub.storage_id} --query allowSharedKeyAccess"
+            if self.hub
+            else "",
+            "quota": f"az ml compute list-usage --location {self.target.location} --output table",
+        }
+        command = commands.get(examination, "") if isinstance(error, PermissionDenied) else ""
+        return Finding(f"{examination}.unknown", "unknown", t(title), error.message, step, command=command)
 
     def subscription(self) -> Iterable[Finding]:
         # The list has every subscription with any role in it; reading one directly takes a role on the subscription.
@@ -240,8 +286,9 @@ class _Doctor:
                 "subscription.state",
                 "problem",
                 t("The subscription {name} is {state}", name=item.name, state=item.state),
-                t("Nothing can be created in it."),
+                t("Nothing can be created in it. Its owner activates it again in the portal; or choose another one."),
                 "project",
+                command="az account list --output table",
             )
         elif item.is_free:
             yield Finding(
@@ -316,7 +363,7 @@ class _Doctor:
             ("present" if hub == "present" else group, (_GROUP_NEED,)),
             (hub, _HUB_NEEDS),
             ("present" if by_joining else project, _PROJECT_NEEDS),
-            ("absent", _RUN_NEEDS),
+            ("absent", _RUN_NEEDS[self.recipe.model.engine]),
         ]
         looked = 0
         denied: list[_Need] = []
@@ -466,7 +513,7 @@ class _Doctor:
                 "problem",
                 t("The hub {name} is in {there}, not in {here}", name=name, there=self.hub.location,
                   here=self.target.location),
-                t("The region of the hub decides which models can be tuned."),
+                t("The region of the hub decides which models can be tuned. Choose its region, or another hub."),
                 "project",
             )  # fmt: skip
         return Finding("hub", "ok", t("The hub {name} exists", name=name), self.hub.location)
