@@ -16,7 +16,6 @@ from screens.confirm import Confirm
 from screens.page import Step
 from tui import actions, backend, text
 from tui.messages import n, t
-from tui.services.doctor import STEPS
 
 if TYPE_CHECKING:
     from tui.services.access import Subscription
@@ -178,13 +177,9 @@ class AccessScreen(Step):
         finding = self._highlighted()
         parts = []
         if finding:
-            if finding.detail:
-                parts.append(text.content(finding.detail))
-            if finding.step and finding.level != "ok":
-                step = t(STEPS.get(finding.step, finding.step))
-                parts.append(text.content(t("Without it this step fails: {step}.", step=step), "$text-quiet"))
-            if finding.role:
-                parts.append(text.content(t("Role that mends it: {role}.", role=finding.role), "$text-quiet"))
+            parts += [
+                text.content(line, "$text-quiet" if index else "") for index, line in enumerate(finding.lines())
+            ]
             if finding.command:
                 parts.append(Content.assemble(("$ ", "$text-accent"), text.clean(finding.command, limit=1_000)))
         self.query_one("#finding", Static).update(Content("\n").join(parts))
