@@ -11,17 +11,8 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.dialog import Dialog, Key
-from tui import text, themes
+from tui import choices, text, themes
 from tui.messages import t
-
-TITLES = {
-    "phift-dark": "Dark",
-    "phift-light": "Light",
-    "phift-contrast": "High contrast",
-    "phift-safe": "Safe for colour-blind eyes",
-    "ansi-dark": "Your terminal's own colours, dark",
-    "ansi-light": "Your terminal's own colours, light",
-}
 
 
 class Appearance(Dialog[None]):
@@ -37,7 +28,7 @@ class Appearance(Dialog[None]):
 
     def content(self) -> ComposeResult:
         """The themes; the profile."""
-        yield OptionList(*(Option(t(TITLES[name]), name) for name in themes.NAMES), id="themes", markup=False)
+        yield OptionList(*(Option(t(choices.THEMES[name]), name) for name in themes.NAMES), id="themes", markup=False)
         yield Static("")
         settings = self.program.settings
         profile = Content.assemble((t("Profile") + " ", "$text-quiet"), text.clean_line(settings.profile))

@@ -106,18 +106,17 @@ class Drafts(Dialog[None]):
     def _open(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         program, taken = self.program, {draft.name for draft in drafts.listing(self.program.settings)}
-        if event.option_id == NEW:
-            recipe = Recipe(name=free_name("untitled", taken))
-        elif event.option_id == GIVEN and program.given:
-            recipe = program.given.with_(name=free_name(program.given.name, taken))
+        try:
+            if event.option_id == NEW:
+                program.wizard.take(Recipe(name=free_name("untitled", taken)))
+            elif event.option_id == GIVEN and program.given:
+                program.wizard.take(program.given.with_(name=free_name(program.given.name, taken)))
+            else:
+                program.wizard.take(drafts.load(program.settings, self._highlighted()))
+        except PhiftError as error:
+            self._note(error.message)
         else:
-            try:
-                recipe = drafts.load(program.settings, self._highlighted())
-            except PhiftError as error:
-                self._note(error.message)
-                return
-        program.wizard.take(recipe)
-        self.dismiss(None)
+            self.dismiss(None)
 
     def action_rename(self) -> None:
         """Give the recipe being edited another name."""

@@ -11,41 +11,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.dialog import Dialog, Key
+from screens.help_texts import sections
 from tui import actions
 from tui.messages import t
 from tui.wizard import BY_NAME
-
-ABOUT = {
-    "sign_in": "Everything is done as one identity: your own by `az login` or a device code, an application's by "
-    "its secret or certificate, or this Azure machine's. A secret is kept in the keyring where there is"
-    " one, else in memory; never in a file.",
-    "access": "The doctor asks Azure what this identity may do, which providers the subscription has registered "
-    "and which regions offer fine-tuning. A problem names the step that would fail, the role that mends"
-    " it and the exact command.",
-    "project": "A run lives in a project, a project in a hub, a hub in a resource group of one region. The region "
-    "decides which models can be tuned. What does not exist is made at the submit.",
-    "model": "The catalogue is read from Azure with each model's dates. A retired model is shown with its "
-    "successor and refused before anything is uploaded. `serverless` is billed by tokens, `managed` and"
-    " `script` by GPU hours.",
-    "data": 'One conversation a line: {"messages": [{"role": …, "content": …}, …]}. The check reads the whole '
-    "file on this machine. Faults are grouped by code; r reads the rows, m shows what can be mended. "
-    "The original never changes.",
-    "validation": "Rows held back from training show whether the loss falls on what the model has not seen. Without "
-    "them there is no proof that tuning helped.",
-    "hyperparameters": "The portal's three knobs, and for the script engine the rest. The line below says how many "
-    "steps and tokens they amount to. The budget refuses a submit whose estimate is higher.",
-    "review": "Everything in one place, what is open first. The same run as az lines, Python and Bicep is in the "
-    "tabs. Nothing is created, uploaded or billed before you answer the last question with y.",
-    "monitor": "The job as Azure reports it: state, losses, progress, log. Closing the program does not stop the job.",
-    "deploy": "An endpoint serves the tuned model and is billed from then on until it is deleted.",
-    "playground": "Talk to the endpoint; the answer arrives as it is made. What was said before is sent along each "
-    "time, and its tokens are billed each time.",
-    "evaluate": "Base and tuned model answer the same held-out rows; numbers say which is better.",
-    "cleanup": "What exists and what it costs; removed in the order that Azure wants.",
-    "jobs": "All fine-tuning jobs of the project, also those that were submitted elsewhere. Each can be opened in the "
-    "monitor, and its choices taken for the next run.",
-}
-"""What each place is for; not translated yet."""
 
 
 def key_table(found: Sequence[actions.Action]) -> Content:
@@ -70,9 +39,13 @@ class Help(Dialog[None]):
 
     def content(self) -> ComposeResult:
         """What it is for; its keys; where the rest is."""
-        yield Static(t(ABOUT[self.program.current_mode]), markup=False)
-        yield Static("")
-        own = [action for action in actions.for_place(self.program.current_mode) if action.scope != actions.EVERYWHERE]
+        place = self.program.current_mode
+        for heading, said in sections(place):
+            if heading:
+                yield Static(heading, classes="heading", markup=False)
+            yield Static(said, markup=False)
+        yield Static(t("Keys"), classes="heading", markup=False)
+        own = [action for action in actions.for_place(place) if action.scope != actions.EVERYWHERE]
         yield Static(key_table(own), markup=False)
         yield Static("")
         yield Static(t("? shows all keys, ^P finds anything by name. Letters are keys once Esc has left the field."),

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from screens.access import finding_line
 from screens.confirm import Confirm
+from screens.exports import code_of
 from screens.lookups import CATALOGUE, ESTIMATE, load_catalogue, load_estimate, load_price, load_spent, submission
 from screens.page import Step
 from tui import actions, backend, text
@@ -196,10 +197,7 @@ class ReviewScreen(Step):
             return text.content(known)
 
         def work(report: Report, cancel: Cancel) -> str:
-            export = backend.export
-            if kind == "cli":
-                return export.as_cli(recipe, model)
-            return export.as_python(recipe, model) if kind == "python" else export.as_bicep(recipe, model)
+            return code_of(kind, recipe, model)
 
         def learn(code: str) -> None:
             self._code = {(kind, recipe): code}

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
+from screens.help_texts import about_page
 from tui import actions, text
 from tui.messages import t
 from tui.widgets.field import Field
@@ -25,11 +26,14 @@ from tui.wizard import BY_NAME, Wizard
 
 if TYPE_CHECKING:
     from textual.css.query import QueryType
+    from textual.geometry import Size
 
     from tui.app import PhiftApp
 
 COLUMN_WIDTH = 140
 """Columns from which the summary has a column of its own."""
+ABOUT_HEIGHT = 50
+"""Rows from which that column also says what the page is for."""
 
 
 class Shell(Screen[None]):
@@ -123,7 +127,7 @@ class Shell(Screen[None]):
         self._stale = False
         self.query_one(Rail).sync(self.wizard)
         self.query_one(TopBar).sync(self.wizard)
-        self.query_one(Summary).sync(self.wizard, column=self.app.size.width >= COLUMN_WIDTH)
+        self._sync_summary(self.app.size)
         for field in self.query(Field):
             field.sync()
         self.state_changed()
@@ -163,7 +167,12 @@ class Shell(Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """The summary changes its shape with the width."""
-        self.query_one(Summary).sync(self.wizard, column=event.size.width >= COLUMN_WIDTH)
+        self._sync_summary(event.size)
+
+    def _sync_summary(self, size: Size) -> None:
+        column = size.width >= COLUMN_WIDTH
+        about = about_page(self.PLACE) if column and size.height >= ABOUT_HEIGHT else ""
+        self.query_one(Summary).sync(self.wizard, column=column, about=about)
 
     def on_screen_resume(self) -> None:
         """Back on screen; where the user had left the field, a dialog that closes does not put them back into it."""

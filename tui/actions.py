@@ -29,7 +29,9 @@ class Action:
     id: str
     """Stable name; a keymap refers to it."""
     key: str
-    """Textual's name of the key unless the user chose another; several are divided by commas, the first is shown."""
+    """Textual's name of the key unless the user chose another; several are divided by commas, the first is shown.
+
+    Empty: the palette alone has it."""
     title: str
     """Two or three words, for the footer and the palette; not translated yet."""
     help: str
@@ -91,6 +93,14 @@ ACTIONS: tuple[Action, ...] = (
            "app.show('drafts')", priority=True),
     Action("edit_recipe", "f3", "Edit recipe", "Open the whole recipe in $EDITOR.", EVERYWHERE, "app.edit_recipe",
            priority=True),
+    Action("export_recipe", "", "Export the recipe", "The recipe as TOML, for `phift-tui run`.", EVERYWHERE,
+           "app.export('recipe')"),
+    Action("export_cli", "", "Export az commands", "The same run as `az` commands.", EVERYWHERE,
+           "app.export('cli')"),
+    Action("export_python", "", "Export Python", "The same run as a Python program.", EVERYWHERE,
+           "app.export('python')"),
+    Action("export_bicep", "", "Export Bicep", "The same run as Bicep.", EVERYWHERE,
+           "app.export('bicep')"),
     Action("appearance", "f4", "Appearance", "Theme and profile.", EVERYWHERE, "app.show('appearance')", priority=True),
     Action("tasks", "f9", "Background", "What is running in the background, and stop it.", EVERYWHERE,
            "app.show('tasks')", priority=True),
@@ -161,6 +171,7 @@ def bindings(*scopes: str) -> list[Binding]:
         Binding(action.key, action.action, action.title, show=False, priority=action.priority, id=action.id)
         for scope in scopes
         for action in scoped(scope)
+        if action.key
     ]
 
 
@@ -186,7 +197,7 @@ def choose_keys(own: Mapping[str, str]) -> None:
     def wrong(reason: str) -> SettingsError:
         return SettingsError(t("setting keys ({file}): {reason}", file=config_path(), reason=reason))
 
-    by_id = {action.id: action for action in ACTIONS}
+    by_id = {action.id: action for action in ACTIONS if action.key}
     for name, keys in own.items():
         if name not in by_id:
             raise wrong(t("no action is called {name}; known: {names}", name=name, names=", ".join(by_id)))
@@ -195,7 +206,7 @@ def choose_keys(own: Mapping[str, str]) -> None:
                 raise wrong(t("{key} (for {name}) is no key", key=repr(key), name=name))
     for place in BY_NAME:
         taken: dict[str, str] = {}
-        for action in for_place(place):
+        for action in filter(lambda each: each.key, for_place(place)):
             for key in own.get(action.id, action.key).split(","):
                 other = taken.setdefault(key, action.id)
                 if other != action.id:
@@ -223,5 +234,6 @@ def keys_of(action: Action) -> list[str]:
 
 
 def key_names(action: Action) -> str:
-    """All keys of an action, as people write them."""
-    return " ".join(key_name(key) for key in keys_of(action))
+    """All keys of an action, as people write them; of one that has none, the palette's."""
+    keyed = action if action.key else next(each for each in ACTIONS if each.id == "commands")
+    return " ".join(key_name(key) for key in keys_of(keyed))

@@ -133,12 +133,12 @@ class PhiftApp(TerminalApp):
         from tui import preferences
         from tui.recipe import Recipe
 
-        messages.use(settings.language)
+        self.preferences = preferences.load(settings.state)
+        messages.use(settings.language or self.preferences.language)
         actions.choose_keys(settings.keys)
         self.settings, self.given = settings, recipe
         self.wizard = Wizard(recipe or Recipe(), base or Path.cwd(), self._state_changed)
         self.autosave = Autosave(self)
-        self.preferences = preferences.load(settings.state)
         wanted = themes.WITHOUT_COLOUR if self.no_color else settings.theme or self.preferences.theme
         self._theme_chosen = wanted in self.available_themes
         self.theme = wanted if self._theme_chosen else self._fitting_theme()
@@ -255,6 +255,12 @@ class PhiftApp(TerminalApp):
     def action_command_palette(self) -> None:
         """The command palette, its words in the person's language."""
         self.dialog("tui.palette:Palette")
+
+    def action_export(self, kind: str) -> None:
+        """The run in another form (`recipe`, `cli`, `python` or `bicep`), as plain text to copy or to write."""
+        from screens.exports import show
+
+        show(self, kind)
 
     def action_edit_recipe(self) -> None:
         """The recipe in $EDITOR."""

@@ -1,4 +1,4 @@
-"""What the program remembers of a user by itself: theme, recent files, whether the tour was shown."""
+"""What the program remembers of a user by itself: theme, language, recent files, whether the tour was shown."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Preferences(BaseModel):
 
     theme: str = ""
     """Theme chosen in the program; a theme in the settings wins."""
+    language: str = ""
+    """Language chosen in the program; a language in the settings wins."""
     recent_files: tuple[str, ...] = ()
     """Data files used before, the last first."""
     tour_seen: bool = False

@@ -377,7 +377,7 @@ def test_each_places_actions_exist_and_their_keys_are_safe_and_single(place: str
         holder: Any = PhiftApp if action.action.startswith("app.") else type(screen)
         name = "action_" + action.action.removeprefix("app.").partition("(")[0]
         assert hasattr(holder, name) or hasattr(App, name), f"{action.id}: there is no {name}"
-        for key in action.key.split(","):
+        for key in filter(None, action.key.split(",")):
             assert key not in _UNSAFE
             assert key in _SAFE or len(key) == 1 or (key.startswith("ctrl+") and len(key) == 6), key
             assert key not in taken, f"{key}: {action.id} and {taken.get(key)}"

@@ -67,16 +67,18 @@ class Summary(Static):
         super().__init__("", id="summary", markup=False)
         self._shown: object = None
 
-    def sync(self, wizard: Wizard, *, column: bool) -> None:
-        """Show the recipe's choices; draws only if they changed."""
+    def sync(self, wizard: Wizard, *, column: bool, about: str = "") -> None:
+        """Show the recipe's choices, in a column with what is to be said of the page; draws only if they changed."""
         rows = tuple(choices(wizard))
-        if (rows, column) == self._shown:
+        if (rows, column, about) == self._shown:
             return
-        self._shown = (rows, column)
+        self._shown = (rows, column, about)
         if column:
             parts = [Content.styled(t("Your choices"), "dim")]
             for label, value, _ in rows:
                 parts.append(Content.assemble((label, "$text-quiet"), "\n  ", (text.clean_line(value, limit=80), "")))
+            if about:
+                parts += [Content(""), Content.styled(t("This page"), "dim"), Content.styled(about, "$text-quiet")]
             self.update(Content("\n").join(parts))
         else:
             short = " · ".join(text.clean_line(brief, limit=40) for _, _, brief in rows if brief)
