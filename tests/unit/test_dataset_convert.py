@@ -67,6 +67,19 @@ SHAPES: list[tuple[str, bytes, str, list[Any]]] = [
      [CHAT, CHAT]),
     ("an object with one list",
      json.dumps({"version": 1, "data": [{"prompt": "a", "completion": "b"}]}, indent=1).encode(), "pair", ONE),
+    ("an object around its records, on one line", json.dumps({"version": [{"a": 1}], "rows": [CHAT, CHAT]}).encode(),
+     "chat", [CHAT, CHAT]),
+    ("a record with a list of objects beside it", json.dumps({"prompt": "a", "completion": "b", "tags": [{"x": 1}]},
+     indent=1).encode(), "pair", ONE),
+    ("CSV in Windows-1252", "question;answer\nWas heißt „naïf“?;§ 5 €\n".encode("cp1252"), "pair",
+     [turns(("user", "Was heißt „naïf“?"), ("assistant", "§ 5 €"))]),
+    ("JSON Lines in Windows-1252", '{"prompt": "é", "completion": "b"}\n'.encode("cp1252"), "pair",
+     [turns(("user", "é"), ("assistant", "b"))]),
+    ("CSV that names its separator", b"sep=;\r\nprompt;completion\r\na;b\r\n", "pair", ONE),
+    ("Alpaca with a history", lines({"instruction": "a", "output": "b", "history": [["x", "y"]]}), "pair",
+     [turns(("user", "x"), ("assistant", "y"), ("user", "a"), ("assistant", "b"))]),
+    ("senders", lines({"chat_messages": [{"sender": "human", "text": "a"}, {"sender": "assistant", "text": "b"}]}),
+     "turns", ONE),
     ("UTF-16", "".join(json.dumps(CHAT) + "\r\n" for _ in range(2)).encode("utf-16"), "chat", [CHAT, CHAT]),
     ("UTF-16 without a mark", json.dumps(CHAT).encode("utf-16-le"), "chat", [CHAT]),
     ("UTF-32", json.dumps(CHAT).encode("utf-32"), "chat", [CHAT]),
@@ -117,6 +130,14 @@ def test_chat_rows_need_no_conversion(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08", "gzip"),
         (lines({"a": 1}), "none of the known fields"),
         (lines({"prompt": "", "completion": "b"}), "record 1 has no text under 'prompt'"),
+        (lines({"prompt": {"0": "a", "1": "b"}, "completion": {"0": "a", "1": "b"}}), "none of the known fields"),
+        (lines({"prompt": "a", "completion": "b", "history": "x"}), "record 1 has a history that is not made of"),
+        (json.dumps({"train": [CHAT], "test": [CHAT]}).encode(), "line 1 column .*: a second list of records"),
+        (b'{"v": 1, "rows": [{"prompt": "a", "completion": "b"}', "line 1 column .*: the array is never closed"),
+        (
+            lines({"messages": [{"role": "user", "content": [{"type": "thinking"}]}], "system": "s"}),
+            "turn without text",
+        ),
         (b"PAR1 and nothing more", "not readable as Parquet"),
     ],
 )
@@ -134,6 +155,13 @@ def test_records_that_make_no_row_are_counted_with_their_reason(tmp_path: Path) 
     result = convert(path, out)
     assert (result.rows, result.skipped) == (1, 3)
     assert result.reasons == ((2, "has no text under 'completion'"), (3, "is not an object"), (4, "is not an object"))
+
+
+def test_a_row_of_a_table_with_too_many_fields_is_not_cut(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    path.write_bytes(b"prompt,completion\na,b\nc,d, and e\n")
+    ((number, reason),) = convert(path, out).reasons
+    assert (number, reason.partition(";")[0]) == (2, "has more fields than there are columns")
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -161,6 +189,90 @@ def test_tool_calls_of_sharegpt_become_calls_with_ids(tmp_path: Path) -> None:
     assert called["tool_calls"][0]["function"] == {"name": "way", "arguments": '{"to": "x"}'}
     assert result == {"role": "tool", "content": "9 km", "tool_call_id": called["tool_calls"][0]["id"]}
     assert made["tools"] == [{"type": "function", "function": {"name": "way", "parameters": {}}}]
+
+
+CALLED = {"id": "1", "type": "function", "function": {"name": "way", "arguments": '{"to": "x"}'}}
+TOOL = {"type": "function", "function": {"name": "way", "parameters": {"type": "object"}}}
+ASKED, ANSWERED = {"role": "user", "content": "How far?"}, {"role": "assistant", "content": "Nine kilometres."}
+SYSTEM = {"role": "system", "content": "s"}
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        (
+            {"system": "s", "tools": [{"name": "way", "input_schema": {"type": "object"}}], "messages": [
+                ASKED,
+                {"role": "assistant", "content": [{"type": "text", "text": "A moment."},
+                    {"type": "tool_use", "id": "1", "name": "way", "input": {"to": "x"}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1",
+                    "content": [{"type": "text", "text": "9 km"}]}]},
+                {"role": "assistant", "content": [{"type": "text", "text": "Nine kilometres."}]}]},
+            {"content": "A moment."},
+        ),
+        (
+            {"schemaVersion": "x", "system": [{"text": "s"}], "toolConfig": {"tools": [
+                {"toolSpec": {"name": "way", "inputSchema": {"json": {"type": "object"}}}}]}, "messages": [
+                {"role": "user", "content": [{"text": "How far?"}]},
+                {"role": "assistant", "content": [
+                    {"toolUse": {"toolUseId": "1", "name": "way", "input": {"to": "x"}}}]},
+                {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "9 km"}]}}]},
+                {"role": "assistant", "content": [{"text": "Nine kilometres."}]}]},
+            {},
+        ),
+        (
+            {"systemInstruction": {"parts": [{"text": "s"}]}, "tools": [{"functionDeclarations": [
+                {"name": "way", "parameters": {"type": "OBJECT"}}]}], "contents": [
+                {"role": "user", "parts": [{"text": "How far?"}]},
+                {"role": "model", "parts": [{"functionCall": {"id": "1", "name": "way", "args": {"to": "x"}}}]},
+                {"role": "function", "parts": [{"functionResponse": {"name": "way", "response": "9 km"}}]},
+                {"role": "model", "parts": [{"text": "Nine kilometres."}]}]},
+            {},
+        ),
+    ],
+    ids=["Anthropic", "Bedrock", "Gemini"],
+)  # fmt: skip
+def test_tool_blocks_become_calls_and_their_results(tmp_path: Path, record: Any, text: dict[str, str]) -> None:
+    (made,) = converted(tmp_path, [record])
+    assert made == {
+        "messages": [
+            SYSTEM,
+            ASKED,
+            {"role": "assistant", **text, "tool_calls": [CALLED]},
+            {"role": "tool", "content": "9 km", "tool_call_id": "1"},
+            ANSWERED,
+        ],
+        "tools": [TOOL],
+    }
+    assert check(tmp_path / "out.jsonl").ok
+
+
+def test_calls_without_ids_are_answered_by_their_names(tmp_path: Path) -> None:
+    def call(name: str) -> dict[str, Any]:
+        return {"functionCall": {"name": name, "args": {}}}
+
+    def result(name: str) -> dict[str, Any]:
+        return {"functionResponse": {"name": name, "response": {"of": name}}}
+
+    (made,) = converted(
+        tmp_path,
+        [
+            {
+                "contents": [
+                    {"role": "user", "parts": [{"text": "a"}]},
+                    {"role": "model", "parts": [call("f"), call("g")]},
+                    {"role": "user", "parts": [result("g"), result("f")]},
+                    {"role": "model", "parts": [{"text": "b"}]},
+                ]
+            }
+        ],
+    )
+    called = {each["id"]: each["function"]["name"] for each in made["messages"][1]["tool_calls"]}
+    assert [(called[each["tool_call_id"]], each["content"]) for each in made["messages"][2:4]] == [
+        ("g", '{"of": "g"}'),
+        ("f", '{"of": "f"}'),
+    ]
+    assert check(tmp_path / "out.jsonl").ok
 
 
 def test_the_preferred_answer_is_kept_and_an_answer_marked_as_bad_is_not(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tui.dataset.check import check
 from tui.dataset.convert import ConvertError, convert
 from tui.dataset.documents import DocumentFault, chunks, elements
+from tui.dataset.shape import is_record
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -28,7 +29,7 @@ def cut(text: str, size: int) -> Iterator[str]:
 
 
 def values(text: str, size: int) -> list[Any]:
-    return [value for _, value in elements(cut(text, size))]
+    return [value for _, value in elements(cut(text, size), is_record)]
 
 
 @given(st.lists(VALUES, max_size=6), st.integers(1, 40), st.sampled_from([None, 0, 3]))
@@ -71,7 +72,7 @@ def test_values_one_after_the_other_are_the_same_in_pieces(wanted: list[Any], si
 def test_a_fault_has_its_place(text: str, line: int, column: int, before: int, size: int) -> None:
     found = []
     with pytest.raises(DocumentFault) as caught:
-        found.extend(elements(cut(text, size)))
+        found.extend(elements(cut(text, size), is_record))
     assert (caught.value.line, caught.value.column, len(found)) == (line, column, before)
 
 

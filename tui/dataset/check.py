@@ -183,17 +183,24 @@ class _Run:
         """Report a file that is not made of lines of JSON."""
         if shape.container == "jsonl" and shape.encoding == "utf-8":
             return True
+        unreadable = ""
         try:
             shape = shape_of(file.path)
         except ConvertError as error:
             if fault := error.fault:
-                file.partial.collector.add(Finding("E101", fault.line, "", fault.said, fault.column))
+                file.partial.collector.add(
+                    Finding("E136" if fault.is_json else "E101", fault.line, "", fault.said, fault.column)
+                )
+            else:
+                unreadable = str(error)
         code = _NOT_LINES.get(shape.container, "E136")
         if shape.encoding not in ("utf-8", ""):
             code = "E135"
         text = said("the file is {shape}; it can be converted") if shape.is_convertible else said("the file is {shape}")
+        if unreadable:
+            text = said("the file is {shape}; {reason}", reason=unreadable)
         file.partial.collector.groups.pop("W201", None)
-        file.partial.collector.add(Finding(code, 0, "", Said(text.text, {"shape": shape.said})))
+        file.partial.collector.add(Finding(code, 0, "", Said(text.text, {**text.values, "shape": shape.said})))
         return False
 
     def _stretches(

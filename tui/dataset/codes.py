@@ -37,7 +37,7 @@ _ALL = (
     Code("E108", "message is not an object", 'write each message as {"role": ..., "content": ...}'),
     Code("E109", "role is missing", "give the message a role: system, user or assistant"),
     Code("E110", "role is not text", "give the message a role: system, user or assistant"),
-    Code("E111", "unknown role", "use system, user or assistant"),
+    Code("E111", "unknown role", "use system, user or assistant; fixing knows the names of other formats"),
     Code("E112", "role is miswritten", "write the role in small letters without spaces; fixing can do it"),
     Code(
         "E113",
@@ -50,7 +50,7 @@ _ALL = (
     Code(
         "E117",
         "content given as parts",
-        "join the text parts into one string; fixing can do it where all parts are text",
+        "join the text parts into one string; fixing can do it, and makes tool calls of tool blocks",
     ),
     Code("E118", "content part is malformed", 'write each part as {"type": "text", "text": ...}'),
     Code("E119", "no assistant turn", "add the answer to be learnt, or remove the row"),

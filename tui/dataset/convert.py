@@ -6,42 +6,25 @@ import csv
 import json
 import sys
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from tui.dataset.blocks import messages_from, open_calls, text_of, tool_call, tools_from
 from tui.dataset.documents import DocumentFault, chunks, elements
 from tui.dataset.jsontext import JsonFault, parse
-from tui.dataset.lines import UTF8_BOM, is_blank, numbered, replacing
-from tui.dataset.shape import Shape, shape_of
-from tui.dataset.structure import text_of_part
+from tui.dataset.lines import UTF8_BOM, WINDOWS, is_blank, numbered, replacing
+from tui.dataset.roles import ROLES
+from tui.dataset.shape import SEPARATOR_LINE, SPEAKERS, Shape, is_record, shape_of
 from tui.messages import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_TURNS = {"messages", "conversations", "contents"}
 _FIELD_LIMIT = 64 << 20
 _SKIPPED_KEPT = 20
-_ROLES = {
-    "human": "user",
-    "user": "user",
-    "prompter": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "assistant": "assistant",
-    "model": "assistant",
-    "ai": "assistant",
-    "bard": "assistant",
-    "bing": "assistant",
-    "system": "system",
-    "tool": "tool",
-    "function": "tool",
-    "function_call": "assistant",
-    "observation": "tool",
-    "developer": "developer",
-}
+_SEPARATOR_LENGTH = 16
+_TOO_MANY = "more fields than columns"
 
 
 class ConvertError(ValueError):
@@ -172,18 +155,19 @@ def records(path: Path, shape: Shape) -> Iterator[tuple[int, Any]]:
         previous = csv.field_size_limit(min(_FIELD_LIMIT, sys.maxsize))
         try:
             with path.open(
-                encoding="utf-8-sig" if shape.encoding == "utf-8" else shape.encoding, errors="replace", newline=""
+                encoding="utf-8-sig" if shape.encoding == "utf-8" else shape.encoding,
+                errors=WINDOWS if shape.encoding == "utf-8" else "replace",
+                newline="",
             ) as text:
+                if not SEPARATOR_LINE.match(text.readline(_SEPARATOR_LENGTH).lstrip("\ufeff")):
+                    text.seek(0)
                 reader = csv.DictReader(text, delimiter=shape.delimiter, skipinitialspace=True)
                 for number, record in enumerate(reader, 1):
-                    yield (
-                        number,
-                        {
-                            str(name).lstrip("\ufeff").strip(): value
-                            for name, value in record.items()
-                            if name is not None
-                        },
-                    )
+                    named = {
+                        str(name).lstrip("\ufeff").strip(): value for name, value in record.items() if name is not None
+                    }
+                    # Of a comma without quotation marks around its text, nobody knows where it belongs.
+                    yield number, named if None not in record else _TOO_MANY
         except csv.Error as error:
             raise ConvertError(f"{path.name}: {error}") from error
         finally:
@@ -198,7 +182,7 @@ def records(path: Path, shape: Shape) -> Iterator[tuple[int, Any]]:
     else:
         for number, raw in numbered(path):
             if not is_blank(raw):
-                yield number, _parsed(raw.decode(errors="replace").lstrip("\ufeff"))
+                yield number, _parsed(raw.decode(errors=WINDOWS).lstrip("\ufeff"))
 
 
 def _parsed(text: str) -> Any:
@@ -211,28 +195,19 @@ def _parsed(text: str) -> Any:
 def _document(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
-        for number, record in enumerate(_unwrapped(elements(chunks(path, encoding))), 1):
-            yield number, record
+        for number, record in enumerate(elements(chunks(path, encoding), is_record), 1):
+            yield number, record[1]
     except DocumentFault as fault:
         place = t("line {line}", line=f"{fault.line:,}"), t("column {column}", column=f"{fault.column:,}")
+        told = {"file": path.name, "place": " ".join(place), "reason": fault.said}
         raise ConvertError(
-            t("{file} is not JSON at {place}: {reason}", file=path.name, place=" ".join(place), reason=fault.said),
+            t("{file} cannot be converted at {place}: {reason}", **told)
+            if fault.is_json
+            else t("{file} is not JSON at {place}: {reason}", **told),
             fault,
         ) from fault
     if not number:
         raise ConvertError(t("{file} is not one JSON document", file=path.name))
-
-
-def _unwrapped(values: Iterator[tuple[bool, Any]]) -> Iterator[Any]:
-    """Yield the records: the only list of objects in an object that stands alone, else the values themselves."""
-    first = list(islice(values, 2))
-    if len(first) == 1 and isinstance(value := first[0][1], dict) and not first[0][0] and not (_TURNS & value.keys()):
-        lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
-        if len(lists) == 1:
-            yield from lists[0]
-            return
-    for _, value in chain(first, values):
-        yield value
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
@@ -256,6 +231,8 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
 
 def row_of(record: Any, shape: Shape, system: str = "") -> dict[str, Any] | str:
     """Return the chat row that a record becomes, or why there is none."""
+    if record is _TOO_MANY:
+        return t("has more fields than there are columns; put text that holds the separator into quotation marks")
     if not isinstance(record, dict):
         return t("is not an object")
     if record.get("label") is False:
@@ -271,8 +248,8 @@ def row_of(record: Any, shape: Shape, system: str = "") -> dict[str, Any] | str:
     messages: list[dict[str, Any]] = []
     own = record.get(shape.columns.get("system", ""))
     own = own.get("parts") if isinstance(own, dict) else own
-    if isinstance(own, list) and all(_part(part) is not None for part in own):
-        own = "".join(str(_part(part)) for part in own)
+    if isinstance(own, list) and None not in (texts := [text_of(part) for part in own]):
+        own = "".join(filter(None, texts))
     if isinstance(own, str) and own.strip():
         messages.append({"role": "system", "content": own.strip()})
     turns = _turns(record, shape)
@@ -291,13 +268,18 @@ def row_of(record: Any, shape: Shape, system: str = "") -> dict[str, Any] | str:
         for name, missing in (("question", not question and not extra), ("answer", not answer)):
             if missing:
                 return t("has no text under {field}", field=repr(shape.columns[name]))
+        history = record.get("history") or []
+        if not isinstance(history, list) or not all(_is_exchange(exchange) for exchange in history):
+            return t("has a history that is not made of questions with their answers")
+        for asked, answered in history:
+            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         messages += [
             {"role": "user", "content": "\n\n".join(text for text in (question, extra) if text)},
             {"role": "assistant", "content": answer},
         ]
     if system and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": system})
-    tools = _tools(record.get("tools"))
+    tools = tools_from(_tools(record))
     return {"messages": messages, "tools": tools} if tools else {"messages": messages}
 
 
@@ -324,54 +306,58 @@ def _are_turns(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(turn, dict) and "role" in turn for turn in value)
 
 
+def _is_exchange(value: Any) -> bool:
+    """Whether a value is a question with its answer, as LLaMA-Factory writes the turns before the last."""
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
+
+
 def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
-    """Add a turn of ShareGPT's kind to the messages before it; returns why it cannot be, "" where it was."""
+    """Add a turn to the messages before it; returns why it cannot be, "" where it was."""
     if not isinstance(turn, dict):
         return t("has a turn that is not an object")
-    name = str(turn.get("role", turn.get("from"))).strip().lower()
-    role = _ROLES.get(name)
+    name = str(next((turn[key] for key in SPEAKERS if key in turn), None)).strip().lower()
+    role = ROLES.get(name)
     if role is None:
         return t("has a turn from {name}", name=ascii(name)[:40])
     if role in ("system", "developer") and messages:
         return ""
     given = next((turn[key] for key in ("content", "value", "text", "parts") if turn.get(key) is not None), None)
-    texts = [_part(part) for part in given] if isinstance(given, list) else [given]
-    if not texts or not all(isinstance(text, str) for text in texts):
+    if isinstance(given, list):
+        # A result is written by who gives it to the model: a function, or the user.
+        by_blocks = messages_from("user" if role == "tool" else role, given, messages)
+        if by_blocks is None:
+            return t("has a turn without text")
+        messages += by_blocks
+        return ""
+    if isinstance(turn.get("tool_calls"), list) and turn["tool_calls"]:
+        text = {"content": given} if isinstance(given, str) else {}
+        messages.append({"role": role, **text, "tool_calls": turn["tool_calls"]})
+        return ""
+    if not isinstance(given, str):
         return t("has a turn without text")
-    content = "".join(map(str, texts))
     if name == "function_call":
-        calls = _parsed(content)
+        calls = _parsed(given)
         calls = calls if isinstance(calls, list) else [calls]
         if not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls):
             return t("has a function call without a name")
-        made = []
-        for number, call in enumerate(calls):
-            arguments = call.get("arguments", {})
-            text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-            function = {"name": call["name"], "arguments": text}
-            made.append({"id": f"call_{len(messages)}_{number}", "type": "function", "function": function})
+        made = [
+            tool_call(f"call_{len(messages)}_{number}", call["name"], call.get("arguments", {}))
+            for number, call in enumerate(calls)
+        ]
         messages.append({"role": "assistant", "tool_calls": made})
         return ""
-    message = {"role": role, "content": content}
-    before = messages[-1].get("tool_calls") if messages else None
-    if role == "tool" and before:
-        message["tool_call_id"] = before[0]["id"]
+    message = {"role": role, "content": given}
+    if role == "tool" and (answered := turn.get("tool_call_id") or next(iter(open_calls(messages)), None)):
+        message["tool_call_id"] = answered
     messages.append(message)
     return ""
 
 
-def _part(part: Any) -> str | None:
-    """Return the text of a content part; Gemini's and Amazon Bedrock's have nothing but a text."""
-    text = part.get("text") if isinstance(part, dict) and part.keys() == {"text"} else None
-    return text if isinstance(text, str) else text_of_part(part)
-
-
-def _tools(value: Any) -> list[Any]:
-    """Return tool definitions as the chat format has them, from a list or its text; none where they are not."""
-    found = _parsed(value) if isinstance(value, str) else value
-    if not isinstance(found, list) or not all(isinstance(tool, dict) for tool in found):
-        return []
-    return [tool if "function" in tool else {"type": "function", "function": tool} for tool in found]
+def _tools(record: dict[str, Any]) -> Any:
+    """Return the tool definitions of a record, which some tools write as text and Bedrock a level deeper."""
+    config = record.get("toolConfig")
+    found = config.get("tools") if isinstance(config, dict) else record.get("tools")
+    return _parsed(found) if isinstance(found, str) else found
 
 
 def _text(value: object) -> str:

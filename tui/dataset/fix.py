@@ -12,12 +12,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tui.dataset.blocks import messages_from, open_calls, tool_call, tools_from
 from tui.dataset.characters import CONTROL, INVISIBLE, SEPARATORS, TEMPLATE_TOKENS
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, parse
-from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, has_bom, is_blank, newline_of, numbered, replacing
+from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, WINDOWS, has_bom, is_blank, newline_of, numbered, replacing
 from tui.dataset.personal import redact
+from tui.dataset.roles import ROLES
 from tui.dataset.rules import DOCUMENTED, KNOWN_ROLES
-from tui.dataset.structure import MESSAGE_FIELDS, ROW_FIELDS, check_row, text_of_part
+from tui.dataset.structure import MESSAGE_FIELDS, ROW_FIELDS, check_row
 from tui.messages import t
 
 if TYPE_CHECKING:
@@ -82,15 +84,19 @@ class FixResult:
 
 TITLES = {
     "E101": "repair JSON that was written as Python or with commas, comments, raw tabs or NaN in the wrong place",
+    "E102": "make rows of lists of messages, and of rows that were encoded twice",
     "E103": "keep the last of duplicate keys",
-    "E104": "read lines that are not UTF-8 as Windows-1252",
+    "E104": "read what is not UTF-8 as Windows-1252",
+    "E111": "write the roles of other formats (human, ai, chatbot, model) as those of the chat format",
     "E112": "write roles in small letters",
+    "E114": "make tool calls of function_call, their former kind",
     "E116": "remove empty system messages",
-    "E117": "join text parts into one string",
+    "E117": "join text parts into one string, and make tool calls and messages of tool blocks",
     "E120": "cut what follows the last assistant turn",
     "E121": "join consecutive assistant turns",
     "E122": "move system messages to the start and join them",
     "E124": "encode tool arguments once",
+    "E126": "write tool definitions of other services as those of the chat format",
     "E128": "remove weights that mean nothing",
     "E129": "replace lone surrogates by U+FFFD",
     "E130": "remove NUL characters",
@@ -119,9 +125,6 @@ TITLES = {
 }
 """What each remedy does, by its code."""
 _WHOLE_FILE = ("E139", "E141", "W201")
-
-
-_CP1252 = {byte: bytes([byte]).decode("cp1252") for byte in range(256) if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
 
 
 def dump(value: Any) -> str:
@@ -196,6 +199,66 @@ def _roles(value: dict[str, Any]) -> bool:
     return changed
 
 
+def _other_roles(value: dict[str, Any]) -> bool:
+    changed = False
+    for message in _messages(value):
+        role = message.get("role")
+        if isinstance(role, str) and role not in KNOWN_ROLES and (known := ROLES.get(role.strip().lower())):
+            message["role"] = known
+            changed = True
+    return changed
+
+
+def _former_calls(value: dict[str, Any]) -> bool:
+    """Make tool calls of what OpenAI's format had before them: function_call, and the role function for its result."""
+    messages = value.get("messages")
+    if not isinstance(messages, list):
+        return False
+    made: list[Any] = []
+    changed = False
+    for message in messages:
+        given = message if isinstance(message, dict) else {}
+        call = given.get("function_call")
+        if isinstance(call, dict) and isinstance(call.get("name"), str) and given.get("role") == "assistant":
+            kept = {name: inner for name, inner in given.items() if name != "function_call" and inner is not None}
+            calls = [tool_call(f"call_{len(made)}", call["name"], call.get("arguments", "{}"))]
+            made.append({**kept, "tool_calls": calls})
+            changed = True
+        elif given.get("role") == "function" and (waiting := open_calls(made)):
+            called = next((own for own, name in waiting.items() if name == given.get("name")), next(iter(waiting)))
+            made.append({**given, "role": "tool", "tool_call_id": called})
+            changed = True
+        else:
+            made.append(message)
+    if changed:
+        value["messages"] = made
+        if "tools" not in value and (tools := tools_from(value.get("functions"))):
+            value["tools"] = tools
+            del value["functions"]
+    return changed
+
+
+def _tools(value: dict[str, Any]) -> bool:
+    made = tools_from(value.get("tools"))
+    if not made or made == value["tools"]:
+        return False
+    value["tools"] = made
+    return True
+
+
+def _as_row(value: Any) -> dict[str, Any] | None:
+    """Return the row that a list of messages or a row in a string is, None for anything else."""
+    if isinstance(value, str):
+        try:
+            parsed = parse(value)
+        except JsonFault:
+            return None
+        return parsed.value if isinstance(parsed.value, dict) and parsed.depth <= MAX_DEPTH else None
+    if isinstance(value, list) and value and all(isinstance(turn, dict) and "role" in turn for turn in value):
+        return {"messages": value}
+    return None
+
+
 def _is_empty(content: object) -> bool:
     return isinstance(content, str) and not content.strip()
 
@@ -214,12 +277,21 @@ def _empty_system(value: dict[str, Any]) -> bool:
 
 
 def _parts(value: dict[str, Any]) -> bool:
+    messages = value.get("messages")
+    if not isinstance(messages, list):
+        return False
+    made: list[Any] = []
     changed = False
-    for message in _messages(value):
-        content = message.get("content")
-        if isinstance(content, list) and content and None not in (texts := [text_of_part(part) for part in content]):
-            message["content"] = "".join(filter(None, texts))
-            changed = True
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        found = messages_from(message.get("role"), content, made) if isinstance(content, list) else None
+        if found is None:
+            made.append(message)
+            continue
+        kept = {name: inner for name, inner in message.items() if name not in ("role", "content")}
+        made += [{**each, **kept} if each["role"] == message.get("role") else each for each in found]
+        changed = True
+    value["messages"] = made
     return changed
 
 
@@ -443,8 +515,11 @@ def _in_contents(change: Callable[[str], str]) -> Callable[[dict[str, Any]], boo
 _ROW_REMEDIES: tuple[tuple[str, Callable[[dict[str, Any]], bool]], ...] = (
     ("E129", _everywhere(lambda text: _SURROGATE.sub("\ufffd", text))),
     ("E130", _everywhere(lambda text: text.replace("\0", ""))),
+    ("E114", _former_calls),
     ("W203", _fields),
     ("E112", _roles),
+    ("E111", _other_roles),
+    ("E126", _tools),
     ("E117", _parts),
     ("W204", _in_contents(lambda text: CONTROL.sub("", text))),
     ("W205", _in_contents(lambda text: INVISIBLE.sub("", text))),
@@ -570,7 +645,7 @@ def apply(
                 changed += 1
             if progress is not None and read % 1000 == 999:
                 progress(read)
-        if read and not written:
+        if not written:
             raise FixError(t("no row of {file} can be mended; nothing was written", file=path.name))
     return FixResult(read, written, changed, dropped, applied)
 
@@ -669,8 +744,7 @@ class _Mender:
         except UnicodeDecodeError:
             if "E104" not in self._codes:
                 return None
-        # Windows-1252 leaves five bytes undefined; they become control characters, as in browsers.
-        text = "".join(_CP1252.get(byte, chr(byte)) for byte in line)
+        text = line.decode(errors=WINDOWS)
         steps.append(("E104", text[: 64 * 1024]))
         return text
 
@@ -698,13 +772,17 @@ class _Mender:
                 return None
             return text.encode()
         value = parsed.value
+        if "E102" in self._codes and (made := _as_row(value)) is not None:
+            value = made
+            steps.append(("E102", dump(value)))
         if parsed.depth > MAX_DEPTH:
             if REST in self._codes:
                 steps.append((REST, ""))
                 return None
             return text.encode()
-        changed = bool(parsed.duplicates) and "E103" in self._codes
-        if changed:
+        changed = value is not parsed.value
+        if parsed.duplicates and "E103" in self._codes:
+            changed = True
             steps.append(("E103", dump(value)))
         for code, mend in _ROW_REMEDIES:
             if code in self._codes and isinstance(value, dict) and mend(value):

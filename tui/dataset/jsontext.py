@@ -29,6 +29,7 @@ BAD_WORDS = {
     "None": "None is Python; JSON writes null",
     "undefined": "undefined is JavaScript; JSON writes null",
 }
+_TYPOGRAPHIC = "“”„«»‘’"
 RAW_CHARACTERS = {
     "\t": "a raw tab (write \\t) inside a string",
     "\r": "a raw carriage return (write \\r) inside a string",
@@ -300,7 +301,7 @@ class _Reader:
         char = text[at]
         if char == "'":
             return said("a single-quoted string; JSON strings take double quotes")
-        if char in "“”„«»":
+        if char in _TYPOGRAPHIC:
             return said('a typographic quote; JSON strings take the plain "')
         if char == "\ufeff":
             return said("a byte order mark in the middle of the file; files were joined without removing it")
@@ -320,6 +321,8 @@ class _Reader:
         if at >= len(self._text):
             return said("the line ends inside an object")
         char = self._text[at]
+        if char in _TYPOGRAPHIC:
+            return said('a typographic quote; JSON strings take the plain "')
         if char == "'":
             return said("a single-quoted key; JSON keys take double quotes")
         if char == ",":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,6 +18,10 @@ BLOCK = 1 << 17
 LONGEST_LINE = 32 << 20
 """Bytes of the longest line that is read whole; no model's context holds a tenth of it."""
 
+WINDOWS = "phift-windows-1252"
+"""Name of the way to decode bytes that are no UTF-8, one by one, as Windows-1252: what Excel and old editors write."""
+
+_CP1252 = {byte: bytes([byte]).decode("cp1252") for byte in range(256) if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
 _HEAD = 1 << 20
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -94,6 +99,17 @@ def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
 def is_blank(line: bytes) -> bool:
     """Whether a line holds no row."""
     return not line.strip(b" \t\r")
+
+
+def _as_windows(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    # Windows-1252 leaves five bytes undefined; they become control characters, as in browsers.
+    bad = error.object[error.start : error.end]
+    return "".join(_CP1252.get(byte, chr(byte)) for byte in bad), error.end
+
+
+codecs.register_error(WINDOWS, _as_windows)
 
 
 def has_bom(path: Path) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from tui.dataset.describe import Describer
 from tui.dataset.duplicates import Prints
-from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, parse
+from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, member, parse
 from tui.dataset.lines import LONGEST_LINE, blocks, lines_of
 from tui.dataset.report import Collector
 from tui.dataset.rules import Rules
@@ -349,10 +349,9 @@ class Scanner:
                     self.add("E129", number, path, place)
             elif isinstance(node, dict):
                 for key, inner in reversed(node.items()):
-                    name = f".{key}" if key.isidentifier() and key.isascii() else f"[{key[:40]!a}]"
-                    pending.append((f"{path}{name}".lstrip("."), inner))
+                    pending.append((member(path, key), inner))
                     if not key.isascii() or "\0" in key:
-                        pending.append((f"{path} key".lstrip(), key))
+                        pending.append((member(path, key), key))
             elif isinstance(node, list):
                 pending.extend((f"{path}[{index}]", inner) for index, inner in reversed(list(enumerate(node))))
         return whole

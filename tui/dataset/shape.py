@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from tui.dataset.documents import DocumentFault, chunks, elements
+from tui.dataset.documents import DocumentFault, chunks, elements, wraps
 from tui.dataset.jsontext import UNCLOSED, JsonFault, parse
-from tui.dataset.lines import UTF8_BOM
+from tui.dataset.lines import UTF8_BOM, WINDOWS
 from tui.dataset.said import Said, said
 from tui.messages import mark
 
@@ -29,6 +30,8 @@ _ARRAY_OF_OBJECTS = re.compile(r"\[\s*\{")
 _ROW_START = re.compile(r"\{|\[\s*(?:$|[\[{\"\d-])")
 _ROWS_LOOKED_AT = 20
 _TABLE_ROWS = 4
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n')
+"""The first line that Excel takes the separator from."""
 MAGIC: tuple[tuple[bytes, Literal["parquet", "text", "binary"], str], ...] = (
     (b"PAR1", "parquet", mark("Parquet")),
     (b"\x1f\x8b", "binary", mark("a gzip archive")),
@@ -40,6 +43,7 @@ MAGIC: tuple[tuple[bytes, Literal["parquet", "text", "binary"], str], ...] = (
     (b"SQLite format 3\x00", "binary", mark("an SQLite database")),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "binary", mark("an Office document of the old kind")),
     (b"ARROW1\x00\x00", "binary", mark("an Arrow file")),
+    (b"\xff\xff\xff\xff", "binary", mark("an Arrow file")),
     (b"Obj\x01", "binary", mark("an Avro file")),
     (b"7z\xbc\xaf\x27\x1c", "binary", mark("a 7-Zip archive")),
     (b"Rar!\x1a\x07", "binary", mark("a RAR archive")),
@@ -103,6 +107,9 @@ LISTS = (
     "conversation",
     "messages",
     "contents",
+    "chat_messages",
+    "items",
+    "turns",
     "dialog",
     "dialogue",
     "chat",
@@ -110,6 +117,8 @@ LISTS = (
     "chosen_messages",
 )
 """Names of the field that holds the turns of a conversation."""
+SPEAKERS = ("role", "from", "sender", "speaker", "type")
+"""Names of the field that says whose turn it is."""
 SYSTEM = ("system", "system_prompt", "system_message", "systeminstruction", "system_instruction")
 """Names of the field that holds a system message."""
 
@@ -177,7 +186,18 @@ def container_of(path: Path) -> Shape:
     body = head.removeprefix(UTF8_BOM)
     if b"\0" in head[:_TEXT_BYTES] and body.lstrip(b" \t\r\n")[:1] not in (b"{", b"[", b'"'):
         return Shape("binary", "", said("data of an unknown kind, not text"))
-    return _text_container(body.decode(errors="replace"), size > len(head), lambda: chunks(path, "utf-8"))
+    found = _text_container(body.decode(errors=WINDOWS), size > len(head), lambda: chunks(path, "utf-8"))
+    if found.container in ("csv", "json") and not _is_utf8(head):
+        return replace(found, said=said("{what} in Windows-1252", what=found.said))
+    return found
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text_container(text: str, is_cut: bool, pieces: Callable[[], Iterator[str]]) -> Shape:
@@ -187,6 +207,9 @@ def _text_container(text: str, is_cut: bool, pieces: Callable[[], Iterator[str]]
         if what is None and not text.lstrip(" \t\r\n").startswith("{") and (prose := _prose(text[:_TEXT_BYTES])):
             return Shape("text", "utf-8", said(prose))
         return Shape("json", "utf-8", what) if what else Shape("jsonl", "utf-8", said("JSON Lines"))
+    if separator := SEPARATOR_LINE.match(text):
+        titles = dict(DELIMITERS)
+        return Shape("csv", "utf-8", said(titles.get(separator[1], titles[","])), delimiter=separator[1])
     for delimiter, title in DELIMITERS:
         names = _header(text, delimiter)
         if len(names) > 1 and _fields(dict.fromkeys(names, ""))[0] != "unknown":
@@ -236,6 +259,8 @@ def _table(text: str, delimiter: str) -> list[str]:
 def _document(text: str, is_cut: bool, pieces: Callable[[], Iterator[str]]) -> Said | None:
     """Return what to call a text that is one or more JSON values which are not one a line; None for any other."""
     first, _, rest = text.partition("\n")
+    if not rest and wraps(first, is_record):
+        return said("a JSON object around its records")
     if not rest and is_cut:
         return said("a JSON array on one line") if _ARRAY_OF_OBJECTS.match(first) else None
     if "\r" in first.rstrip("\r"):
@@ -256,7 +281,9 @@ def _document(text: str, is_cut: bool, pieces: Callable[[], Iterator[str]]) -> S
         return None
     values = 0
     try:
-        for _ in islice(elements(pieces()), _ROWS_LOOKED_AT):
+        for is_inside, _ in islice(elements(pieces(), is_record), _ROWS_LOOKED_AT):
+            if is_inside and text.startswith("{"):
+                return said("a JSON object around its records")
             values += 1
     except DocumentFault:
         # What is wrong in it is found when its records are read.
@@ -350,6 +377,11 @@ def _has_system_apart(record: dict[str, Any], turns: list[Any]) -> bool:
     return "schemaVersion" in record or (isinstance(own, str | list) and bool(own))
 
 
+def is_record(value: Any) -> bool:
+    """Whether a value is a record of a known kind."""
+    return fields_of(value)[0] != "unknown"
+
+
 def fields_of(record: Any) -> tuple[Records, dict[str, str]]:
     """Return (kind of record, fields in use) as in `Shape.records` and `Shape.columns`."""
     return _fields(record) if isinstance(record, dict) else ("unknown", {})
@@ -377,15 +409,22 @@ def _fields(record: dict[str, Any]) -> tuple[Records, dict[str, str]]:
                 and not _has_system_apart(record, turns)
             ):
                 return "chat", {}
-            if not turns or any(isinstance(turn, dict) and ({"role", "from"} & turn.keys()) for turn in turns):
+            if not turns or any(isinstance(turn, dict) and not turn.keys().isdisjoint(SPEAKERS) for turn in turns):
                 return "turns", {**columns, "turns": names[name]}
     asked = record.get("input")
     if isinstance(asked, dict) and "messages" in asked and "preferred_output" in record:
         return "preference", {}
     for question, answer in PAIRS:
-        if question in names and answer in names:
+        if question in names and answer in names and not _are_columns(record[names[question]], record[names[answer]]):
             for extra in EXTRAS.get(question, ()):
                 if extra in names:
                     columns["extra"] = names[extra]
             return "pair", {**columns, "question": names[question], "answer": names[answer]}
     return "unknown", {}
+
+
+def _are_columns(question: Any, answer: Any) -> bool:
+    """Whether two fields hold a whole column each, by the number of the row, as pandas writes a table."""
+    return (
+        isinstance(question, dict) and isinstance(answer, dict) and bool(question) and question.keys() == answer.keys()
+    )

@@ -184,7 +184,7 @@ def _check_role(message: dict[str, Any], path: str, rules: Rules, add: Add) -> s
 
 def _check_content(message: dict[str, Any], role: str, path: str, rules: Rules, add: Add) -> str:
     has_calls = bool(message.get("tool_calls"))
-    if "content" not in message:
+    if "content" not in message or (message["content"] is None and "function_call" in message):
         if "function_call" in message:
             add("E114", path, said("the message has function_call, the former kind of tool_calls, and no content"))
         elif not has_calls:
