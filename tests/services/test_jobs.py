@@ -195,15 +195,18 @@ def test_a_region_that_azure_refuses_is_explained(
     assert entry.outcome == "failed"
 
 
-def test_cancel_list_archive_and_submit_again(azure: Azure, project: Workspace, submit: Submit) -> None:
+def test_cancel_list_archive_and_submit_again(
+    azure: Azure, project: Workspace, submit: Submit, journal: Journal
+) -> None:
     job = submit(hyperparameters__epochs=40)
     with pytest.raises(UsageError, match="when it has ended"):
-        jobs.resume(azure, project, job.name)
+        submissions.resume(azure, project, job.name, journal=journal)
     assert jobs.cancel(azure, project, job.name).status in ("CancelRequested", "Canceled")
     while not (cancelled := jobs.get(azure, project, job.name)).terminal:
         pass
     assert cancelled.status == "Canceled"
-    again = jobs.resume(azure, project, job.name)
+    again = submissions.resume(azure, project, job.name, journal=journal)
+    assert submissions.resume(azure, project, job.name, journal=journal).name == again.name
     assert again.name != job.name
     assert (again.model, again.hyperparameters, again.training_uri) == (
         job.model,
@@ -219,6 +222,26 @@ def test_cancel_list_archive_and_submit_again(azure: Azure, project: Workspace, 
     assert job.name in {one.name for one in jobs.listing(azure, project, archived=True)}
     jobs.archive(azure, project, job.name, archived=False)
     assert job.name in {one.name for one in jobs.listing(azure, project)}
+
+
+def test_a_lost_answer_of_a_job_that_is_submitted_again_buys_no_second_one(
+    azure: Azure, project: Workspace, submit: Submit, journal: Journal, upset: Upset
+) -> None:
+    job = submit()
+    jobs.cancel(azure, project, job.name)
+    while not jobs.get(azure, project, job.name).terminal:
+        pass
+    upset("PUT management.azure.com/*/jobs/*", "reset-before", count=3)  # a PUT is tried three times
+    with pytest.raises(Unreachable):
+        submissions.resume(azure, project, job.name, journal=journal)
+    (wanted,) = (entry.name for entry in journal.open())
+    upset("PUT management.azure.com/*/jobs/*", "reset-after", count=1)
+    assert submissions.resume(azure, project, job.name, journal=journal).name == wanted
+    assert journal.open() == []
+    noted = journal.find("job", wanted, project.id)
+    assert noted
+    assert "[hyperparameters]" in noted.detail["recipe"]
+    jobs.cancel(azure, project, wanted)
 
 
 def test_an_unknown_job_is_not_found(azure: Azure, project: Workspace) -> None:

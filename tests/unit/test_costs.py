@@ -151,3 +151,14 @@ def test_without_a_connection_the_last_list_read_is_used(tmp_path: Path) -> None
     assert found.items[0].amount == 5
     (tmp_path / "prices-azure-eastus2.json").write_text('{"half": ')
     assert costs.prices(None, "eastus2", settings).source == "snapshot"
+
+
+def test_what_is_run_again_keeps_to_the_budget(tmp_path: Path) -> None:
+    cost = {"low": 1.0, "high": 2.0, "currency": "USD"}
+    costs.check_again(cost, Settings(state=tmp_path))
+    costs.check_again(cost, Settings(state=tmp_path, budget=2.0))
+    with pytest.raises(BudgetExceeded, match=r"2\.00 USD; the budget is 1\.50"):
+        costs.check_again(cost, Settings(state=tmp_path, budget=1.5))
+    for unknown in ({}, {"machine_hour": 3.0, "currency": "USD"}):
+        with pytest.raises(BudgetExceeded, match="not known"):
+            costs.check_again(unknown, Settings(state=tmp_path, budget=100.0))

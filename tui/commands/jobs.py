@@ -142,14 +142,26 @@ def _metrics(args: argparse.Namespace) -> int:
 
 
 def _resume(args: argparse.Namespace) -> int:
-    from tui.services import jobs
+    from tui.services import costs, submissions
+    from tui.services.journal import Journal
 
     azure, place = common.opened(args)
     before = common.job_named(azure, place, args.name)
-    question = t("Submit the choices of {job} again? The new job is billed as a run of its own.", job=before.name)
+    journal = Journal(azure.settings.journal)
+    noted = journal.find("job", before.name, place.id)
+    cost = (noted.detail.get("cost") if noted else None) or {}
+    costs.check_again(cost, azure.settings)
+    price = t("its price is not known")
+    if "low" in cost:
+        price = t("about {amount}", amount=costs.amount_of(cost["low"], cost["high"], cost["currency"]))
+    question = t(
+        "Submit the choices of {job} again? The new job is billed as a run of its own: {price}.",
+        job=before.name,
+        price=price,
+    )
     if not common.confirm(question, args):
         return 7
-    job = jobs.resume(azure, place, before.name)
+    job = submissions.resume(azure, place, before.name, journal=journal)
     output.say(t("{job}: {status}. To follow it: phift-tui jobs watch {job}", job=job.name, status=job.status))
     if common.wants_json(args):
         output.data(job.to_json())

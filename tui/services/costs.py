@@ -400,6 +400,16 @@ def to_remember(estimate: Estimate, recipe: Recipe, prices: Prices) -> dict[str,
     return {"machine_hour": price.amount * recipe.model.instance_count, "currency": price.currency}
 
 
+def check_again(cost: dict[str, Any], settings: Settings) -> None:
+    """Compare what the journal keeps of a run's price (see `to_remember`) with the budget, before it is run again.
+
+    Raises:
+        BudgetExceeded: it is over the budget of the settings, or not known while there is one.
+    """
+    if settings.budget is not None:
+        _within(settings.budget, cost.get("high"), str(cost.get("currency", CURRENCY)))
+
+
 def check_budget(estimate: Estimate, recipe: Recipe, settings: Settings) -> str:
     """Compare an estimate with the budget of the recipe and of the settings; the lower counts.
 
@@ -413,28 +423,8 @@ def check_budget(estimate: Estimate, recipe: Recipe, settings: Settings) -> str:
     if not limits:
         return ""
     limit = min(limits)
-    if any(line.once and not line.known for line in estimate.items):
-        raise BudgetExceeded(
-            t(
-                "There is a budget of {limit} {currency}, and the price of the training is not known.",
-                limit=f"{limit:.2f}",
-                currency=estimate.currency,
-            ),
-            code="PriceUnknown",
-            meaning=t("Nothing was submitted."),
-            next_step=t("Look up the price, and take the budget out of the recipe or settings for this run."),
-        )
-    if estimate.total_high > limit:
-        raise BudgetExceeded(
-            t(
-                "The run may cost {amount} {currency}; the budget is {limit}.",
-                amount=f"{estimate.total_high:.2f}",
-                currency=estimate.currency,
-                limit=f"{limit:.2f}",
-            ),
-            meaning=t("Nothing was submitted."),
-            next_step=t("Fewer epochs or rows cost less; or raise the budget in the recipe or settings."),
-        )
+    known = all(line.known for line in estimate.items if line.once)
+    _within(limit, estimate.total_high if known else None, estimate.currency)
     share = estimate.total_high / limit
     if share >= settings.budget_warning:
         return t(
@@ -444,3 +434,28 @@ def check_budget(estimate: Estimate, recipe: Recipe, settings: Settings) -> str:
             share=f"{share:.0%}",
         )
     return ""
+
+
+def _within(limit: float, amount: float | None, currency: str) -> None:
+    if amount is None:
+        raise BudgetExceeded(
+            t(
+                "There is a budget of {limit} {currency}, and the price of the training is not known.",
+                limit=f"{limit:.2f}",
+                currency=currency,
+            ),
+            code="PriceUnknown",
+            meaning=t("Nothing was submitted."),
+            next_step=t("Look up the price, and take the budget out of the recipe or settings for this run."),
+        )
+    if amount > limit:
+        raise BudgetExceeded(
+            t(
+                "The run may cost {amount} {currency}; the budget is {limit}.",
+                amount=f"{amount:.2f}",
+                currency=currency,
+                limit=f"{limit:.2f}",
+            ),
+            meaning=t("Nothing was submitted."),
+            next_step=t("Fewer epochs or rows cost less; or raise the budget in the recipe or settings."),
+        )

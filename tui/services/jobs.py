@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,8 +11,7 @@ from tui.recipe import Engine
 from tui.services import choices, projects
 from tui.services.answers import error_in
 from tui.services.clients import Answer
-from tui.services.errors import PhiftError, UsageError
-from tui.services.journal import Journal
+from tui.services.errors import PhiftError
 from tui.services.progress import Cancel
 
 if TYPE_CHECKING:
@@ -24,11 +21,6 @@ if TYPE_CHECKING:
 API = "2024-10-01-preview"
 """Fine-tuning jobs exist in preview versions only; the SDK sends this one."""
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
-# What of a job's body is a choice, and not what came of it.
-_CHOICES = (
-    "jobType", "experimentName", "description", "tags", "fineTuningDetails", "resources", "queueSettings", "computeId",
-    "command", "codeId", "environmentId", "environmentVariables", "inputs", "distribution", "limits",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ def get(azure: Azure, workspace: Workspace, name: str) -> Job:
     Raises:
         NotFound: there is none.
     """
-    return _job(azure.rest("GET", path(workspace, name), api_version=API))
+    return of_body(azure.rest("GET", path(workspace, name), api_version=API))
 
 
 def listing(azure: Azure, workspace: Workspace, *, archived: bool = False) -> list[Job]:
@@ -94,7 +86,7 @@ def listing(azure: Azure, workspace: Workspace, *, archived: bool = False) -> li
     Read raw: the SDK's listing ends at the first job of a kind that it does not know.
     """
     params = {"listViewType": "All" if archived else "ActiveOnly"}
-    found = [_job(item) for item in azure.pages(f"{workspace.id}/jobs", api_version=API, params=params)]
+    found = [of_body(item) for item in azure.pages(f"{workspace.id}/jobs", api_version=API, params=params)]
     mine = [job for job in found if job.engine]
     return sorted(mine, key=lambda job: job.created.timestamp() if job.created else 0.0, reverse=True)
 
@@ -118,43 +110,13 @@ def archive(azure: Azure, workspace: Workspace, name: str, *, archived: bool = T
     azure.rest("PATCH", url, api_version="", body={"runId": name, "hidden": archived})
 
 
-def resume(azure: Azure, workspace: Workspace, name: str) -> Job:
-    """Submit an ended job's choices again, under a new name; the data is not sent again.
-
-    Azure has no call that goes on with a fine-tuning job: the base model is tuned anew, and the new job is billed as a
-    run of its own.
-
-    Raises:
-        UsageError: the job has not ended.
-    """
-    body = azure.rest("GET", path(workspace, name), api_version=API)
-    job = _job(body)
-    if not job.terminal:
-        raise UsageError(
-            t("{name} is {status}; it can be submitted again when it has ended.", name=name, status=job.status)
-        )
-    given = body["properties"]
-    properties = {key: given[key] for key in _CHOICES if given.get(key) is not None}
-    properties["outputs"] = {
-        key: {part: value[part] for part in ("jobOutputType", "assetName", "mode") if value.get(part)}
-        for key, value in (given.get("outputs") or {}).items()
-    }
-    again = f"{re.sub(r'-[0-9a-f]{10}$', '', name)}-{secrets.token_hex(5)}"
-    properties["displayName"] = again
-    journal = Journal(azure.settings.journal)
-    before = journal.find("job", name, workspace.id)
-    cost = before.detail.get("cost") if before else None
-    with journal.intent("job", again, workspace.id, path(workspace, again), API, model=job.model, cost=cost or {}):
-        azure.rest("PUT", path(workspace, again), api_version=API, body={"properties": properties})
-    return get(azure, workspace, again)
-
-
 def history_url(azure: Azure, workspace: Workspace, plane: str = "history/v1.0") -> str:
     """Base address of a data plane of the workspace's region: run history, metrics, MLflow."""
     return f"{projects.region_host(azure, workspace)}/{plane}{workspace.id}"
 
 
-def _job(body: dict[str, Any]) -> Job:
+def of_body(body: dict[str, Any]) -> Job:
+    """A job of its body, as Resource Manager has it."""
     properties = body.get("properties") or {}
     tags = {str(key): str(value) for key, value in (properties.get("tags") or {}).items()}
     details = properties.get("fineTuningDetails") or {}

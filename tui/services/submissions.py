@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from tui.recipe import Recipe
 from tui.services import choices, jobs, machines, uploads
 from tui.services.errors import Conflict, NotFound, Throttled, Unreachable, UsageError
 from tui.services.jobs import Job
-from tui.services.journal import Journal
+from tui.services.journal import ABSENT, FAILED, FOUND, Journal
 from tui.services.progress import Cancel
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ ENVIRONMENT = "azureml://registries/azureml/environments/acft-hf-nlp-gpu/labels/
 _TOOL = "phift-tui"
 _TRAINER_CODE = "phift-trainer"
 _CODE_API = _COMPUTE_API = "2024-10-01"
+
+
+# What of a job's body is a choice, and not what came of it.
+_CHOICES = (
+    "jobType", "experimentName", "description", "tags", "fineTuningDetails", "resources", "queueSettings", "computeId",
+    "command", "codeId", "environmentId", "environmentVariables", "inputs", "distribution", "limits",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ def submit(
         PhiftError: Azure refused; or no answer came, and Azure does not have the job.
     """
     workspace, recipe, name = wanted.workspace, wanted.recipe, wanted.name
-    found = _existing(azure, wanted)
+    found = _existing(azure, workspace, name)
     if found:
         return found
     (cancel or Cancel()).check()
@@ -112,31 +121,84 @@ def submit(
         tags["phift.steps"] = str(expected_steps(recipe, wanted.rows, size))
     client = azure.ml(workspace)
     job = _script_job(azure, wanted, size, tags) if recipe.model.engine == "script" else _job(wanted, tags)
+
+    def send() -> None:
+        with azure.sdk():
+            client.jobs.create_or_update(job)
+
+    detail = {"model": wanted.model.name, "cost": cost or {}, "recipe": recipe.to_toml()}
+    return _sent_once(azure, workspace, name, send, journal, detail)
+
+
+def _sent_once(
+    azure: Azure, workspace: Workspace, name: str, send: Callable[[], None], journal: Journal, detail: dict[str, Any]
+) -> Job:
     try:
-        with journal.intent(
-            "job", name, workspace.id, jobs.path(workspace, name), jobs.API, model=wanted.model.name, cost=cost or {},
-            recipe=recipe.to_toml(),
-        ) as learnt:  # fmt: skip
-            with azure.sdk():
-                client.jobs.create_or_update(job)
+        with journal.intent("job", name, workspace.id, jobs.path(workspace, name), jobs.API, **detail) as learnt:
+            send()
             learnt["submitted"] = True
     except (Unreachable, Throttled, Conflict):
         # The answer was lost, or somebody was first: what counts is whether Azure has the job.
-        found = _existing(azure, wanted)
+        found = _existing(azure, workspace, name)
         if found is None:
             raise
         entry = journal.find("job", name, workspace.id)
         if entry and entry.outcome is None:
-            journal.finish(entry.id, "found", {"status": found.status})
+            journal.finish(entry.id, FOUND, {"status": found.status})
         return found
     return jobs.get(azure, workspace, name)
 
 
-def _existing(azure: Azure, wanted: Submission) -> Job | None:
+def _existing(azure: Azure, workspace: Workspace, name: str) -> Job | None:
     try:
-        return jobs.get(azure, wanted.workspace, wanted.name)
+        return jobs.get(azure, workspace, name)
     except NotFound:
         return None
+
+
+def resume(azure: Azure, workspace: Workspace, name: str, *, journal: Journal) -> Job:
+    """Submit an ended job's choices again, under a new name; the data is not sent again.
+
+    Azure has no call that goes on with a fine-tuning job: the base model is tuned anew, and the new job is billed as a
+    run of its own. Repeated while that one has not ended, or after a lost answer, it is found instead.
+
+    Raises:
+        UsageError: the job has not ended.
+        PhiftError: Azure refused; or no answer came, and Azure does not have the new job.
+    """
+    body = azure.rest("GET", jobs.path(workspace, name), api_version=jobs.API)
+    job = jobs.of_body(body)
+    if not job.terminal:
+        raise UsageError(
+            t("{name} is {status}; it can be submitted again when it has ended.", name=name, status=job.status)
+        )
+    again = ""
+    for entry in journal.of(workspace.id):
+        if entry.detail.get("again") != name or entry.outcome == FAILED:
+            continue
+        found = _existing(azure, workspace, entry.name)
+        if found and not found.terminal:
+            return found
+        if entry.outcome is None:
+            again = "" if found else entry.name
+            journal.finish(entry.id, FOUND if found else ABSENT)
+    again = again or f"{re.sub(r'-[0-9a-f]{10}$', '', name)}-{secrets.token_hex(5)}"
+    given = body["properties"]
+    properties = {key: given[key] for key in _CHOICES if given.get(key) is not None}
+    properties["outputs"] = {
+        key: {part: value[part] for part in ("jobOutputType", "assetName", "mode") if value.get(part)}
+        for key, value in (given.get("outputs") or {}).items()
+    }
+    properties["displayName"] = again
+
+    def send() -> None:
+        azure.rest("PUT", jobs.path(workspace, again), api_version=jobs.API, body={"properties": properties})
+
+    before = journal.find("job", name, workspace.id)
+    detail = {"model": job.model, "again": name}
+    if before:
+        detail |= {key: before.detail[key] for key in ("cost", "recipe") if key in before.detail}
+    return _sent_once(azure, workspace, again, send, journal, detail)
 
 
 def _job(wanted: Submission, tags: dict[str, str]) -> Any:
