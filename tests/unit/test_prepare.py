@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ def test_the_same_file_share_and_seed_have_one_place_and_others_another(tmp_path
         for recipe in (chosen(), chosen(hyperparameters__epochs=7), chosen(validation__seed=7))
     ]
     assert places[0] == places[1] != places[2]
+
+
+def test_a_pipe_is_refused_instead_of_waiting_for_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "rows.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="a pipe or a device"):
+        datasets.readable(pipe)
 
 
 @pytest.mark.parametrize(

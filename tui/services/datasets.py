@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.messages import n, t
+from tui.paths import expanded
 from tui.recipe import Recipe
 from tui.services.catalog import Model, rules
 from tui.services.errors import Cancelled, DataRefused, UsageError
@@ -40,12 +42,18 @@ def readable(path: Path) -> None:
     """Make sure that a file can be read and holds something.
 
     Raises:
-        UsageError: it does not exist, is a folder, is empty, or may not be read.
+        UsageError: it does not exist, is a folder, a pipe or a device, is empty, or may not be read.
     """
     try:
         if path.is_dir():
             raise UsageError(
                 t("{path} is a folder.", path=path), code="NotAFile", next_step=t("Name a chat JSONL file.")
+            )
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(
+                t("{path} is a pipe or a device, not a file.", path=path),
+                code="NotAFile",
+                next_step=t("Write the rows to a file first: they are read more than once."),
             )
         with path.open("rb") as file:
             if not file.read(1):
@@ -100,7 +108,7 @@ def prepare(
     cancel = cancel or Cancel()
     apart: Path | None = None
     if recipe.validation.mode == "file":
-        apart = base / Path(recipe.validation.path).expanduser()
+        apart = base / expanded(recipe.validation.path)
         readable(apart)
     if found is None or apart or not found.ok:
         found = _check(source, apart, recipe, model, report, cancel)
