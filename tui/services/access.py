@@ -21,6 +21,7 @@ _AUTHORIZATION_API = "2022-04-01"
 ML = "Microsoft.MachineLearningServices"
 _REGISTER_SECONDS = 600.0
 
+
 @dataclass(frozen=True)
 class Tenant:
     """A directory that the identity belongs to."""
