@@ -75,6 +75,7 @@ SHAPES: list[tuple[str, bytes, str, list[Any]]] = [
      [turns(("user", "Was heißt „naïf“?"), ("assistant", "§ 5 €"))]),
     ("JSON Lines in Windows-1252", '{"prompt": "é", "completion": "b"}\n'.encode("cp1252"), "pair",
      [turns(("user", "é"), ("assistant", "b"))]),
+    ("CSV with carriage returns only", b"prompt,completion\ra,b\r", "pair", ONE),
     ("CSV that names its separator", b"sep=;\r\nprompt;completion\r\na;b\r\n", "pair", ONE),
     ("Alpaca with a history", lines({"instruction": "a", "output": "b", "history": [["x", "y"]]}), "pair",
      [turns(("user", "x"), ("assistant", "y"), ("user", "a"), ("assistant", "b"))]),

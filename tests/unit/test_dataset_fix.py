@@ -15,6 +15,7 @@ from tui.dataset.check import check
 from tui.dataset.codes import CODES
 from tui.dataset.fix import REST, TITLES, FixError, apply, remedies, repair
 from tui.dataset.rules import Rules
+from tui.dataset.shape import shape_of
 
 ANY = Rules(bom="any", recommended_examples=1)
 U, A = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
@@ -50,7 +51,10 @@ CASES: list[tuple[str, object, list[Any]]] = [
     ("E103", b'{"messages": [{"role": "user", "content": "x", "content": "a"}]}', [rows(U)]),
     ("E104", b'{"messages": [{"role": "user", "content": "caf\xe9 \x80 \x81"}]}', [rows(m("user", "café € \x81"))]),
     ("E104", "{\"messages\": \"é".encode() + b'\xe9"}', [{"messages": "éé"}]),
-    ("E111", rows(m("Human", "a"), m("Chatbot", "b"), m("poet", "c")), [rows(U, A, m("poet", "c"))]),
+    (REST, json.dumps(rows(m("user", "привет"), A), ensure_ascii=False).encode("cp1251") + b"\n" + GOOD,
+     [json.loads(GOOD)]),
+    ("E111", rows(m("Human", "a"), m("Chatbot", "b"), m("poet", "c"), m("function_call", "{}")),
+     [rows(U, A, m("poet", "c"), m("function_call", "{}"))]),
     ("E112", rows(m("USER ", "a"), m("Assistant", "b")), [rows(U, A)]),
     (
         "E114",
@@ -232,3 +236,22 @@ def test_the_dump_is_what_the_check_reads(tmp_path: Path) -> None:
 def test_a_text_that_is_looked_at_as_python_says_nothing_on_the_screen(recwarn: pytest.WarningsRecorder) -> None:
     assert repair("{'a': 1is 1}") is None
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "gbk", "big5", "shift_jis", "euc-kr"])
+def test_text_of_another_encoding_is_not_garbled(tmp_path: Path, encoding: str) -> None:
+    text = {
+        "cp1251": "Сколько это стоит",
+        "koi8-r": "Сколько это стоит",
+        "gbk": "你叫什么名字",
+        "big5": "請問這個多少錢",
+        "shift_jis": "東京大学",
+        "euc-kr": "얼마입니까",
+    }[encoding]
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_bytes(json.dumps(rows(m("user", text), A), ensure_ascii=False).encode(encoding) + b"\n" + GOOD)
+    assert apply(path, out).rows_dropped == 1
+    table = tmp_path / "in.csv"
+    table.write_bytes(f"question,answer\n{text},{text}\n".encode(encoding))
+    assert not shape_of(table).is_convertible
+    assert "save it as UTF-8" in shape_of(table).title

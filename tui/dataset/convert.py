@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from tui.dataset.blocks import messages_from, open_calls, text_of, tool_call, tools_from
 from tui.dataset.documents import DocumentFault, chunks, elements
 from tui.dataset.jsontext import JsonFault, parse
-from tui.dataset.lines import UTF8_BOM, WINDOWS, is_blank, numbered, replacing
+from tui.dataset.lines import UTF8_BOM, WINDOWS, is_blank, is_windows, numbered, replacing
 from tui.dataset.roles import ROLES
 from tui.dataset.shape import SEPARATOR_LINE, SPEAKERS, Shape, is_record, shape_of
 from tui.messages import t
@@ -182,7 +182,7 @@ def records(path: Path, shape: Shape) -> Iterator[tuple[int, Any]]:
     else:
         for number, raw in numbered(path):
             if not is_blank(raw):
-                yield number, _parsed(raw.decode(errors=WINDOWS).lstrip("\ufeff"))
+                yield number, _parsed(raw.decode(errors=WINDOWS).lstrip("\ufeff")) if is_windows(raw) else None
 
 
 def _parsed(text: str) -> Any:

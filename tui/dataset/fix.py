@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 from tui.dataset.blocks import messages_from, open_calls, tool_call, tools_from
 from tui.dataset.characters import CONTROL, INVISIBLE, SEPARATORS, TEMPLATE_TOKENS
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, parse
-from tui.dataset.lines import LONGEST_LINE, UTF8_BOM, WINDOWS, has_bom, is_blank, newline_of, numbered, replacing
+from tui.dataset.lines import (
+    LONGEST_LINE,
+    UTF8_BOM,
+    WINDOWS,
+    has_bom,
+    is_blank,
+    is_windows,
+    newline_of,
+    numbered,
+    replacing,
+)
 from tui.dataset.personal import redact
 from tui.dataset.roles import ROLES
 from tui.dataset.rules import DOCUMENTED, KNOWN_ROLES
@@ -199,11 +209,15 @@ def _roles(value: dict[str, Any]) -> bool:
     return changed
 
 
+# Of a call and its result a role of another name is not all that would have to change.
+_SPEAKERS = {name: role for name, role in ROLES.items() if role != "tool" and name != "function_call"}
+
+
 def _other_roles(value: dict[str, Any]) -> bool:
     changed = False
     for message in _messages(value):
         role = message.get("role")
-        if isinstance(role, str) and role not in KNOWN_ROLES and (known := ROLES.get(role.strip().lower())):
+        if isinstance(role, str) and role not in KNOWN_ROLES and (known := _SPEAKERS.get(role.strip().lower())):
             message["role"] = known
             changed = True
     return changed
@@ -742,7 +756,8 @@ class _Mender:
         try:
             return line.decode()
         except UnicodeDecodeError:
-            if "E104" not in self._codes:
+            # Text of another encoding would be garbled, and pass the check.
+            if "E104" not in self._codes or not is_windows(line):
                 return None
         text = line.decode(errors=WINDOWS)
         steps.append(("E104", text[: 64 * 1024]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tui.dataset.documents import DocumentFault, chunks, elements, wraps
 from tui.dataset.jsontext import UNCLOSED, JsonFault, parse
-from tui.dataset.lines import UTF8_BOM, WINDOWS
+from tui.dataset.lines import UTF8_BOM, WINDOWS, is_windows
 from tui.dataset.said import Said, said
 from tui.messages import mark
 
@@ -188,6 +188,8 @@ def container_of(path: Path) -> Shape:
         return Shape("binary", "", said("data of an unknown kind, not text"))
     found = _text_container(body.decode(errors=WINDOWS), size > len(head), lambda: chunks(path, "utf-8"))
     if found.container in ("csv", "json") and not _is_utf8(head):
+        if not is_windows(body):
+            return Shape("text", "", said("{what} in an encoding that is not known; save it as UTF-8", what=found.said))
         return replace(found, said=said("{what} in Windows-1252", what=found.said))
     return found
 
@@ -245,7 +247,7 @@ def _prose(text: str) -> str:
 def _table(text: str, delimiter: str) -> list[str]:
     """Return the column names of a text that is a table, though none of them is known; none where it is no table."""
     try:
-        rows = list(islice(csv.reader(io.StringIO(text[:65536]), delimiter=delimiter), _TABLE_ROWS))
+        rows = list(islice(csv.reader(io.StringIO(text[:65536], newline=""), delimiter=delimiter), _TABLE_ROWS))
     except csv.Error:
         return []
     names = [name.strip() for name in rows[0]] if rows else []
@@ -303,7 +305,9 @@ def _is_object(line: str) -> bool:
 
 def _header(text: str, delimiter: str) -> list[str]:
     try:
-        return [name.strip() for name in next(csv.reader(io.StringIO(text[:65536]), delimiter=delimiter), [])]
+        return [
+            name.strip() for name in next(csv.reader(io.StringIO(text[:65536], newline=""), delimiter=delimiter), [])
+        ]
     except csv.Error:
         return []
 
