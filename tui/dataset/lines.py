@@ -23,9 +23,7 @@ WINDOWS = "phift-windows-1252"
 """Name of the way to decode bytes that are no UTF-8, one by one, as Windows-1252: what Excel and old editors write."""
 
 _CP1252 = {byte: bytes([byte]).decode("cp1252") for byte in range(256) if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
-# In Cyrillic, Chinese or Japanese encodings whole words are beyond ASCII, and more than one byte of them is no UTF-8.
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]{4,}")
-_STRAY = re.compile("[\udc80-\udcff]")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]{4,}")
 _HEAD = 1 << 20
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -117,12 +115,18 @@ codecs.register_error(WINDOWS, _as_windows)
 
 
 def is_windows(data: bytes) -> bool:
-    """Whether bytes may be UTF-8 with Windows-1252, whose languages have few letters beyond ASCII in a row."""
+    """Whether bytes may be UTF-8 with Windows-1252 in it, whose languages have few letters beyond ASCII in a row.
+
+    In Cyrillic, Chinese or Japanese encodings whole words are beyond ASCII.
+    """
+    return all(_is_utf8(word.group()) for word in _BEYOND_ASCII.finditer(data))
+
+
+def _is_utf8(data: bytes) -> bool:
     try:
         data.decode()
     except UnicodeDecodeError:
-        words = _BEYOND_ASCII.finditer(data.decode(errors="surrogateescape"))
-        return all(len(_STRAY.findall(word.group())) < 2 for word in words)
+        return False
     return True
 
 
