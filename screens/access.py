@@ -94,7 +94,7 @@ class AccessScreen(Step):
         self.wizard.learn(subscriptions=found)
         chosen = self.wizard.recipe.target.subscription
         if found and chosen not in {each.id for each in found} and (len(found) == 1 or not chosen):
-            self.wizard.change(target__subscription=found[0].id)
+            self.choose(target__subscription=found[0].id)
         if found:
             self._examine()
         else:
@@ -177,9 +177,7 @@ class AccessScreen(Step):
         finding = self._highlighted()
         parts = []
         if finding:
-            parts += [
-                text.content(line, "$text-quiet" if index else "") for index, line in enumerate(finding.lines())
-            ]
+            parts += [text.content(line, "$text-quiet" if index else "") for index, line in enumerate(finding.lines())]
             if finding.command:
                 parts.append(Content.assemble(("$ ", "$text-accent"), text.clean(finding.command, limit=1_000)))
         self.query_one("#finding", Static).update(Content("\n").join(parts))
@@ -187,8 +185,8 @@ class AccessScreen(Step):
 
     @on(OptionList.OptionSelected, "#subscriptions")
     def _choose(self, event: OptionList.OptionSelected) -> None:
-        self.wizard.change(target__subscription=event.option_id)
-        self._examine()
+        if self.choose(target__subscription=event.option_id):
+            self._examine()
 
     @on(OptionList.OptionSelected, "#findings")
     def _enter(self) -> None:
@@ -244,10 +242,8 @@ class AccessScreen(Step):
 
     def _use(self, hub: Workspace) -> None:
         """Make the run's project in a hub that exists."""
-        self.wizard.change(
-            target__hub=hub.name, target__resource_group=hub.default_group, target__location=hub.location
-        )
-        self._examine()
+        if self.choose(target__hub=hub.name, target__resource_group=hub.default_group, target__location=hub.location):
+            self._examine()
 
     def action_command(self) -> None:
         """Show the command that mends the finding."""

@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from screens.dialog import Dialog, Key
 from tui import text
 from tui.messages import n, t
+from tui.paths import expanded
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
 
@@ -119,7 +120,7 @@ class Conversion(Dialog[Path]):
         if self._found is None or self.program.tasks.of(TASK):
             return
         shape = self._found.shape
-        out = Path(self.query_one("#conversion-out", Input).value.strip()).expanduser()
+        out = expanded(self.query_one("#conversion-out", Input).value.strip())
         if out.exists():
             self._note(t("{path} exists; give another name.", path=out))
             return

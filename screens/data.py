@@ -239,8 +239,7 @@ class DataScreen(Step):
         self.program.dialog("screens.remedies:Remedies", self.path, rules_of, then=self._fixed)
 
     def _fixed(self, written: Path | None) -> None:
-        if written:
-            self.wizard.change(data__train=str(written))
+        if written and self.choose(data__train=str(written)):
             self.start_check()
 
     def action_pick(self) -> None:
@@ -248,8 +247,7 @@ class DataScreen(Step):
         self.program.dialog("screens.file_picker:FilePicker", self.path, then=self._picked)
 
     def _picked(self, path: Path | None) -> None:
-        if path:
-            self.wizard.change(data__train=str(path))
+        if path and self.choose(data__train=str(path)):
             self.start_check()
 
     def action_stop(self) -> None:

@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 from screens.dialog import Dialog, Key
 from tui import text
 from tui.messages import t
+from tui.paths import expanded
 from tui.widgets.path_suggester import PathSuggester
 
 _ENTRIES = 2_000  # names shown of one folder
@@ -135,7 +136,7 @@ class FilePicker(Dialog[Path]):
     def _typed(self, event: Input.Submitted) -> None:
         event.stop()
         if event.value.strip():
-            self._open(Path(event.value.strip()).expanduser())
+            self._open(expanded(event.value.strip()))
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:

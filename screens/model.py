@@ -159,8 +159,7 @@ class ModelScreen(Step):
     @on(OptionList.OptionSelected, "#models")
     def _take(self) -> None:
         model = self._highlighted()
-        if model:
-            self.wizard.change(model__name=model.name, model__version="")
+        if model and self.choose(model__name=model.name, model__version=""):
             self.action_forward()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -174,7 +173,7 @@ class ModelScreen(Step):
         """Take the highlighted model's successor."""
         model = self._highlighted()
         if model and model.successor:
-            self.wizard.change(model__name=model.successor, model__version="")
+            self.choose(model__name=model.successor, model__version="")
 
     def waits_for(self) -> str:
         """The catalogue."""

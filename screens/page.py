@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -13,7 +13,8 @@ from textual.widgets import Input
 from screens.shell import Shell
 from tui import actions
 from tui.messages import t
-from tui.services.errors import PhiftError
+from tui.recipe import RecipeError
+from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Cancel, Report
 from tui.tasks import Task, Work
 from tui.widgets.field import Field
@@ -55,6 +56,15 @@ class Page(Shell):
 
     def leaving(self) -> bool:
         """The page is left forward: do what that means. False: something else is shown first, do not go on."""
+        return True
+
+    def choose(self, **changes: Any) -> bool:
+        """Take `part__field=value` changes that were not typed; False, with the reason said: one is not possible."""
+        try:
+            self.wizard.change(**changes)
+        except RecipeError as error:
+            self.program.show_error(UsageError(t("Not possible: {reason}.", reason=error)))
+            return False
         return True
 
     def action_refresh(self) -> None:

@@ -176,8 +176,8 @@ class ProjectScreen(Step):
         changes["target__location"] = project.location
         if hub:
             changes["target__hub"] = hub
-        self.wizard.change(**changes)
-        self.action_forward()
+        if self.choose(**changes):
+            self.action_forward()
 
     def action_create(self) -> None:
         """Ask, then make hub and project in the background."""

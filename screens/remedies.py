@@ -16,6 +16,7 @@ from screens.dialog import Dialog, Key
 from tui import backend, text
 from tui.dataset.fix import REST
 from tui.messages import n, t
+from tui.paths import expanded
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
 from tui.widgets.check_list import CheckList
@@ -135,7 +136,7 @@ class Remedies(Dialog[Path]):
     def action_write(self) -> None:
         """Write the mended copy, then close with its path."""
         chosen = self.query_one(CheckList).chosen
-        out = Path(self.query_one("#remedies-out", Input).value.strip()).expanduser()
+        out = expanded(self.query_one("#remedies-out", Input).value.strip())
         if not chosen:
             self._note(t("Nothing is chosen; Space chooses."))
             return

@@ -12,6 +12,7 @@ from screens.confirm import Confirm
 from screens.page import Page
 from tui import backend
 from tui.messages import t
+from tui.paths import expanded
 from tui.services.errors import NotFound, PhiftError, Throttled, Unreachable
 from tui.text import clean_line
 from tui.widgets.live_line import LiveLine
@@ -158,11 +159,11 @@ class RunPage(Page):
         """The file whose rows test the models: the one chosen, else the validation rows; None: there is none."""
         recipe, prepared = self.wizard.recipe, self.wizard.facts.prepared
         if recipe.evaluation.file:
-            return self.wizard.base / Path(recipe.evaluation.file).expanduser()
+            return self.wizard.base / expanded(recipe.evaluation.file)
         if prepared and prepared.validation:
             return prepared.validation
         if recipe.validation.mode == "file":
-            return self.wizard.base / Path(recipe.validation.path).expanduser()
+            return self.wizard.base / expanded(recipe.validation.path)
         return None
 
     def before_project(self) -> str:

@@ -141,7 +141,7 @@ class SignInScreen(Step):
         self.wizard.learn(azure=azure)
         self.wizard.mark(self.PLACE, "done")
         if profile.subscription and not self.wizard.recipe.target.subscription:
-            self.wizard.change(target__subscription=profile.subscription)
+            self.choose(target__subscription=profile.subscription)
         look_after_open(self, azure)
         if not self.program.sandbox:
             self._ask_tenants(azure)

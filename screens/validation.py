@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 from screens.page import Step
 from tui import actions, backend, text
 from tui.messages import n, t
+from tui.paths import expanded
 from tui.services.errors import Cancelled, PhiftError
 from tui.services.progress import Progress
 from tui.widgets.choice import Choice
@@ -92,7 +93,7 @@ class ValidationScreen(Step):
     def _take_path(self, path: str) -> None:
         self._error = None
         part = self.wizard.recipe.validation.model_dump() | {"mode": "file", "path": path}
-        self.wizard.change(validation=part)
+        self.choose(validation=part)
 
     def action_pick(self) -> None:
         """Choose the file."""
@@ -176,7 +177,7 @@ class ValidationScreen(Step):
             return
         if self.program.tasks.of(TASK):
             return
-        path = self.wizard.base / Path(recipe.validation.path).expanduser()
+        path = self.wizard.base / expanded(recipe.validation.path)
         train = recipe.data_path(self.wizard.base) if recipe.data.train else None
 
         def work(report: Report, cancel: Cancel) -> tuple[DataReport, list[Group]]:

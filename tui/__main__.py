@@ -80,17 +80,18 @@ def _read(args: argparse.Namespace) -> Start:
 
     from tui import recipe as recipes
     from tui import settings as configuration
+    from tui.paths import expanded
     from tui.wizard import Start
 
     settings = configuration.load(profile=getattr(args, "profile", None))
     recipe = recipes.load(args.recipe) if args.recipe else None
     if args.data:
-        recipe = (recipe or recipes.Recipe()).with_(data__train=str(args.data.expanduser().resolve()))
+        recipe = (recipe or recipes.Recipe()).with_(data__train=str(expanded(args.data).resolve()))
     base = args.recipe.resolve().parent if args.recipe else Path.cwd()
     if recipe and recipe.data.train:
         recipe = recipe.with_(data__train=str(recipe.data_path(base)))
     if recipe and recipe.evaluation.file:
-        recipe = recipe.with_(evaluation__file=str((base / Path(recipe.evaluation.file).expanduser()).resolve()))
+        recipe = recipe.with_(evaluation__file=str((base / expanded(recipe.evaluation.file)).resolve()))
     return Start(settings, recipe, base)
 
 

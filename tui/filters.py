@@ -10,7 +10,7 @@ from textual.filter import LineFilter
 
 from tui import text
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u061c\u2028-\u202e\u2060-\u2069\ufeff]")
+_CONTROL = re.compile(f"[\t\n{text.UNSAFE}]")
 
 _ASCII = str.maketrans(
     {

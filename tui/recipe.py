@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from tui.messages import t
+from tui.paths import expanded
 from tui.wording import system_words, worded
 
 Engine = Literal["serverless", "managed", "script"]
@@ -32,6 +33,7 @@ _ENDPOINT = r"^$|^[A-Za-z][A-Za-z0-9-]{0,50}[A-Za-z0-9]$"
 # Resource groups: Azure's naming rules, letters of any script among them.
 _GROUP = r"^[\w().-]{0,89}[\w()-]$"
 _SUFFIX = r"^[A-Za-z0-9-]{0,18}$"
+_LONGEST = 4096  # characters, as many as a path has on Linux
 _DRAFT = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$"
 _FORMS = {
     _WORKSPACE: "3 to 33 letters, digits, hyphens and underscores, a letter or digit first",
@@ -45,7 +47,7 @@ _FORMS = {
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=_LONGEST)
 
 
 class Target(_Part):
@@ -265,7 +267,7 @@ class Recipe(_Part):
 
     def data_path(self, base: Path) -> Path:
         """The training file, relative paths taken from `base`, `~` expanded."""
-        return Path(os.path.normpath(base / Path(self.data.train).expanduser()))
+        return Path(os.path.normpath(base / expanded(self.data.train)))
 
 
 def _flat(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 REPLACEMENT = "�"
 
 # C0 but tab and newline, DEL, C1, bidirectional controls (Unicode TR9), zero-width, line separators, tags, surrogates.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+UNSAFE = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f"
 )
+"""What a terminal must not be sent, as a regular expression's class holds it."""
+_UNSAFE = re.compile(f"[{UNSAFE}]")
 _LINE_BREAKS = re.compile(r"\r\n?|\n")
 
 

@@ -78,6 +78,10 @@ def worded(error: ErrorDetails, info: FieldInfo | None, forms: Mapping[str, str]
             return t("this has to be {kind}", kind=t("true or false"))
         case "string_type":
             return t("this has to be {kind}", kind=t("text"))
+        case "string_unicode":
+            return t("this has to be text in UTF-8; a file whose name is not has to be renamed")
+        case "string_too_long":
+            return t("it takes up to {count} characters", count=context["max_length"])
         case "model_type" | "model_attributes_type" | "dict_type":
             return t("this has to be {kind}", kind=t("a table"))
         case "literal_error":

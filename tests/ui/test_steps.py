@@ -470,6 +470,38 @@ async def test_a_file_of_another_shape_is_shown_as_chats_and_converted_to_a_new_
     assert app.wizard.facts.report.rows == 60
 
 
+async def test_a_path_into_the_home_of_nobody_does_not_exist_and_is_no_crash(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "data")
+    async with app.run_test(size=(80, 24)) as pilot:
+        path = app.screen.query_one("#field-data-train Input", Input)
+        path.focus()
+        path.value = ""
+        await pilot.press(*"~nobody-of-this-name/a")
+        await pilot.press("enter")
+        await until(pilot, lambda: "does not exist" in " ".join(shown(app).split()))
+        await pilot.press("f6")
+        await until(pilot, lambda: "Choose a file" in shown(app))
+        app.screen.query_one("#picker-path", Input).value = "~nobody-of-this-name/a"
+        await pilot.press("enter")
+        await until(pilot, lambda: "There is no file ~nobody" in shown(app))
+
+
+async def test_a_file_whose_name_is_not_utf_8_is_refused_with_what_to_do(tmp_path: Path, wired: Wired) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "caf\udce9.jsonl").write_bytes(GOOD.read_bytes())
+    app = wizard(tmp_path / "state", "data", of=recipe(data__train=str(folder / "none.jsonl")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f6")
+        await until(pilot, lambda: "caf�.jsonl" in shown(app))
+        listing = app.screen.query_one("#picker-list", OptionList)
+        listing.focus()
+        listing.highlighted = len(listing.options) - 1
+        await pilot.press("enter")
+        await until(pilot, lambda: "has to be renamed" in " ".join(shown(app).split()))
+    assert app.wizard.recipe.data.train == str(folder / "none.jsonl")
+
+
 @pytest.mark.parametrize("content", [None, ""])
 async def test_a_missing_or_empty_file_is_said_with_the_next_step(
     tmp_path: Path, wired: Wired, content: str | None

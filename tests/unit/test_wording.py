@@ -28,6 +28,8 @@ from tui.wording import system_words
         ({"output__suffix": "x" * 19}, "up to 18 letters"),
         ({"name": ""}, "up to 60 letters"),
         ({"data__train": 7}, "text"),
+        ({"data__train": "a\udcff.jsonl"}, "UTF-8"),
+        ({"data__train": "x" * 5000}, "up to 4096 characters"),
         ({"validation__mode": "file"}, "'path', the validation file"),
         ({"data": []}, "a table"),
     ],

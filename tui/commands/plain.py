@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from tui.commands import common, output
 from tui.commands.questions import Back, NoInput, Quit, ask, ask_yes, how, read
 from tui.messages import mark, n, t
+from tui.paths import expanded
 from tui.recipe import LABELS, Engine, Recipe, RecipeError, field_of, help_of, script_only
 from tui.wording import range_of
 
@@ -387,7 +388,7 @@ class PlainWizard:
 
         def take(answer: str) -> str:
             try:
-                datasets.readable(Path(answer).expanduser().resolve())
+                datasets.readable(expanded(answer).resolve())
             except UsageError as error:
                 return f"{error.message} {error.next_step}"
             return ""
@@ -395,7 +396,7 @@ class PlainWizard:
         answer = self._ask(
             label, current, hint=t("a path; ~ is your home folder"), explanation=t("A chat JSONL file."), take=take
         )
-        return Path(answer).expanduser().resolve()
+        return expanded(answer).resolve()
 
     def _checked(self, path: Path, other: Path | None = None) -> Report:
         """The data desk's report, shown."""
@@ -432,7 +433,7 @@ class PlainWizard:
         out = path.with_name(f"{path.stem}-mended.jsonl")
 
         def take(answer: str) -> str:
-            target = Path(answer).expanduser().resolve()
+            target = expanded(answer).resolve()
             if target.exists():
                 return t("{path} exists; give another name.", path=target)
             try:
@@ -443,7 +444,7 @@ class PlainWizard:
             return ""
 
         answer = self._ask(t("Name of the copy"), str(out), hint=t("a path; ~ is your home folder"), take=take)
-        return Path(answer).expanduser().resolve()
+        return expanded(answer).resolve()
 
     def _validation(self) -> None:
         now = self.recipe.validation

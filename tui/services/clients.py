@@ -208,10 +208,14 @@ class Azure:
     def pages(
         self, path: str, *, api_version: str, params: Mapping[str, str] | None = None, cancel: Cancel | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The items of a list, page after page."""
+        """The items of a list, page after page; one that a later page repeats, as the list changed, is given once."""
         body = self.rest("GET", path, api_version=api_version, params=params, cancel=cancel)
+        given: set[str] = set()
         while True:
-            yield from (item for item in body.get("value") or [] if isinstance(item, dict))
+            for item in body.get("value") or []:
+                if isinstance(item, dict) and (known := str(item.get("id") or "").casefold()) not in given:
+                    given.update((known,) if known else ())
+                    yield item
             following = body.get("nextLink")
             if not following:
                 return

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.messages import t
+from tui.paths import expanded
 from tui.services import keyrings, log
 from tui.services.errors import AccessError, PhiftError, SignInRequired, UsageError
 from tui.services.progress import Cancel, in_thread
@@ -332,7 +333,7 @@ def _credential(settings: Settings, profile: Profile, secret: str | None) -> tup
         case "certificate":
             _require(profile, "tenant", "client_id", "certificate")
             passphrase, kept = _secret(settings, secret)
-            path = str(Path(profile.certificate).expanduser())
+            path = str(expanded(profile.certificate))
             try:
                 return identity.CertificateCredential(
                     profile.tenant, profile.client_id, path, password=passphrase, **common

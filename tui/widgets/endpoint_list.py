@@ -45,7 +45,8 @@ class EndpointList(RowList):
 
     def show_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Show these endpoints."""
-        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        # A serverless and an online endpoint may have the same name.
+        self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
         self.say(t("None: nothing bills by the hour."))
         self.show([self._row(endpoint) for endpoint in endpoints])
 
@@ -57,7 +58,7 @@ class EndpointList(RowList):
             hourly = t("by token")
         since = f"{endpoint.created.astimezone():%Y-%m-%d %H:%M}" if endpoint.created else ""
         return Row(
-            endpoint.name,
+            endpoint.id,
             (
                 line(endpoint.name), line(f"{state} {endpoint.state}", colour), line(endpoint.model_name),
                 Content(safety), Content(hourly), Content(since),

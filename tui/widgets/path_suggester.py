@@ -8,6 +8,8 @@ from pathlib import Path
 
 from textual.suggester import Suggester
 
+from tui.paths import expanded
+
 _LOOKED_AT = 2_000  # names of a folder that are looked at, so that a huge one does not delay a key
 
 
@@ -25,7 +27,7 @@ class PathSuggester(Suggester):
     def completed(self, value: str) -> str | None:
         """`value` completed by one name, or None; a folder that cannot be read completes nothing."""
         folder_part, slash, beginning = value.rpartition("/")
-        folder = self._base / Path(folder_part + slash or ".").expanduser()
+        folder = self._base / expanded(folder_part + slash or ".")
         try:
             with os.scandir(folder) as entries:
                 found = [
