@@ -47,8 +47,9 @@ class Confirm(Dialog[bool]):
 
     def keys(self) -> Sequence[Key]:
         """Yes and no, with what Enter does."""
-        enter = self._yes if self._enter_is_yes else self._no
-        return [("y", self._yes), ("n", self._no), ("Enter", enter)]
+        if self._enter_is_yes:
+            return [("Enter y", self._yes), ("n", self._no)]
+        return [("y", self._yes), ("Enter n", self._no)]
 
     def action_answer(self, answer: bool) -> None:
         """Answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -15,25 +15,27 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from assets import ROOT
 from screens.dialog import Dialog, Key
 from tui import text
-from tui.messages import t
+from tui.messages import n, t
 from tui.paths import expanded
 from tui.widgets.path_suggester import PathSuggester
 
 _ENTRIES = 2_000  # names shown of one folder
+_ABOUT_WIDTH = 32  # cells of the size and the rows beside a name
 _COUNTED_BYTES = 4 << 20  # files up to this size have their rows counted as the list is drawn
 
 
-def _rows(path: Path, size: int) -> str:
-    """Rows of a small file; empty for a large one, whose rows the check counts."""
+def _rows(path: Path, size: int) -> int | None:
+    """Rows of a small file; None for a large one, whose rows the check counts."""
     if size > _COUNTED_BYTES or path.suffix != ".jsonl":
-        return ""
+        return None
     try:
         data = path.read_bytes()
     except OSError:
-        return ""
-    return f"{sum(1 for line in data.splitlines() if line.strip()):,}"
+        return None
+    return sum(1 for line in data.splitlines() if line.strip())
 
 
 class FilePicker(Dialog[Path]):
@@ -105,20 +107,30 @@ class FilePicker(Dialog[Path]):
                 size = entry.stat().st_size
             except OSError:
                 continue  # removed since the folder was read, or a dangling link
-            rows = _rows(Path(entry.path), size)
-            about = f"{size / 1e3:>10,.1f} kB" + (f"  {rows} " + t("rows") if rows else "")
-            style = "" if entry.name.endswith(".jsonl") else "$text-quiet"
-            options.append(
-                Option(
-                    Content.assemble((f"  {text.clean_line(entry.name, limit=44):<44}", style), (about, "$text-quiet")),
-                    entry.path,
-                )
-            )
+            options.append(Option(self._file_line(entry.name, size, _rows(Path(entry.path), size)), entry.path))
+        if not any(option.id and option.id.endswith(".jsonl") for option in options):
+            options += self._samples()
         first_of: dict[str | None, Option] = {}
         for option in options:
             first_of.setdefault(option.id, option)  # a recent file may lie in this folder too
         listing.set_options(first_of.values())
-        listing.highlighted = 0
+        listing.highlighted = min(1, len(first_of) - 1) if options[0].id == ".." else 0
+
+    def _file_line(self, name: str, size: int, rows: int | None) -> Content:
+        width = max(min(self.size.width - _ABOUT_WIDTH, 60), 12)
+        shown = Content(text.clean_line(name, limit=width))
+        about = f"{size / 1e3:>10,.1f} kB"
+        if rows is not None:
+            about += "  " + n("{count} row", "{count} rows", rows)
+        style = "" if name.endswith(".jsonl") else "$text-quiet"
+        blank = " " * max(width - shown.cell_length, 0)
+        return Content.assemble("  ", shown.stylize(style), blank, (about, "$text-quiet"))
+
+    def _samples(self) -> Iterator[Option]:
+        """The datasets that come with the program, where there is nothing else to begin with."""
+        for path in sorted((ROOT / "samples").glob("*.jsonl")):
+            about = t("{file}: a sample that comes with the program", file=path.name)
+            yield Option(Content.assemble(("◇ ", "$text-accent"), about), str(path))
 
     def _open(self, path: Path) -> None:
         if path.is_dir():

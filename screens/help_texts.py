@@ -83,7 +83,10 @@ COSTS = {
         "The training, once; the Price view says what is known of it and what is not. A submit that is under "
         "way is waited for, not sent again."
     ),
-    "monitor": "Waiting in the queue is not billed. A cancelled job is billed for what it has trained.",
+    "monitor": (
+        "Waiting in the queue is not billed, nor is a serverless job that is cancelled. Own compute is billed "
+        "for its time."
+    ),
     "deploy": (
         "An endpoint of a tuned model bills by the hour from the moment it stands, also while nobody asks it,"
         " until x deletes it here or the clean-up removes it."

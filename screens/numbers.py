@@ -59,10 +59,7 @@ class Numbers(Dialog[None]):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "scroll(1)", show=False),
-        Binding("up", "scroll(-1)", show=False),
-        Binding("pagedown,space", "scroll(10)", show=False),
-        Binding("pageup", "scroll(-10)", show=False),
+        Binding("space", "scroll_text(10)", show=False),
     ]
 
     def __init__(self, path: Path, report: Report, epochs: int) -> None:
@@ -118,7 +115,3 @@ class Numbers(Dialog[None]):
         yield Content.styled(places, "$text-quiet")
         yield histogram(spread.bins, width=40, rows=12)
         yield Content("")
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll the page."""
-        self.query_one("#dialog-body").scroll_relative(y=by, animate=False)

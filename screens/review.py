@@ -209,8 +209,8 @@ class ReviewScreen(Step):
     # --- submit ------------------------------------------------------------------------------------------------------
 
     def forward_title(self) -> str:
-        """Enter submits."""
-        return t("Submit")
+        """Enter submits, or waits for the submit under way."""
+        return t("Wait") if self.program.tasks.of(SUBMIT) else t("Submit")
 
     def before_forward(self) -> None:
         """A price is wanted before the question, of the very rows that are trained on."""

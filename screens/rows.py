@@ -83,10 +83,6 @@ class Rows(Dialog[None]):
         Binding("f", "faulty(1)", show=False),
         Binding("b", "faulty(-1)", show=False),
         Binding("slash", "ask", show=False),
-        Binding("down", "scroll(1)", show=False),
-        Binding("up", "scroll(-1)", show=False),
-        Binding("pagedown", "scroll(10)", show=False),
-        Binding("pageup", "scroll(-10)", show=False),
     ]
 
     def __init__(self, path: Path, report: Report, group: Group | None) -> None:
@@ -150,10 +146,6 @@ class Rows(Dialog[None]):
         ahead = [line for line in lines if (line > self.line if by > 0 else line < self.line)]
         if ahead:
             self._show(ahead[0] if by > 0 else ahead[-1])
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll the row."""
-        self.query_one("#dialog-body").scroll_relative(y=by, animate=False)
 
     def action_ask(self) -> None:
         """Ask for a line or a text."""

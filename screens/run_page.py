@@ -184,7 +184,7 @@ class RunPage(Page):
         """Say what stands in the way, in the page's line for that; empty: nothing does."""
         line = self.query_one(".trouble", LiveLine)
         line.display = bool(what)
-        line.show(Content(clean_line(f"! {what}" if what else "")))
+        line.show(Content(clean_line(f"! {what}" if what else "")), layout=True)
 
     def ask_to_cancel(self, name: str) -> None:
         """Ask whether a job shall be cancelled, and cancel it."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 COLUMN_WIDTH = 140
 """Columns from which the summary has a column of its own."""
+_RANKS = {"forward": 0, "quit": 0, "help": 2, "back": 3, "next": 3, "commands": 4, "jump": 5}
+"""Which actions the key bar leaves out last; those of the page come after rank 0."""
 ABOUT_HEIGHT = 50
 """Rows from which that column also says what the page is for."""
 
@@ -159,10 +161,14 @@ class Shell(Screen[None]):
                 hidden_at = hidden_at or len(entries)
                 continue
             title = self.forward_title() if action.id == "forward" else t(action.title)
-            entries.append((actions.key_name(key), title, bool(enabled)))
+            rank = _RANKS.get(action.id, 1)
+            entries.append(Entry(actions.key_name(key), title, bool(enabled), rank))
         if hidden_at:
             # A letter would be typed into the field: the bar shows the way to the letters in their place.
-            entries.insert(hidden_at, (actions.key_name("escape"), t("More keys"), True))
+            entries.insert(hidden_at, Entry(actions.key_name("escape"), t("More keys"), rank=1))
+        if isinstance(self.focused, Rail):
+            entries[0] = entries[0]._replace(title=t("Go there"))
+            entries.insert(1, Entry("← →", t("Choose a page")))
         self.query_one(KeyBar).show(entries)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -212,4 +218,4 @@ class Shell(Screen[None]):
         line.display = bool(message)
         line.set_class(problem, "-problem")
         glyph = "! " if problem else "· "
-        line.update(Content.assemble((f" {glyph}", "bold"), text.clean_line(message, limit=400)))
+        line.update(Content.assemble((glyph, "bold"), text.clean_line(message, limit=400)))

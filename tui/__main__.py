@@ -134,11 +134,12 @@ def _choose_language() -> None:
     """Take the language that the settings or the environment name, before any text is made."""
     import contextlib
 
-    from tui import messages, settings
+    from tui import messages, preferences, settings
 
     messages.use()
     with contextlib.suppress(settings.SettingsError):  # told by what needs the settings; `--help` needs none
-        messages.use(settings.load().language)
+        found = settings.load()
+        messages.use(found.language or preferences.load(found.state).language)
     try:
         messages.t("yes").encode(sys.stderr.encoding or "ascii")
     except UnicodeEncodeError:  # rather English than rows of question marks

@@ -60,7 +60,7 @@ class Spending:
         if self.unknown:
             parts.append(t("not known and not in it: {names}", names=", ".join(self.unknown)))
         if self.sandbox:
-            parts.append(t("in the sandbox nothing is really billed"))
+            parts.append(t("in the sandbox nothing is billed"))
         return "; ".join(parts)
 
     def lines(self) -> list[str]:

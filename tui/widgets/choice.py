@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import RenderResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui import text
 
+_NARROWEST = 20
+"""Cells that a help line beside its option has at least."""
 Option = tuple[str, str, str]
 """Value, label, and one line of help (may be empty)."""
 
@@ -49,7 +53,7 @@ class Choice(Widget, can_focus=True):
         self._rows = rows
         self.set_reactive(Choice.value, value)
         if rows:
-            self.styles.height = len(self.options)
+            self.styles.height = "auto"
 
     def _index(self) -> int:
         return next((index for index, option in enumerate(self.options) if option[0] == self.value), 0)
@@ -74,8 +78,15 @@ class Choice(Widget, can_focus=True):
             self.value = value
             self.post_message(self.Changed(self, value))
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """A row for each option, more where its help is longer than the row."""
+        return self._drawn(width).plain.count("\n") + 1
+
     def render(self) -> RenderResult:
         """The options with a mark at the chosen one."""
+        return self._drawn(self.size.width)
+
+    def _drawn(self, row: int) -> Content:
         width = max((len(label) for _, label, _ in self.options), default=0)
         parts = []
         for value, label, help_line in self.options:
@@ -84,14 +95,12 @@ class Choice(Widget, can_focus=True):
             style = ("bold $text-primary" + (" reverse" if self.has_focus else "")) if chosen else ""
             name = text.clean_line(label, limit=60)
             if self._rows:
-                room = max(self.size.width - width - 7, 0)
-                parts.append(
-                    Content.assemble(
-                        (f"{mark}{name}", style),
-                        " " * (width - len(name) + 2),
-                        (text.clean_line(help_line, limit=max(room, 1)), "$text-quiet"),
-                    )
-                )
+                # Below the beginning of the help, or below the label's where that is too far to the right.
+                indent = width + 6 if row - width - 6 >= _NARROWEST else 4
+                helped = wrap(text.clean_line(help_line, limit=200), max(row - indent - 1, 1))
+                gap = " " * (width - len(name) + 2) if indent > 4 else "\n" + " " * indent
+                below = ("\n" + " " * indent).join(helped)
+                parts.append(Content.assemble((f"{mark}{name}", style), gap if helped else "", (below, "$text-quiet")))
             else:
                 parts.append(Content.styled(f"{mark}{name}", style))
         return Content("\n" if self._rows else "  ").join(parts)

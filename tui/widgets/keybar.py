@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-Entry = tuple[str, str, bool]
-"""Key and what it does, as shown, and whether it can be done now."""
+
+class Entry(NamedTuple):
+    """One key of the bar."""
+
+    key: str
+    """As people write it."""
+    title: str
+    """What it does, in a word or two."""
+    enabled: bool = True
+    """Whether it can be done now."""
+    rank: int = 0
+    """Where not all fit, those of the lowest rank are shown."""
 
 
 class KeyBar(Widget):
-    """Shows as many keys as fit, in the order given; the last, which is the way out, has its room before all others."""
+    """Shows as many keys as fit, in the order given; what can be done now has its room before what cannot."""
 
     entries: reactive[tuple[Entry, ...]] = reactive((), init=False)
 
@@ -29,14 +40,16 @@ class KeyBar(Widget):
         """The line."""
         drawn = [
             Content.assemble(
-                (f" {key}", "bold $text-accent" if enabled else "dim"), (f" {title} ", "" if enabled else "dim")
+                (f" {entry.key}", "bold $text-accent" if entry.enabled else "dim"),
+                (f" {entry.title} ", "" if entry.enabled else "dim"),
             )
-            for key, title, enabled in self.entries
+            for entry in self.entries
         ]
-        left = self.size.width - 1 - sum(entry.cell_length for entry in drawn[-1:])
-        parts: list[Content] = []
-        for entry in drawn[:-1]:
-            if entry.cell_length <= left:
-                left -= entry.cell_length
-                parts.append(entry)
-        return Content("").join([*parts, *drawn[-1:]])
+        left, fitting = self.size.width - 1, set()
+        for place in sorted(
+            range(len(drawn)), key=lambda each: (not self.entries[each].enabled, self.entries[each].rank)
+        ):
+            if drawn[place].cell_length <= left:
+                left -= drawn[place].cell_length
+                fitting.add(place)
+        return Content("").join(entry for place, entry in enumerate(drawn) if place in fitting)

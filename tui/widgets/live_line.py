@@ -22,8 +22,8 @@ class LiveLine(Static):
         """What is shown, without its styles."""
         return self._shown.plain
 
-    def show(self, shown: Content) -> None:
-        """Show this from now on."""
+    def show(self, shown: Content, *, layout: bool = False) -> None:
+        """Show this from now on; with `layout`, on as many rows as the style sheet lets it have."""
         if not shown.is_same(self._shown):
             self._shown = shown
-            self.update(shown, layout=False)
+            self.update(shown, layout=layout)

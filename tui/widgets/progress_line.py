@@ -25,10 +25,10 @@ class ProgressLine(LiveLine):
 
     DEFAULT_CSS = "ProgressLine { display: none; }"
 
-    def show(self, shown: Content) -> None:
+    def show(self, shown: Content, *, layout: bool = False) -> None:
         """Show this from now on."""
         self.display = bool(shown.plain)
-        super().show(shown)
+        super().show(shown, layout=layout)
 
     def show_progress(
         self, stage: str, done: float | None, total: float | None, unit: str = "", seconds_left: float | None = None

@@ -8,20 +8,16 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.messages import n, t
-from tui.widgets.columns import Column, fit
+from tui.widgets.columns import GAP, Column, fit
 from tui.widgets.metric_panel import figure
 
 if TYPE_CHECKING:
     from tui.evaluation.compare import Comparison, Difference
     from tui.services.evaluations import AnswerComparison, RunComparison
 
-_COLUMNS = (
-    Column("", 22),
-    Column("", 9, right=True),
-    Column("", 9, right=True),
-    Column("", 31),
-)
-_WIDTH = sum(column.width for column in _COLUMNS) + 2 * (len(_COLUMNS) - 1)
+_LABEL, _FIGURE, _REST = 22, 9, 31
+_WIDTH = _LABEL + 2 * _FIGURE + _REST + 3 * GAP
+_NARROW_LABEL, _NARROW_FIGURE = 15, 8
 _VERDICTS = {
     "better": ("✓", "$text-success", "The tuned model is better than the base model."),
     "worse": ("!", "$text-error", "The tuned model is worse than the base model."),
@@ -29,15 +25,24 @@ _VERDICTS = {
 }
 
 
-def _row(*cells: Content | str) -> Content:
-    return fit([cell if isinstance(cell, Content) else Content(cell) for cell in cells], _COLUMNS, _WIDTH)
+Row = tuple[Content | str, ...]
+"""Label, base, tuned, and what follows from them."""
 
 
-def _heads(what: str) -> Content:
-    return _row(what, t("base"), t("tuned"), t("difference (95 % interval)")).stylize("$text-quiet")
+def _line(row: Row, width: int) -> Content:
+    label, figure_width = (_LABEL, _FIGURE) if width >= _WIDTH else (_NARROW_LABEL, _NARROW_FIGURE)
+    columns = (
+        Column("", label), Column("", figure_width, right=True), Column("", figure_width, right=True), Column("", 0)
+    )  # fmt: skip
+    cells = [cell if isinstance(cell, Content) else Content(cell) for cell in row]
+    return fit(cells, columns, min(width, _WIDTH))
 
 
-def _measured(label: str, found: Difference, percent: bool) -> Content:
+def _quiet(*row: str) -> Row:
+    return tuple(Content.styled(cell, "$text-quiet") for cell in row)
+
+
+def _measured(label: str, found: Difference, percent: bool) -> Row:
     def shown(value: float) -> str:
         return f"{value:.0%}" if percent else f"{value:.2f}"
 
@@ -46,7 +51,7 @@ def _measured(label: str, found: Difference, percent: bool) -> Content:
 
     gap = t("{points} points", points=change(found.difference)) if percent else change(found.difference)
     interval = f"{change(found.low)} … {change(found.high)}"
-    return _row(label, shown(found.base), Content.styled(shown(found.tuned), "bold"), Content(f"{gap}  ({interval})"))
+    return label, shown(found.base), Content.styled(shown(found.tuned), "bold"), f"{gap}  ({interval})"
 
 
 class ScoreTable(Static):
@@ -59,32 +64,34 @@ class ScoreTable(Static):
 
     def __init__(self, *, classes: str = "") -> None:
         super().__init__(markup=False, classes=classes)
+        self._rows: list[Row | Content] = []
 
     def show_run(self, found: RunComparison) -> None:
         """The run's own validation: loss, perplexity, accuracy before and after training."""
-        rows = [_row(t("validation rows"), t("base"), t("tuned"), f"{t('change'):>8}").stylize("$text-quiet")]
+        rows: list[Row | Content] = [_quiet(t("validation rows"), t("base"), t("tuned"), f"{t('change'):>8}")]
         for measure in found.measures:
             change = (measure.tuned - measure.base) / measure.base if measure.base else None
             said = f"{change:+.1%}".replace("-", "−") if change is not None else ""
             word, colour = (t("better"), "$text-success") if measure.better else (t("not better"), "$text-warning")
             verdict = Content.assemble((f"{said:>8}  ", ""), (word, colour))
             tuned = Content.styled(figure(measure.tuned), "bold")
-            rows.append(_row(t(measure.name), figure(measure.base), tuned, verdict))
+            rows.append((t(measure.name), figure(measure.base), tuned, verdict))
         self._show(rows)
 
     def show_answers(self, found: AnswerComparison) -> None:
         """The answers to held-out questions."""
         count = n("{count} question", "{count} questions", len(found.asked))
         if found.comparison is None:
-            rows = [
-                _row(count, "", t("tuned"), "").stylize("$text-quiet"),
-                _row(t("exact answers"), "", Content.styled(f"{found.exact:.0%}", "bold"), ""),
-                _row(t("token F1"), "", Content.styled(f"{found.f1:.2f}", "bold"), ""),
+            rows: list[Row | Content] = [
+                _quiet(count, "", t("tuned"), ""),
+                (t("exact answers"), "", Content.styled(f"{found.exact:.0%}", "bold"), ""),
+                (t("token F1"), "", Content.styled(f"{found.f1:.2f}", "bold"), ""),
             ]
         else:
             glyph, colour, said = _VERDICTS[found.comparison.verdict]
             verdict = Content.styled(f"{glyph} {t(said)}", f"bold {colour}")
-            rows = [verdict, _heads(count), *self._compared(found.comparison)]
+            heads = _quiet(count, t("base"), t("tuned"), t("difference (95 % interval)"))
+            rows = [verdict, heads, *self._compared(found.comparison)]
         if found.refused:
             refused = n(
                 "{count} answer was refused by content safety",
@@ -94,7 +101,7 @@ class ScoreTable(Static):
             rows.append(Content.styled(refused, "$text-warning"))
         self._show(rows)
 
-    def _compared(self, found: Comparison) -> list[Content]:
+    def _compared(self, found: Comparison) -> list[Row | Content]:
         f1 = found.f1
         wins = t("token F1: won {wins}, tied {ties}, lost {losses}; sign test p = {p:.2g}",
                  wins=f1.wins, ties=f1.ties, losses=f1.losses, p=f1.p_value)  # fmt: skip
@@ -104,6 +111,16 @@ class ScoreTable(Static):
             Content.styled(wins, "$text-quiet"),
         ]
 
-    def _show(self, rows: list[Content]) -> None:
+    def _show(self, rows: list[Row | Content]) -> None:
+        self._rows = rows
         self.add_class("-filled")
-        self.update(Content("\n").join(rows))
+        self._draw()
+
+    def on_resize(self) -> None:
+        """The columns follow the width."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.size.width or _WIDTH
+        lines = [row if isinstance(row, Content) else _line(row, width) for row in self._rows]
+        self.update(Content("\n").join(lines))

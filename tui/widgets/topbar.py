@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tui.services.identity import Identity
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-BADGE = "SANDBOX — not Azure; a 1.4 M-parameter stand-in trains here"
-SMALL_BADGE = "SANDBOX — not Azure; a 135 M-parameter stand-in trains here"
+BADGE = "SANDBOX — not Azure; a 1.4 M-parameter stand-in trains"
+SMALL_BADGE = "SANDBOX — not Azure; a 135 M-parameter stand-in trains"
 
 
 def short_name(identity: Identity) -> str:
