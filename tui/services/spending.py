@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tui.messages import t
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.deployments import Endpoint
     from tui.services.projects import Workspace
+
+# Azure's clock is known by answers' `Date`, to a second.
+_CLOCK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _removed(
             continue
         made, removed = entry.ended, parse_time(entry.detail.get("removed"))
         same = there.get(entry.name.casefold())
-        if same and (removed is None or same.created is None or same.created < removed):
+        if same and (removed is None or same.created is None or same.created < removed + _CLOCK):
             continue  # it stands, never removed or after a removal that failed, and is counted as such
         machine = str(entry.detail.get("instance", ""))
         if machine not in lists:
