@@ -326,7 +326,7 @@ def test_the_theme_follows_the_background_that_the_terminal_tells(
     assert b"\x1b]11;?" in terminal.raw
     for piece in (answer[:9], answer[9:]):
         terminal.send(piece)
-    terminal.wait_for(lambda _: terminal.cells()[8][40][-1] == background)
+    terminal.wait_for(lambda _: terminal.cells()[3][40][-1] == background)
     terminal.quiet()
     assert "11;rgb" not in terminal.text, "the answer is not typed into a field"
 
