@@ -33,7 +33,32 @@ def text_of(part: object) -> str | None:
     return text if isinstance(text, str) else text_of_part(part)
 
 
-def messages_from(role: str, blocks: Sequence[object], before: Sequence[Any]) -> list[dict[str, Any]] | None:
+class Conversation:
+    """Messages in the chat format, and which calls among them wait for an answer.
+
+    Attributes:
+        messages: The messages.
+        waiting: The function of each call, by its id, that no message has answered yet.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        self.waiting: dict[str, str] = {}
+
+    def add(self, message: Any) -> None:
+        """Put a message at the end."""
+        self.messages.append(message)
+        if not isinstance(message, dict):
+            return
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict) and isinstance(call.get("id"), str) and isinstance(call.get("function"), dict):
+                self.waiting[call["id"]] = str(call["function"].get("name"))
+        if isinstance(message.get("tool_call_id"), str):
+            self.waiting.pop(message["tool_call_id"], None)
+
+
+def messages_from(role: str, blocks: Sequence[object], before: Conversation) -> list[dict[str, Any]] | None:
     """Return the messages in the chat format that a list of blocks amounts to, None where it holds another kind.
 
     Results of tools become messages of their own, which come first, since they answer the message before.
@@ -41,25 +66,26 @@ def messages_from(role: str, blocks: Sequence[object], before: Sequence[Any]) ->
     Args:
         role: Who wrote the blocks, as the chat format calls it.
         blocks: The content.
-        before: The messages before, in the chat format, whose calls are answered.
+        before: The messages before, whose calls are answered.
     """
     found = _Blocks()
     if not blocks or not all(_sort(block, found) for block in blocks):
         return None
     if (found.calls and role != "assistant") or (found.results and role == "assistant"):
         return None
-    waiting = open_calls(before)
+    answered: set[str] = set()
     made: list[dict[str, Any]] = []
     for name, function, text in found.results:
-        own = name or next((each for each, called in waiting.items() if called == function), "")
-        waiting.pop(own, None)
+        waiting = before.waiting.items()
+        own = name or next((each for each, called in waiting if called == function and each not in answered), "")
+        answered.add(own)
         made.append({"role": "tool", "content": text, **({"tool_call_id": own} if own else {})})
     message: dict[str, Any] = {"role": role}
     if found.texts:
         message["content"] = "".join(found.texts)
     if found.calls:
         message["tool_calls"] = [
-            tool_call(name or f"call_{len(before)}_{number}", function, arguments)
+            tool_call(name or f"call_{len(before.messages)}_{number}", function, arguments)
             for number, (name, function, arguments) in enumerate(found.calls)
         ]
     return [*made, message] if len(message) > 1 else made
@@ -69,21 +95,6 @@ def tool_call(name: str, function: str, arguments: Any) -> dict[str, Any]:
     """Return a call in the chat format; the arguments may be encoded already."""
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {"id": name, "type": "function", "function": {"name": function, "arguments": text}}
-
-
-def open_calls(messages: Sequence[Any]) -> dict[str, str]:
-    """Return the function of each call, by its id, that no message has answered yet."""
-    found: dict[str, str] = {}
-    for message in messages:
-        if not isinstance(message, dict):
-            continue
-        calls = message.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, dict) and isinstance(call.get("id"), str) and isinstance(call.get("function"), dict):
-                found[call["id"]] = str(call["function"].get("name"))
-        if isinstance(message.get("tool_call_id"), str):
-            found.pop(message["tool_call_id"], None)
-    return found
 
 
 def tools_from(value: Any) -> list[Any]:

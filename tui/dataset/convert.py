@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from tui.dataset.blocks import messages_from, open_calls, text_of, tool_call, tools_from
+from tui.dataset.blocks import Conversation, messages_from, text_of, tool_call, tools_from
 from tui.dataset.documents import DocumentFault, chunks, elements
 from tui.dataset.jsontext import JsonFault, parse
 from tui.dataset.lines import UTF8_BOM, WINDOWS, is_blank, is_windows, numbered, replacing
@@ -258,10 +258,14 @@ def row_of(record: Any, shape: Shape, system: str = "") -> dict[str, Any] | str:
             return t("has no turns under {field}", field=repr(shape.columns["turns"]))
         if shape.columns.get("turns") not in (None, "chosen") and isinstance(record.get("chosen"), dict):
             turns = [*turns, record["chosen"]]
+        conversation = Conversation()
+        for message in messages:
+            conversation.add(message)
         for turn in turns:
-            fault = _add_turn(turn, messages)
+            fault = _add_turn(turn, conversation)
             if fault:
                 return fault
+        messages = conversation.messages
     else:
         question, answer = (_text(record.get(shape.columns[name])) for name in ("question", "answer"))
         extra = _text(record.get(shape.columns.get("extra", "")))
@@ -311,7 +315,7 @@ def _is_exchange(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
 
 
-def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
+def _add_turn(turn: Any, before: Conversation) -> str:
     """Add a turn to the messages before it; returns why it cannot be, "" where it was."""
     if not isinstance(turn, dict):
         return t("has a turn that is not an object")
@@ -319,19 +323,20 @@ def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
     role = ROLES.get(name)
     if role is None:
         return t("has a turn from {name}", name=ascii(name)[:40])
-    if role in ("system", "developer") and messages:
+    if role in ("system", "developer") and before.messages:
         return ""
     given = next((turn[key] for key in ("content", "value", "text", "parts") if turn.get(key) is not None), None)
     if isinstance(given, list):
         # A result is written by who gives it to the model: a function, or the user.
-        by_blocks = messages_from("user" if role == "tool" else role, given, messages)
+        by_blocks = messages_from("user" if role == "tool" else role, given, before)
         if by_blocks is None:
             return t("has a turn without text")
-        messages += by_blocks
+        for each in by_blocks:
+            before.add(each)
         return ""
     if isinstance(turn.get("tool_calls"), list) and turn["tool_calls"]:
         text = {"content": given} if isinstance(given, str) else {}
-        messages.append({"role": role, **text, "tool_calls": turn["tool_calls"]})
+        before.add({"role": role, **text, "tool_calls": turn["tool_calls"]})
         return ""
     if not isinstance(given, str):
         return t("has a turn without text")
@@ -341,15 +346,15 @@ def _add_turn(turn: Any, messages: list[dict[str, Any]]) -> str:
         if not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls):
             return t("has a function call without a name")
         made = [
-            tool_call(f"call_{len(messages)}_{number}", call["name"], call.get("arguments", {}))
+            tool_call(f"call_{len(before.messages)}_{number}", call["name"], call.get("arguments", {}))
             for number, call in enumerate(calls)
         ]
-        messages.append({"role": "assistant", "tool_calls": made})
+        before.add({"role": "assistant", "tool_calls": made})
         return ""
     message = {"role": role, "content": given}
-    if role == "tool" and (answered := turn.get("tool_call_id") or next(iter(open_calls(messages)), None)):
+    if role == "tool" and (answered := turn.get("tool_call_id") or next(iter(before.waiting), None)):
         message["tool_call_id"] = answered
-    messages.append(message)
+    before.add(message)
     return ""
 
 

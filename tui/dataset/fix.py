@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tui.dataset.blocks import messages_from, open_calls, tool_call, tools_from
+from tui.dataset.blocks import Conversation, messages_from, tool_call, tools_from
 from tui.dataset.characters import CONTROL, INVISIBLE, SEPARATORS, TEMPLATE_TOKENS
 from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, parse
 from tui.dataset.lines import (
@@ -228,24 +228,26 @@ def _former_calls(value: dict[str, Any]) -> bool:
     messages = value.get("messages")
     if not isinstance(messages, list):
         return False
-    made: list[Any] = []
+    made = Conversation()
     changed = False
     for message in messages:
         given = message if isinstance(message, dict) else {}
         call = given.get("function_call")
         if isinstance(call, dict) and isinstance(call.get("name"), str) and given.get("role") == "assistant":
             kept = {name: inner for name, inner in given.items() if name != "function_call" and inner is not None}
-            calls = [tool_call(f"call_{len(made)}", call["name"], call.get("arguments", "{}"))]
-            made.append({**kept, "tool_calls": calls})
+            calls = [tool_call(f"call_{len(made.messages)}", call["name"], call.get("arguments", "{}"))]
+            made.add({**kept, "tool_calls": calls})
             changed = True
-        elif given.get("role") == "function" and (waiting := open_calls(made)):
-            called = next((own for own, name in waiting.items() if name == given.get("name")), next(iter(waiting)))
-            made.append({**given, "role": "tool", "tool_call_id": called})
+        elif given.get("role") == "function" and made.waiting:
+            called = next(
+                (own for own, name in made.waiting.items() if name == given.get("name")), next(iter(made.waiting))
+            )
+            made.add({**given, "role": "tool", "tool_call_id": called})
             changed = True
         else:
-            made.append(message)
+            made.add(message)
     if changed:
-        value["messages"] = made
+        value["messages"] = made.messages
         if "tools" not in value and (tools := tools_from(value.get("functions"))):
             value["tools"] = tools
             del value["functions"]
@@ -294,18 +296,19 @@ def _parts(value: dict[str, Any]) -> bool:
     messages = value.get("messages")
     if not isinstance(messages, list):
         return False
-    made: list[Any] = []
+    made = Conversation()
     changed = False
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
         found = messages_from(message.get("role"), content, made) if isinstance(content, list) else None
         if found is None:
-            made.append(message)
+            made.add(message)
             continue
         kept = {name: inner for name, inner in message.items() if name not in ("role", "content")}
-        made += [{**each, **kept} if each["role"] == message.get("role") else each for each in found]
+        for each in found:
+            made.add({**each, **kept} if each["role"] == message.get("role") else each)
         changed = True
-    value["messages"] = made
+    value["messages"] = made.messages
     return changed
 
 

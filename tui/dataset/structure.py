@@ -95,11 +95,13 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
     _check_tools(value.get("tools"), rules, add)
     turns: list[Message] = []
     open_calls: dict[str, int] = {}
+    caller: Any = None
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         if not isinstance(message, dict):
             add("E108", path, _it_is(message))
             turns.append(Message("", ""))
+            caller = message
             continue
         role = _check_role(message, path, rules, add)
         text = _check_content(message, role, path, rules, add)
@@ -109,9 +111,11 @@ def check_row(value: Any, rules: Rules, add: Add) -> list[Message]:
         if "weight" in message:
             _check_weight(message["weight"], role, path, add)
         if role == "tool":
-            _check_result(message, messages[:index], open_calls, path, add)
+            _check_result(message, caller, open_calls, path, add)
         if message.get("tool_calls") is not None:
             text += _check_calls(message["tool_calls"], role, index, rules, open_calls, add)
+        if message.get("role") != "tool":
+            caller = message
         turns.append(Message(role, text))
     check_order([turn.role for turn in turns], add)
     _check_learnable(messages, add)
@@ -301,12 +305,11 @@ def _check_arguments(function: dict[str, Any], at: str, add: Add) -> str:
     return arguments
 
 
-def _check_result(message: dict[str, Any], before: list[Any], open_calls: dict[str, int], path: str, add: Add) -> None:
-    """Judge a tool message that comes after the messages `before`."""
+def _check_result(message: dict[str, Any], caller: Any, open_calls: dict[str, int], path: str, add: Add) -> None:
+    """Judge a tool message; `caller` is the last message before it that is none."""
     name = message.get("tool_call_id")
     if name is None:
         # Without ids a result belongs to the last message that is no result.
-        caller = next((m for m in reversed(before) if not (isinstance(m, dict) and m.get("role") == "tool")), None)
         if not isinstance(caller, dict) or not caller.get("tool_calls"):
             add("E123", path, said("no assistant message before it calls a tool"))
         elif open_calls:
