@@ -8,6 +8,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
@@ -169,3 +171,13 @@ def test_the_sdk_prints_nothing_and_its_words_are_in_the_log(
     assert secret not in written.read_text()
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_item_that_a_later_page_repeats_is_given_once() -> None:
+    pages = [
+        {"value": [{"id": "/a", "page": 1}, {"name": "no id"}, "odd"], "nextLink": "https://elsewhere"},
+        {"value": [{"id": "/A", "page": 2}, {"id": "/b"}, {"name": "no id"}]},
+    ]
+    service = SimpleNamespace(rest=lambda *rest, **more: pages.pop(0))
+    found = list(Azure.pages(cast(Azure, service), "/list", api_version="v"))
+    assert found == [{"id": "/a", "page": 1}, {"name": "no id"}, {"id": "/b"}, {"name": "no id"}]

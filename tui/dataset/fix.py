@@ -223,34 +223,39 @@ def _other_roles(value: dict[str, Any]) -> bool:
     return changed
 
 
+def _rebuilt(value: dict[str, Any], made_of: Callable[[dict[str, Any], Conversation], list[Any] | None]) -> bool:
+    """Put in each message's place what is made of it after the messages before, None to keep it; whether any was."""
+    messages = value.get("messages")
+    conversation = Conversation()
+    changed = False
+    for message in messages if isinstance(messages, list) else ():
+        made = made_of(message, conversation) if isinstance(message, dict) else None
+        changed |= made is not None
+        for each in [message] if made is None else made:
+            conversation.add(each)
+    if changed:
+        value["messages"] = conversation.messages
+    return changed
+
+
 def _former_calls(value: dict[str, Any]) -> bool:
     """Make tool calls of what OpenAI's format had before them: function_call, and the role function for its result."""
-    messages = value.get("messages")
-    if not isinstance(messages, list):
-        return False
-    made = Conversation()
-    changed = False
-    for message in messages:
-        given = message if isinstance(message, dict) else {}
-        call = given.get("function_call")
-        if isinstance(call, dict) and isinstance(call.get("name"), str) and given.get("role") == "assistant":
-            kept = {name: inner for name, inner in given.items() if name != "function_call" and inner is not None}
-            calls = [tool_call(f"call_{len(made.messages)}", call["name"], call.get("arguments", "{}"))]
-            made.add({**kept, "tool_calls": calls})
-            changed = True
-        elif given.get("role") == "function" and made.waiting:
-            called = next(
-                (own for own, name in made.waiting.items() if name == given.get("name")), next(iter(made.waiting))
-            )
-            made.add({**given, "role": "tool", "tool_call_id": called})
-            changed = True
-        else:
-            made.add(message)
-    if changed:
-        value["messages"] = made.messages
-        if "tools" not in value and (tools := tools_from(value.get("functions"))):
-            value["tools"] = tools
-            del value["functions"]
+
+    def made_of(message: dict[str, Any], before: Conversation) -> list[Any] | None:
+        call, role, waiting = message.get("function_call"), message.get("role"), before.waiting
+        if isinstance(call, dict) and isinstance(call.get("name"), str) and role == "assistant":
+            kept = {name: inner for name, inner in message.items() if name != "function_call" and inner is not None}
+            made = tool_call(f"call_{len(before.messages)}", call["name"], call.get("arguments", "{}"))
+            return [{**kept, "tool_calls": [made]}]
+        if role == "function" and waiting:
+            called = next((own for own, name in waiting.items() if name == message.get("name")), next(iter(waiting)))
+            return [{**message, "role": "tool", "tool_call_id": called}]
+        return None
+
+    changed = _rebuilt(value, made_of)
+    if changed and "tools" not in value and (tools := tools_from(value.get("functions"))):
+        value["tools"] = tools
+        del value["functions"]
     return changed
 
 
@@ -293,23 +298,14 @@ def _empty_system(value: dict[str, Any]) -> bool:
 
 
 def _parts(value: dict[str, Any]) -> bool:
-    messages = value.get("messages")
-    if not isinstance(messages, list):
-        return False
-    made = Conversation()
-    changed = False
-    for message in messages:
-        content = message.get("content") if isinstance(message, dict) else None
-        found = messages_from(message.get("role"), content, made) if isinstance(content, list) else None
-        if found is None:
-            made.add(message)
-            continue
+    def made_of(message: dict[str, Any], before: Conversation) -> list[Any] | None:
+        content: Any = message.get("content")
+        role: Any = message.get("role")
+        found = messages_from(role, content, before) if isinstance(content, list) else None
         kept = {name: inner for name, inner in message.items() if name not in ("role", "content")}
-        for each in found:
-            made.add({**each, **kept} if each["role"] == message.get("role") else each)
-        changed = True
-    value["messages"] = made.messages
-    return changed
+        return found and [{**each, **kept} if each["role"] == role else each for each in found]
+
+    return _rebuilt(value, made_of)
 
 
 def _tail(value: dict[str, Any]) -> bool:
