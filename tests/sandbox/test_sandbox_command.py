@@ -158,9 +158,15 @@ def test_a_shell_after_env_talks_to_the_sandbox(run: Run, folder: Path) -> None:
     assert reached == "refused"
 
 
-def test_serve_runs_in_front_until_interrupted(folder: Path) -> None:
+@pytest.mark.parametrize("usual", [signal.default_int_handler, signal.SIG_IGN], ids=["terminal", "background job"])
+def test_serve_runs_in_front_until_interrupted(folder: Path, usual: Any) -> None:
     command = [sys.executable, "-m", "tui", "sandbox", "serve", "--state", str(folder), "--pace", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    before = signal.signal(signal.SIGINT, usual)  # what is ignored stays so in a new process
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stdout is not None
         info = json.loads(process.stdout.readline())
         assert info["pid"] == process.pid

@@ -33,6 +33,8 @@ def run(folder: Path, *, as_of: date | None, pace: float, port: int, ready: Call
     os.umask(0o077)
     # Uvicorn raises the signal again when it has ended; as the system's own it would end the process untidied.
     signal.signal(signal.SIGTERM, _terminated)
+    # A shell's background job begins with this one ignored; uvicorn listens to it all the same, and ends.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     running = hold_running(folder)
     try:
         asyncio.run(_serve(folder, as_of, pace, port, ready))
