@@ -62,8 +62,8 @@ class Result:
     """A comparison, and where it was written."""
 
     found: AnswerComparison
-    tuned: str
-    base: str
+    job: str
+    """The one whose run stands above it."""
     file: Path
 
 
@@ -126,6 +126,8 @@ class EvaluateScreen(RunPage):
             mine = next((each for each in tuned if chosen and each.name == chosen.name), next(iter(tuned), None))
             return Looked(run, mine, next((each for each in endpoints if is_base(each)), None))
 
+        if self._result and self._result.job != job:
+            self.action_ask_again()
         if self._looked is None:
             self.blocked(t("Asking Azure for the run and the endpoints…"))
         self.program.tasks.start(
@@ -199,7 +201,7 @@ class EvaluateScreen(RunPage):
 
     def _ask(self, tuned: Endpoint, base: Endpoint | None, file: Path, *, make_base: bool) -> None:
         azure, workspace, recipe, settings = self.azure, self.workspace, self.wizard.recipe, self.program.settings
-        run = self._looked.run if self._looked else None
+        run, job = self._looked.run if self._looked else None, self.wizard.facts.job
 
         def ask(report: Report, cancel: Cancel) -> Result:
             models, services = backend.catalog, backend.deployments
@@ -223,7 +225,7 @@ class EvaluateScreen(RunPage):
             }  # fmt: skip
             path = settings.state / "evaluations" / f"{tuned.name}-{moment:%Y%m%d-%H%M%S}.json"
             write_private(path, json.dumps(document, indent=1, ensure_ascii=False))
-            return Result(found, tuned.name, against.name if against else "", path)
+            return Result(found, job, path)
 
         def failed(error: PhiftError) -> None:
             if isinstance(error, Cancelled):

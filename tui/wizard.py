@@ -95,6 +95,7 @@ class Facts:
     """The endpoint that the playground asks."""
 
 
+_OF_A_JOB = ("monitor", "deploy", "playground", "evaluate")
 # What a change of a part of the recipe makes untrue: facts and steps' marks. The review is always made anew.
 _FACTS_OF = {
     "target": ("findings", "workspace", "estimate"),
@@ -167,7 +168,10 @@ class Wizard:
         self.changed()
 
     def learn(self, **facts: Any) -> None:
-        """Take facts by name."""
+        """Take facts by name; what was reached with another job is to be done anew."""
+        if self.facts.job and facts.get("job", self.facts.job) != self.facts.job:
+            for step in _OF_A_JOB:
+                self.marks.pop(step, None)
         self.facts = replace(self.facts, **facts)
         self.changed()
 

@@ -256,6 +256,24 @@ async def test_both_models_are_asked_and_the_verdict_is_said_with_its_interval(
         assert file.stat().st_mode & 0o777 == 0o600
 
 
+async def test_answers_of_another_job_make_room_for_the_plan(tmp_path: Path, evaluation: Evaluations) -> None:
+    app = evaluate(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "The tuned model is better" in shown(app))
+        app.go("cleanup")
+        app.go("evaluate")
+        await until(pilot, lambda: "The tuned model is better" in shown(app), "they are kept for their job")
+        app.go("cleanup")
+        app.wizard.learn(job="two")
+        app.go("evaluate")
+        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        assert "The tuned model is better" not in shown(app)
+
+
 async def test_the_tuned_model_alone_is_asked_when_the_base_is_declined(
     tmp_path: Path, evaluation: Evaluations
 ) -> None:

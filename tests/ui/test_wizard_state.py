@@ -107,6 +107,18 @@ def replace_name(of: Recipe, name: str) -> Recipe:
     return of.with_(name=name)
 
 
+def test_what_was_reached_with_one_job_is_to_be_done_anew_with_another() -> None:
+    made, _ = _wizard()
+    made.mark("evaluate", "done")
+    made.learn(job="first")  # as a draft is opened again
+    assert made.state_of("evaluate", "review") == "done"
+    made.mark("data", "done")
+    made.learn(job="first", estimate=None)
+    assert made.state_of("evaluate", "review") == "done"
+    made.learn(job="second")
+    assert [made.state_of(step, "review") for step in ("evaluate", "data")] == ["todo", "done"]
+
+
 def test_facts_are_frozen() -> None:
     wizard, _ = _wizard()
     before = wizard.facts

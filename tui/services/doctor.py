@@ -301,7 +301,7 @@ class _Doctor:
                 "az account list --output table",
             )
         else:
-            kind = item.kind or t("kind not said")
+            kind = t("Its kind: {kind}", kind=item.kind) if item.kind else t("kind not said")
             yield Finding("subscription", "ok", t("Subscription {name}", name=item.name), kind)
 
     def providers(self) -> Iterable[Finding]:
