@@ -91,6 +91,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
         for name in ("CONFIG", "STATE", "CACHE"):
             os.environ[f"XDG_{name}_HOME"] = str(Path(home) / name.lower())
+        os.environ |= {"COLORTERM": "truecolor", "LANGUAGE": "en"}  # whatever terminal this is run in
         os.chdir(home)
         sys.path.insert(0, str(ROOT))
         asyncio.run(main())
