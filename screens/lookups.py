@@ -122,7 +122,7 @@ def load_price(page: Page) -> None:
 def _estimate(page: Page, azure: Azure | None, recipe: Recipe, model: Model, stats: Stats | None) -> Estimate:
     machine = backend.machines.chosen(recipe, model)
     prices = backend.costs.prices(azure, recipe.target.location, page.program.settings, instance_type=machine)
-    return backend.costs.estimate(recipe, model, stats, prices, sandbox=page.program.sandbox)
+    return backend.costs.estimate(recipe, model, stats, prices, sandbox=page.in_sandbox)
 
 
 def load_spent(page: Page, learn: Callable[[str], None]) -> None:

@@ -185,7 +185,7 @@ class MonitorScreen(RunPage):
         if low is None or high is None:
             return t("cost so far unknown")
         amount = money(low, high, currency)
-        if self.program.sandbox:
+        if self.in_sandbox:
             return t("cost so far about {amount} (estimate; sandbox: not billed)", amount=amount)
         return t("cost so far about {amount} (estimate)", amount=amount)
 

@@ -83,9 +83,15 @@ class Shell(Screen[None]):
         """The recipe and what is known about it."""
         return self.program.wizard
 
+    @property
+    def in_sandbox(self) -> bool:
+        """Whether Azure is the sandbox: by the argument, or because the environment leads there."""
+        azure = self.wizard.facts.azure
+        return self.program.sandbox or (azure is not None and azure.sandbox)
+
     def compose(self) -> ComposeResult:
         """The shell around `content`."""
-        yield TopBar(sandbox=self.program.sandbox)
+        yield TopBar(sandbox=self.in_sandbox)
         with Horizontal(id="page"):
             yield Rail(self.PLACE)
             with VerticalScroll(id="body", can_focus=False):
@@ -128,7 +134,7 @@ class Shell(Screen[None]):
     def _sync(self) -> None:
         self._stale = False
         self.query_one(Rail).sync(self.wizard)
-        self.query_one(TopBar).sync(self.wizard)
+        self.query_one(TopBar).sync(self.wizard, sandbox=self.in_sandbox)
         self._sync_summary(self.app.size)
         for field in self.query(Field):
             field.sync()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from run_fakes import ESTIMATE, HOSTILE, shown, until
+from run_fakes import AZURE, ESTIMATE, HOSTILE, shown, until
 from textual.widgets import Input, OptionList
 from wizard_fakes import BROKEN, CATALOGUE, FINDINGS, GOOD, PHI_3, Wired, recipe, wizard
 
@@ -345,6 +345,17 @@ async def test_what_is_typed_is_not_overwritten_by_a_redraw_that_knows_an_older_
         assert seen == ["phift-hubx", "phift-hubxy"]
         app.wizard.change(target__hub="another")
         await until(pilot, lambda: editor.value == "another", "a value from elsewhere is shown")
+
+
+@pytest.mark.parametrize("leads_there", [True, False])
+async def test_an_environment_that_leads_to_the_sandbox_is_labelled_as_the_sandbox(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch, leads_there: bool
+) -> None:
+    monkeypatch.setattr(AZURE, "sandbox", leads_there)
+    app = wizard(tmp_path, "project", sandbox=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Resource group" in shown(app))
+        assert ("SANDBOX" in shown(app)) == leads_there
 
 
 # --- model -----------------------------------------------------------------------------------------------------------

@@ -31,30 +31,29 @@ def short_name(identity: Identity) -> str:
 
 
 class TopBar(Horizontal):
-    """One row, two in sandbox mode on a narrow terminal."""
+    """One row, two in the sandbox on a narrow terminal."""
 
     def __init__(self, *, sandbox: bool) -> None:
         super().__init__(id="topbar", classes="-sandbox" if sandbox else "")
-        self._sandbox = sandbox
-        self._shown: tuple[str, str, str] | None = None
+        self._shown: tuple[str, str, str, bool] | None = None
 
     def compose(self) -> ComposeResult:
         """The three parts."""
         yield Static(id="topbar-title", markup=False)
         yield Static(id="topbar-identity", markup=False)
-        if self._sandbox:
-            yield Static(t(BADGE), id="topbar-badge", markup=False)
+        yield Static(t(BADGE), id="topbar-badge", markup=False)
 
-    def sync(self, wizard: Wizard) -> None:
-        """Show the draft's name and the identity in use; draws only what changed."""
+    def sync(self, wizard: Wizard, *, sandbox: bool) -> None:
+        """Show the draft's name, the identity in use, and whether it is the sandbox's; draws only what changed."""
         azure = wizard.facts.azure
         who = short_name(azure.identity) if azure else t("not signed in")
-        shown = (wizard.recipe.name, who, azure.stand_in if azure else "")
+        shown = (wizard.recipe.name, who, azure.stand_in if azure else "", sandbox)
         if shown == self._shown:
             return
         self._shown = shown
         title = Content.assemble((" phift-tui ", "bold $text-primary"), (text.clean_line(shown[0], limit=60), ""))
         self.query_one("#topbar-title", Static).update(title)
         self.query_one("#topbar-identity", Static).update(text.line(who, limit=48))
-        if self._sandbox:
+        self.set_class(sandbox, "-sandbox")
+        if sandbox:
             self.query_one("#topbar-badge", Static).update(t(SMALL_BADGE if shown[2] == "small" else BADGE))
