@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assets import ROOT
-from tui import messages
+from tui import messages, trainer
 from tui.__main__ import main
 from tui.commands import common, output
 from tui.commands.every import COMMANDS
@@ -34,6 +34,19 @@ def test_an_accepted_file_ends_with_0_and_one_json_object(capsys: pytest.Capture
     assert code == 0
     assert report["errors"] == []
     assert report["rows"] >= 120
+
+
+def test_tokens_are_counted_by_a_tokenizer_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    own, rows = Path(trainer.__file__).parent / "models/tiny/tokenizer.json", SAMPLES / "support-train.jsonl"
+    usual, other = (
+        json.loads(run(capsys, "check", rows, "--json", *given)[1])["stats"] for given in ((), ("--tokenizer", own))
+    )
+    assert (usual["tokenizer"], other["tokenizer"]) == ("phi4-mini", own.name)
+    assert usual["tokens_total"] != other["tokens_total"]
+    (tmp_path / "odd.json").write_text("{}")
+    for wrong, said in ((tmp_path / "odd.json", "is not a tokenizer.json"), (tmp_path / "none.json", "does not exist")):
+        code, _, err = run(capsys, "check", rows, "--tokenizer", wrong)
+        assert (code, said in err) == (2, True)
 
 
 def test_a_refused_file_ends_with_3_and_the_place_of_each_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ def add_parser(subparsers: common.Subparsers, shared: argparse.ArgumentParser) -
         "--model", default="", metavar="M", help=t("model whose limits apply (default: the newest Phi)")
     )
     parser.add_argument("--engine", default="serverless", choices=("serverless", "managed", "script"))
+    parser.add_argument("--tokenizer", type=Path, metavar="FILE", help=t("a tokenizer.json that tokens are counted by"))
     parser.add_argument(
         "--fix",
         type=Path,
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     model = catalog.named(catalog.cached(settings), args.model or ModelChoice().name)
     rules = catalog.rules(model, args.engine)
     given = [path for path in (args.file, args.validation) if path is not None]
-    for path in given:
+    for path in (*given, *([args.tokenizer] if args.tokenizer else ())):
         datasets.readable(path)
     if args.fix and args.fix.resolve() in [path.resolve() for path in given]:
         raise UsageError(
@@ -68,11 +69,16 @@ def run(args: argparse.Namespace) -> int:
                 judged,
                 validation=args.validation,
                 rules=rules,
+                tokenizer=args.tokenizer,
                 progress=lambda done, total: report(Progress(t("Checking"), done, total, "bytes")),
                 cancelled=lambda: cancel.is_set,
             )
         except check.Cancelled:
             raise Cancelled(t("The check was stopped.")) from None
+        except ValueError as error:
+            if args.tokenizer is None:
+                raise
+            raise UsageError(str(error), next_step=t("Name the tokenizer.json that came with the model.")) from None
     if common.wants_json(args):
         output.data(found.to_json())
     else:
