@@ -31,7 +31,7 @@ class Action:
     key: str
     """Textual's name of the key unless the user chose another; several are divided by commas, the first is shown.
 
-    Empty: the palette alone has it."""
+    Empty: the palette alone has it, until the user gives it a key."""
     title: str
     """Two or three words, for the footer and the palette; not translated yet."""
     help: str
@@ -197,17 +197,17 @@ def choose_keys(own: Mapping[str, str]) -> None:
     def wrong(reason: str) -> SettingsError:
         return SettingsError(t("setting keys ({file}): {reason}", file=config_path(), reason=reason))
 
-    by_id = {action.id: action for action in ACTIONS if action.key}
+    known = [action.id for action in ACTIONS]
     for name, keys in own.items():
-        if name not in by_id:
-            raise wrong(t("no action is called {name}; known: {names}", name=name, names=", ".join(by_id)))
+        if name not in known:
+            raise wrong(t("no action is called {name}; known: {names}", name=name, names=", ".join(known)))
         for key in keys.split(","):
             if key not in _NAMES:
                 raise wrong(t("{key} (for {name}) is no key", key=repr(key), name=name))
     for place in BY_NAME:
         taken: dict[str, str] = {}
-        for action in filter(lambda each: each.key, for_place(place)):
-            for key in own.get(action.id, action.key).split(","):
+        for action in for_place(place):
+            for key in filter(None, own.get(action.id, action.key).split(",")):
                 other = taken.setdefault(key, action.id)
                 if other != action.id:
                     said = t("{key} would be both {one} and {other}", key=key, one=other, other=action.id)
@@ -229,11 +229,16 @@ def key_name(key: str) -> str:
 
 
 def keys_of(action: Action) -> list[str]:
-    """The keys of an action: the user's own, else those of the registry."""
-    return _own.get(action.id, action.key).split(",")
+    """The keys of an action: the user's own, else those of the registry; none: the palette alone has it."""
+    return list(filter(None, _own.get(action.id, action.key).split(",")))
+
+
+def newly_keyed() -> list[Action]:
+    """The actions that only the user's own choice gives a key; `bindings` lacks them."""
+    return [action for action in ACTIONS if not action.key and keys_of(action)]
 
 
 def key_names(action: Action) -> str:
     """All keys of an action, as people write them; of one that has none, the palette's."""
-    keyed = action if action.key else next(each for each in ACTIONS if each.id == "commands")
-    return " ".join(key_name(key) for key in keys_of(keyed))
+    keys = keys_of(action) or keys_of(next(each for each in ACTIONS if each.id == "commands"))
+    return " ".join(key_name(key) for key in keys)

@@ -143,6 +143,8 @@ class PhiftApp(TerminalApp):
         self._theme_chosen = wanted in self.available_themes
         self.theme = wanted if self._theme_chosen else self._fitting_theme()
         self.set_keymap(settings.keys)
+        for action in actions.newly_keyed():
+            self.bind(",".join(actions.keys_of(action)), action.action, description=action.title, show=False)
         self.begun = self._has_theme = True
 
     # --- start and end -----------------------------------------------------------------------------------------------

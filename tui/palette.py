@@ -31,7 +31,7 @@ class Commands(Provider):
         for action in actions.for_place(app.current_mode):
             if action.palette:
                 run = partial(app.run_action, action.action, self.screen)
-                keys = f"  {actions.key_names(action)}" if action.key else ""
+                keys = f"  {actions.key_names(action)}" if actions.keys_of(action) else ""
                 yield t(action.title), t(action.help) + keys, run
         for name, draft in choices.drafts_of(app):
             yield t("Draft: {name}", name=name), t("Go on with this draft; the present one is kept."), draft

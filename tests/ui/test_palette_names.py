@@ -11,6 +11,7 @@ from wizard_fakes import Wired, recipe, wizard
 
 from tui import messages, preferences
 from tui.services import drafts
+from tui.settings import Settings
 
 
 async def choose(pilot: Pilot[Any], typed: str, expected: str) -> None:
@@ -66,3 +67,13 @@ async def test_the_run_is_exported_from_any_page(tmp_path: Path, wired: Wired) -
         await pilot.press("escape")
         await choose(pilot, "export bic", "Export Bicep")
         await until(pilot, lambda: "Bicep" in shown(app) and "Write to a file" in shown(app))
+
+
+async def test_what_only_the_palette_has_gets_a_key_by_the_settings(tmp_path: Path, wired: Wired) -> None:
+    settings = Settings(state=tmp_path, keys={"export_recipe": "f11"})
+    app = wizard(tmp_path, "model", settings=settings)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f11")
+        await until(pilot, lambda: "[model]" in shown(app))
+        await pilot.press("escape", "ctrl+p", *"export the")
+        await until(pilot, lambda: "F11" in shown(app), "the key beside the name")
