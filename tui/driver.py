@@ -1,29 +1,36 @@
-"""Textual's driver for Linux and macOS, made to outlive bad bytes on its input and the loss of its terminal."""
+"""Textual's driver for Linux and macOS, made to outlive whatever comes on its input, and the loss of its terminal."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from encodings.utf_8 import IncrementalDecoder
+from time import monotonic
 from typing import IO, Any
 
-from textual.drivers import linux_driver
+from textual import events
+from textual._xterm_parser import XTermParser
+from textual.constants import ESCAPE_DELAY
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from tui import terminal
 from tui.frames import Frames
+from tui.typed import ESC, PASTE_LIMIT, Answer, Pasted, Piece, Typed
 
 _PAUSE = 0.2
 """Seconds between two looks at an input that has ended."""
-_ANSWER, _LONGEST_ANSWER = "\x1b]11;", 40
-"""How an answer about the background begins, and the characters that it has at most."""
+_READ = 65_536
 _POINTER_SHAPE = "\x1b]22;"
+_REPORT_FOCUS = "\x1b[?1004h"
+_NOTHING = "\x1b[201~"
+"""The end of a paste: where none has begun, all it does to Textual's parser is to end a sequence that is unfinished."""
 
 
 class LastingDriver(LinuxDriver):
-    """Reads bytes that are not UTF-8 as U+FFFD; where the terminal is gone, tells the program as the system would.
+    """Takes keys, pastes and answers only; where the terminal is gone, tells the program as the system would.
 
     A lost terminal ends Textual's writer thread, after which the event loop waits for ever to hand it more, and lets
     its input thread spin on the end of the input; the system's own SIGHUP may come too late, or not at all.
@@ -43,14 +50,62 @@ class LastingDriver(LinuxDriver):
             self.flush()
 
     def write(self, data: str) -> None:
-        """As Textual's; but the shape of a pointer that is left to the terminal is the terminal's own."""
-        if self._mouse or not data.startswith(_POINTER_SHAPE):
+        """As Textual's; but the shape of a pointer that is left to the terminal is the terminal's own.
+
+        Nor is the terminal asked to report its focus: while another pane has it, fields would be left, pastes lost.
+        """
+        if data != _REPORT_FOCUS and (self._mouse or not data.startswith(_POINTER_SHAPE)):
             super().write(data)
 
     def run_input_thread(self) -> None:
-        """Read with a decoder that replaces; Textual's own decoder is strict, and its error would end the program."""
-        vars(linux_driver)["getincrementaldecoder"] = lambda encoding: lambda: _Decoder(self)
-        super().run_input_thread()
+        """Read until the program steps aside; no bytes mean that the terminal is gone."""
+        self._parser = XTermParser(self._debug)
+        decode, typed, came = IncrementalDecoder("replace").decode, Typed(), monotonic()
+        while not self.exit_event.is_set():
+            if not select.select([self.fileno], [], [], min(_PAUSE / 2, ESCAPE_DELAY))[0]:
+                self._process(typed.silent(monotonic() - came))
+            elif read := self._read():
+                self._process(typed.take(decode(read)))
+                came = monotonic()
+            elif not self.exit_event.wait(_PAUSE):
+                hang_up()
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self.fileno, _READ)
+        except OSError:
+            return b""
+
+    def _process(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            for message in self._messages(piece):
+                self.process_message(message)
+
+    def _messages(self, piece: Piece) -> list[Message]:
+        if isinstance(piece, Answer):
+            light = terminal.background_in(piece.text)
+            return [] if light is None else [BackgroundSeen(light)]
+        if isinstance(piece, Pasted):
+            pasted: list[Message] = [events.Paste(piece.text)] if piece.text else []
+            cut = piece.length > PASTE_LIMIT
+            return [*pasted, PasteCut(len(piece.text), piece.length)] if cut else pasted
+        if piece == ESC:
+            return [events.Key("escape", ESC)]
+        try:
+            found = list(self._parser.feed(piece))
+            list(self._parser.feed(_NOTHING))  # of a sequence that it does not know it would make letters
+        except (ValueError, OverflowError):  # numbers that are no character's
+            self._parser = XTermParser(self._debug)
+            return []
+        return [each for each in found if self._is_wanted(each)]
+
+    def _is_wanted(self, message: Message) -> bool:
+        """Whether it was asked for: another program's terminal may have been left to report its mouse or its size."""
+        if isinstance(message, events.MouseEvent):
+            return self._mouse
+        if isinstance(message, events.Resize):
+            return self._in_band_window_resize
+        return not isinstance(message, events.AppFocus | events.AppBlur)
 
 
 class BackgroundSeen(Message):
@@ -61,27 +116,15 @@ class BackgroundSeen(Message):
         self.light = light
 
 
-class _Decoder(IncrementalDecoder):
-    """Replaces what is not UTF-8; keeps the terminal's answers from being typed; no bytes mean that it is gone."""
+class PasteCut(Message):
+    """More was pasted than is taken."""
 
-    def __init__(self, driver: LinuxDriver) -> None:
-        super().__init__("replace")
-        self._driver = driver
-        self._begun = ""
-
-    def decode(self, given: Any, final: bool = False) -> str:
-        """The text in the bytes."""
-        if not given and not final and not self._driver.exit_event.wait(_PAUSE):
-            hang_up()
-        text, light = terminal.background_in(self._begun + super().decode(given, final))
-        if light is not None:
-            self._driver.process_message(BackgroundSeen(light))
-        begin = text.find(_ANSWER)
-        if begin < 0 or len(text) - begin > _LONGEST_ANSWER or final:
-            self._begun = ""
-            return text
-        self._begun = text[begin:]
-        return text[:begin]
+    def __init__(self, taken: int, length: int) -> None:
+        super().__init__()
+        self.taken = taken
+        """Characters that were taken."""
+        self.length = length
+        """Characters that came."""
 
 
 class _LastingFile:

@@ -21,21 +21,17 @@ ERASE = "\x1b[2J"
 
 ASK_BACKGROUND = "\x1b]11;?\x1b\\"
 """The sequence that asks the terminal for its background colour."""
-_BACKGROUND = re.compile(r"\x1b\]11;rgba?:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)[0-9a-fA-F/]*(?:\x07|\x1b\\)")
+_BACKGROUND = re.compile(r"11;rgba?:([0-9a-fA-F]{1,8})/([0-9a-fA-F]{1,8})/([0-9a-fA-F]{1,8})(/[0-9a-fA-F]{1,8})?")
 
 
-def background_in(typed: str) -> tuple[str, bool | None]:
-    """Take the answer to `ASK_BACKGROUND` out of what came from the terminal.
-
-    Returns:
-        What else came, and whether the background is light; None: the answer is not in it.
-    """
-    found = _BACKGROUND.search(typed)
+def background_in(answer: str) -> bool | None:
+    """Whether the answer to `ASK_BACKGROUND`, without ESC and end, tells a light background; None: it is another."""
+    found = _BACKGROUND.fullmatch(answer)
     if found is None:
-        return typed, None
-    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
+        return None
+    red, green, blue = (int(part, 16) / ((1 << 4 * len(part)) - 1) for part in found.groups()[:3])
     # The weights of ITU-R BT.601 for the lightness that eyes see.
-    return typed[: found.start()] + typed[found.end() :], 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
 
 
 def background_is_light() -> bool | None:

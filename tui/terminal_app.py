@@ -6,16 +6,22 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.segment import Segments
 from textual import events
 from textual.app import App
 from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome, NoColor
+from textual.widgets import Input
 
 from tui import courtesy, terminal, themes
 from tui.filters import AsciiFilter, ControlFilter
 from tui.key_order import KeyOrder
+from tui.messages import t
+
+if TYPE_CHECKING:
+    from tui.driver import PasteCut
 
 
 class TerminalApp(App[None]):
@@ -63,6 +69,16 @@ class TerminalApp(App[None]):
             await self._key_order.take(event)
         else:
             await super().on_event(event)
+
+    def on_paste_cut(self, event: PasteCut) -> None:
+        """Say how much of a paste is in the field, and where the whole of it could go."""
+        if isinstance(self.focused, Input):
+            told = t(
+                "{length} characters were pasted; the field took {taken}. Put the whole into a file and give its path.",
+                length=f"{event.length:,}",
+                taken=f"{event.taken:,}",
+            )
+            self.notify(told, severity="warning", timeout=15, markup=False)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """A blinking cursor would send bytes for as long as a field has the focus."""
