@@ -160,16 +160,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = _wizard(args) if args.command is None else args.run(args)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        # The reader of our output went away (as `head` does): the interpreter's last flush needs somewhere to go.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.dup2(nowhere, sys.stderr.fileno())
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
         return 130
     except (Exception, KeyboardInterrupt) as problem:
         from tui.commands import output
 
         return output.show(output.ending(problem, sandbox=sandbox))
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """Where output has lost its reader or its terminal, give the rest of it somewhere to go.
+
+    The interpreter's own last flush would fail, and end the program with code 120 in place of its own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

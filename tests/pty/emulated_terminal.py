@@ -22,6 +22,13 @@ PATIENCE = 60.0
 """Seconds after which a condition that does not come true fails the test; nothing waits that long when all is well."""
 
 
+class _Screen(pyte.Screen):
+    def report_device_status(self, mode: int, private: bool = False) -> None:
+        """Nothing is answered to DEC's own form of the question, which tmux asks and pyte does not know."""
+        if not private:
+            super().report_device_status(mode)
+
+
 class Terminal:
     """A program in a pseudo-terminal: what it wrote (`raw`), what a person sees (`text`), keys, size, signals."""
 
@@ -37,7 +44,7 @@ class Terminal:
     ) -> None:
         self.raw = b""
         self.exit_code: int | None = None
-        self._screen = pyte.Screen(columns, rows)
+        self._screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self.pid, self._master = pty.fork()
         if self.pid == 0:
