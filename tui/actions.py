@@ -141,6 +141,8 @@ ACTIONS: tuple[Action, ...] = (
            footer=True),
     Action("compare_chat", "c", "Compare", "Ask another endpoint, such as the base model's, side by side.",
            "playground", "compare", footer=True),
+    Action("edit_prompt", "ctrl+g", "Edit prompt", "Open the question, or the setting in focus, in $EDITOR.",
+           "playground", "app.edit_prompt", priority=True),
     Action("write_chat", "w", "Transcript", "The conversation as plain text: to copy or to write to a file.",
            "playground", "transcript", footer=True),
     Action("stop_evaluation", "f6", "Stop", "Stop asking; nothing is lost but the answers so far.", "evaluate",

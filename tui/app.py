@@ -269,3 +269,9 @@ class PhiftApp(TerminalApp):
         from screens.editor import edit_recipe
 
         edit_recipe(self)
+
+    def action_edit_prompt(self) -> None:
+        """The prompt in $EDITOR."""
+        from screens.editor import edit_prompt
+
+        edit_prompt(self)

@@ -2,7 +2,8 @@
 
 Textual hands a letter to the field at once, but runs a binding such as Backspace or Tab only when its key came up
 through all the containers to the application. Of `ab`, Backspace, `c` in one packet the field would take `abc` and then
-the Backspace; after Tab, letters would go into the field before it.
+the Backspace; after Tab, letters would go into the field before it; and ctrl+q would leave before what the letters
+changed is in the draft, because a field tells of it by a message, which comes up through the containers too.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class KeyOrder:
         self._give = give
         self._waiting: deque[Typed] = deque()
         self._current: Typed | None = None
+        self._taker: MessagePump | None = None
+        """The widget that was given the current key."""
         self._patience: asyncio.TimerHandle | None = None
 
     async def take(self, event: Typed) -> None:
@@ -49,7 +52,8 @@ class KeyOrder:
         self._patience = asyncio.get_running_loop().call_later(_PATIENCE, self._done, event)
         await self._give(event)
         if event.is_forwarded:
-            self._follow(event, self._app.focused or self._app.screen)
+            self._taker = self._app.focused or self._app.screen
+            self._follow(event, self._taker)
         else:
             self._done(event)  # the application's own
 
@@ -61,9 +65,14 @@ class KeyOrder:
     def _seen(self, event: Typed, node: MessagePump) -> None:
         # Only Textual knows whether a widget kept the event to itself.
         if event._stop_propagation or not event.bubble or node is self._app:
-            self._done(event)
+            self._settle(event, self._taker)
         else:
             self._follow(event, node._parent)
+
+    def _settle(self, event: Typed, node: MessagePump | None) -> None:
+        """Go the way up once more: what the key's taker told its containers is before this in their queues."""
+        if node is None or node is self._app or not node.call_later(self._settle, event, node._parent):
+            self._done(event)
 
     def _done(self, event: Typed) -> None:
         if event is not self._current:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.segment import Segments
-from textual import events
+from rich.text import Text
+from textual import events, on
 from textual.app import App
 from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome, NoColor
@@ -19,6 +20,7 @@ from tui import courtesy, terminal, themes
 from tui.filters import AsciiFilter, ControlFilter
 from tui.key_order import KeyOrder
 from tui.messages import t
+from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
     from tui.driver import PasteCut
@@ -111,12 +113,11 @@ class TerminalApp(App[None]):
         return LastingDriver
 
     def _fatal_error(self) -> None:
-        """Textual's own prints local variables, among which may be a token; this one does not."""
-        from rich.traceback import Traceback  # and pygments with it
-
+        """Textual's own prints local variables, among which may be a token, and messages as they are; this one neither."""
         self.bell()
-        traceback = Traceback(show_locals=False, width=100)
-        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        # Line by line: a message of others as long as a file hides neither the place before it nor the cause after it.
+        lines = [clean_line(line) for line in traceback.format_exc().splitlines()]
+        self._exit_renderables.append(Text(clean("\n".join(lines))))
         self._close_messages_no_wait()
 
     def copy_to_clipboard(self, text: str) -> None:
@@ -132,6 +133,11 @@ class TerminalApp(App[None]):
         """Write a sequence that draws nothing to the terminal."""
         if self._driver and sequence:
             self._driver.write(sequence)
+
+    @on(Driver.SignalResume)
+    def _back_from_the_shell(self) -> None:
+        """The screen is empty: after `fg` Textual draws what changes only."""
+        self.refresh(layout=True)
 
     def action_redraw(self) -> None:
         """All of the screen, whatever is on it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from emulated_terminal import Terminal
 
 from tui import preferences
 from tui.preferences import Preferences
+
+sys.path.append(str(Path(__file__).parents[1] / "ui"))  # what is hostile is said there
 
 
 @pytest.fixture

@@ -29,6 +29,16 @@ class _Screen(pyte.Screen):
             super().report_device_status(mode)
 
 
+class _Screen(pyte.Screen):
+    """A screen whose other one is empty whenever it is shown, as terminals have it."""
+
+    def set_mode(self, *modes: int, **how: bool) -> None:
+        """Switch a mode on."""
+        if how.get("private") and 1049 in modes:
+            self.erase_in_display(2)
+        super().set_mode(*modes, **how)
+
+
 class Terminal:
     """A program in a pseudo-terminal: what it wrote (`raw`), what a person sees (`text`), keys, size, signals."""
 

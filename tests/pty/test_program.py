@@ -213,7 +213,7 @@ BYTES_OF = {
     **{f"ctrl+{letter}": bytes([ord(letter) - 96]) for letter in "lop"},
     "question_mark": b"?", "slash": b"/", "space": b" ", "escape": ESCAPE,
 }  # fmt: skip
-NOT_PRESSED = {"forward", "quit", "quit_letter", "suspend", "edit_recipe", "redraw", "submit"}
+NOT_PRESSED = {"forward", "quit", "quit_letter", "suspend", "edit_recipe", "edit_prompt", "redraw", "submit"}
 """Actions that lead out of the program or on to another page, and the one that is there to send everything."""
 FULLEST = "data"
 """The page with most on it, where the keys that are the same everywhere are pressed."""

@@ -1,6 +1,7 @@
 """The program at the monitor in a real terminal, its job played by a file: `watched_program.py FOLDER`.
 
-Every poll adds a byte to FOLDER/polls. While FOLDER/moving exists, every answer is another one.
+Every poll adds a byte to FOLDER/polls. While FOLDER/moving exists, every answer is another one. Where FOLDER/hostile
+exists, every text of the answers ends with what a terminal could be hurt by.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from hostile import EVERY, poisoned
 from run_fakes import job, metric, program, snapshot
 
 from tui import backend
@@ -36,7 +38,8 @@ class Watch:
             file.write(b".")
         names = ("train_loss", "eval_loss", "eval_perplexity", "eval_token_accuracy", "learning_rate", "grad_norm")
         metrics = {name: metric(name, *(1 / (1 + step) for step in range(self._step))) for name in names}
-        return snapshot(job(), metrics=metrics, progress=(self._step, 1600), seconds_left=131.0, log_tail=log)
+        answer = snapshot(job(), metrics=metrics, progress=(self._step, 1600), seconds_left=131.0, log_tail=log)
+        return poisoned(answer, EVERY, keep=frozenset({"status"})) if (FOLDER / "hostile").exists() else answer
 
 
 backend.runs = SimpleNamespace(Watch=Watch)

@@ -27,6 +27,15 @@ class Hanging(Static, can_focus=True):
         await self.let_go.wait()
 
 
+class Told(Vertical):
+    """Knows what the fields in it said of their values."""
+
+    value = ""
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.value = event.value
+
+
 class Form(TerminalApp):
     """Two fields within containers, and a widget that hangs."""
 
@@ -34,17 +43,18 @@ class Form(TerminalApp):
 
     def __init__(self) -> None:
         super().__init__(ascii_only=False)
-        self.noted = ""
+        self.noted = self.told = ""
         self.note_taken = asyncio.Event()
 
     def compose(self) -> ComposeResult:
-        with Vertical(), Vertical(), Vertical():
+        with Told(), Vertical(), Vertical():
             yield Input(id="one")
             yield Input(id="two")
             yield Hanging("")
 
     def action_note(self) -> None:
         self.noted = self.query_one("#one", Input).value
+        self.told = self.query_one(Told).value
         self.note_taken.set()
 
     def burst(self, keys: Iterable[str]) -> None:
@@ -77,6 +87,14 @@ async def test_a_paste_waits_for_the_key_before_it_and_a_programs_key_for_both()
         app.burst(["f7"])
         await until(pilot, lambda: app.noted)
         assert app.noted == "pasted"
+
+
+async def test_a_programs_key_finds_what_the_letters_before_it_changed() -> None:
+    app = Form()
+    async with app.run_test() as pilot:
+        app.burst([*"letters", "f7"])
+        await until(pilot, lambda: app.noted)
+        assert app.told == "letters"
 
 
 async def test_a_widget_that_hangs_keeps_no_key_from_the_program() -> None:
