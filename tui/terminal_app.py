@@ -113,7 +113,7 @@ class TerminalApp(App[None]):
         return LastingDriver
 
     def _fatal_error(self) -> None:
-        """Textual's own prints local variables, among which may be a token, and messages as they are; this one neither."""
+        """Textual's own prints local variables, among which may be a token, and messages raw; this one neither."""
         self.bell()
         # Line by line: a message of others as long as a file hides neither the place before it nor the cause after it.
         lines = [clean_line(line) for line in traceback.format_exc().splitlines()]
