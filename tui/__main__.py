@@ -21,6 +21,7 @@ def build_parser(*, commands: bool = True) -> argparse.ArgumentParser:
     from pathlib import Path
 
     from tui import __version__
+    from tui.commands.parser import Parser
     from tui.messages import t
 
     common = argparse.ArgumentParser(add_help=False)
@@ -30,7 +31,7 @@ def build_parser(*, commands: bool = True) -> argparse.ArgumentParser:
     ):
         common.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=text)
     common.add_argument("--profile", metavar="NAME", default=argparse.SUPPRESS, help=t("profile of the config file"))
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="phift-tui",
         description=t("Fine-tune Phi models in Azure AI Foundry from a terminal. Without a command: the wizard."),
         epilog=t("Without an Azure account: phift-tui --sandbox"),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from tui.commands import common, output
 from tui.messages import t
-from tui.text import clean
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -47,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
         if not question.strip():
             continue
         history.append({"role": "user", "content": question.strip()})
-        shown = None if common.wants_json(args) else _show
+        shown = None if common.wants_json(args) else output.piece
         answer = reply(endpoint.uri, key, history, temperature=args.temperature, max_tokens=args.max_tokens, show=shown)
         if common.wants_json(args):
             output.data(answer.to_json())
         else:
-            print(flush=True)
+            output.result("")
         history.append({"role": "assistant", "content": answer.text})
     return 0
 
@@ -88,10 +87,6 @@ def reply(
             if show:
                 show(delta.text)
     return answer
-
-
-def _show(piece: str) -> None:
-    print(clean(piece), end="", flush=True)
 
 
 def _lines() -> Iterator[str]:

@@ -29,5 +29,5 @@ def run(args: argparse.Namespace) -> int:
     if common.wants_json(args):
         output.data({"as": args.form, "code": code})
     else:
-        output.result(code.rstrip("\n"))
+        output.code(code.rstrip("\n"))
     return 0

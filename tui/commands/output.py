@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError, Unreachable, UsageError
@@ -47,7 +47,12 @@ def say(message: str = "") -> None:
     width = _columns()
     for line in clean(message).split("\n"):
         # A command is copied: the terminal's own wrapping does not cut it in two.
-        print(line if line.lstrip().startswith("$ ") else folded(line, width), file=sys.stderr, flush=True)
+        _write(line if line.lstrip().startswith("$ ") else folded(line, width), sys.stderr)
+
+
+def _write(text: str, stream: TextIO, end: str = "\n") -> None:
+    """The one way out: what is not cleaned yet is cleaned here."""
+    print(clean(text, limit=len(text)), end=end, file=stream, flush=True)
 
 
 def _columns() -> int:
@@ -82,11 +87,24 @@ def folded(line: str, width: int) -> str:
 
 def result(text: str) -> None:
     """A line of the result, to stdout."""
-    print(clean(text), flush=True)
+    _write(clean(text), sys.stdout)
+
+
+def piece(text: str) -> None:
+    """A part of the result, to stdout, with no end of line after it."""
+    _write(clean(text), sys.stdout, end="")
+
+
+def code(text: str) -> None:
+    """The result as code, to stdout: whole, and where that is no terminal, to the letter."""
+    if sys.stdout.isatty():
+        _write(text, sys.stdout)
+    else:
+        print(text, flush=True)
 
 
 def data(value: Any) -> None:
-    """The result as JSON on one line, to stdout."""
+    """The result as JSON on one line, to stdout; all that is not printable ASCII is escaped."""
     print(json.dumps(value, ensure_ascii=True, default=str), flush=True)
 
 
@@ -154,7 +172,7 @@ def show(problem: PhiftError) -> int:
     first, *others = problem.lines()
     say(f"phift-tui: {clean_line(first, limit=2000)}")
     for line in others:
-        say(f"  {line}")
+        say(f"  {clean_line(line, limit=2000)}")
     return problem.exit_code
 
 
@@ -169,7 +187,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     widths = [max([cell_len(name), *(cell_len(row[i]) for row in cells)]) for i, name in enumerate(head)]
     for row in [list(head), *cells]:
         line = "  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True))
-        print(line.rstrip(), flush=True)
+        _write(line.rstrip(), sys.stdout)
 
 
 class ProgressLine:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from tui.commands import common, output
 from tui.messages import t
+from tui.text import REPLACEMENT
 
 
 class Back(Exception):
@@ -27,7 +28,7 @@ def how() -> str:
 
 
 def read() -> str:
-    """A line of input without its end; bytes that are no text are replaced.
+    """A line of input without its end; bytes that are no text, and those that end a text, are replaced.
 
     Raises:
         NoInput: there is none.
@@ -36,7 +37,7 @@ def read() -> str:
         line = sys.stdin.buffer.readline()
     if not line:
         raise NoInput
-    return line.decode("utf-8", "replace").strip()
+    return line.decode("utf-8", "replace").replace("\0", REPLACEMENT).strip()
 
 
 def ask(

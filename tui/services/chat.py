@@ -195,7 +195,7 @@ def _open(uri: str, key: SecretStr, body: dict[str, Any], cancel: Cancel) -> Any
             return response
         with response:
             wait = response.headers.get("Retry-After", "")
-            if response.status_code != 429 or not wait.isdigit() or int(wait) > _RETRY_AFTER_LIMIT:
+            if response.status_code != 429 or not wait.isdecimal() or int(wait) > _RETRY_AFTER_LIMIT:
                 raise error_from(response.status_code, response.headers, response.text, response.reason or "")
         if report:
             report(Progress(t("Waiting for Azure"), 0.0, float(wait), "s", t("Azure asked to wait, or did not answer")))

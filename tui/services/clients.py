@@ -346,9 +346,10 @@ def _json(content: bytes) -> dict[str, Any]:
 
 def _retry_after(headers: Mapping[str, str], otherwise: float = 2.0) -> float:
     try:
-        return min(float(headers.get("Retry-After", otherwise)), 30.0)
+        asked = float(headers.get("Retry-After", otherwise))
     except ValueError:
         return otherwise
+    return min(asked, 30.0) if asked >= 0 else otherwise  # "nan" is a number to Python, and no time to wait
 
 
 @contextmanager

@@ -121,7 +121,7 @@ class Journal:
         with self._database() as database:
             cursor = database.execute(
                 "INSERT INTO entries (kind, name, workspace, detail, begun, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (kind, name, workspace, json.dumps(detail), _now(), platform.node(), os.getpid()),
+                (kind, _whole(name), _whole(workspace), json.dumps(detail), _now(), platform.node(), os.getpid()),
             )
             return int(cursor.lastrowid or 0)
 
@@ -163,7 +163,7 @@ class Journal:
 
     def of(self, workspace: str) -> list[Entry]:
         """All entries of a workspace, oldest first."""
-        return self._entries("WHERE workspace = ? COLLATE NOCASE ORDER BY id", workspace)
+        return self._entries("WHERE workspace = ? COLLATE NOCASE ORDER BY id", _whole(workspace))
 
     def removed(self, resource_id: str, moment: datetime) -> None:
         """Note with what was made that it is there no longer, since what it cost ended then."""
@@ -180,8 +180,8 @@ class Journal:
         found = self._entries(
             "WHERE kind = ? AND name = ? AND workspace = ? COLLATE NOCASE ORDER BY id DESC LIMIT 1",
             kind,
-            name,
-            workspace,
+            _whole(name),
+            _whole(workspace),
         )
         return found[0] if found else None
 
@@ -258,6 +258,11 @@ def _entry(row: sqlite3.Row) -> Entry:
         ended=datetime.fromisoformat(ended) if ended else None,
         outcome=row["outcome"],
     )
+
+
+def _whole(text: str) -> str:
+    """The text as a database takes it: JSON can escape halves of characters, which UTF-8 cannot write."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _now() -> str:
