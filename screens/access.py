@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SUBSCRIPTIONS, DOCTOR, MEND = "subscriptions", "doctor", "mend"
 GLYPHS = {"ok": "✓", "warning": "!", "problem": "✗", "unknown": "?"}
 STYLES = {"ok": "$text-success", "warning": "$text-warning", "problem": "$text-error", "unknown": "$text-quiet"}
-WORDS = {"ok": "ok", "warning": "look", "problem": "problem", "unknown": "unknown"}
+WORDS = {"ok": "ok", "warning": "warning", "problem": "problem", "unknown": "unknown"}
 
 
 def finding_line(finding: Finding) -> Content:

@@ -49,7 +49,7 @@ class CleanupScreen(RunPage):
 
     PLACE = "cleanup"
     SHOWS = _REMOVE
-    INTRO = "What this project has on Azure, in the order in which it can be removed. Space marks, Enter removes."
+    INTRO = "What this project has on Azure, in the order of removal. Space marks, Enter removes."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("cleanup"))
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class CleanupScreen(RunPage):
             (
                 Column(t("kind"), 12),
                 Column(t("name"), 0),
-                Column(t("bills"), 22),
+                Column(t("bills"), 20),
                 Column(t("state"), 28, from_width=96),
                 Column(t("since"), 16, from_width=110),
             ),
@@ -102,7 +102,8 @@ class CleanupScreen(RunPage):
     def _reckoned(self, spent: str) -> None:
         shown = self.query_one(".spent", LiveLine)
         shown.display = True
-        shown.show(line(spent))
+        told = t("{spent} · sandbox: nothing is billed", spent=spent) if self.in_sandbox else spent
+        shown.show(line(told), layout=True)
 
     def _looked(self, items: list[Item]) -> None:
         self.tell_trouble("")
@@ -115,7 +116,7 @@ class CleanupScreen(RunPage):
         if not self._marked_once:
             self._marked_once = True
             rows.choose([item.id for item in billing])
-        self.query_one(".billing", LiveLine).show(self._billing(billing))
+        self.query_one(".billing", LiveLine).show(self._billing(billing), layout=True)
         if billing:
             self.wizard.unmark(self.PLACE)
         else:
@@ -155,7 +156,7 @@ class CleanupScreen(RunPage):
     def _about(self) -> None:
         rows = self._list
         item = self._items.get(rows.key)
-        parts = [n("{count} marked", "{count} marked", len(rows.chosen))]
+        parts = [n("{count} marked", "{count} marked", len(rows.chosen))] if self._items else []
         if item and item.reason_kept:
             parts.append(t("{name} stays for now: {reason}", name=item.name, reason=item.reason_kept))
         self.query_one(".about", LiveLine).show(line(" · ".join(parts)))
@@ -180,7 +181,7 @@ class CleanupScreen(RunPage):
         rows = self._list
         rows.choose([] if len(rows.chosen) == len(self._items) else list(self._items))
 
-    def forward_title(self) -> str:
+    def onward_title(self) -> str:
         """Enter removes what is marked."""
         return t("Remove") if self._list.chosen else t("Continue")
 

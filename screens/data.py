@@ -167,18 +167,17 @@ class DataScreen(Step):
         found = [*report.errors, *report.warnings] if report else []
         kept = groups.highlighted_option.id if groups.highlighted_option else ""
         groups.set_options(Option(group_line(group), group.code) for group in found)
-        groups.display = bool(found)
+        self.query_one("#report").set_class(bool(found), "-faulty")
         if found:
             codes = [group.code for group in found]
             groups.highlighted = codes.index(kept) if kept in codes else 0
-        lengths = self.query_one("#lengths", Static)
-        lengths.display = bool(report and report.stats.rows)
+        self.query_one("#report").set_class(bool(report and report.stats.rows), "-measured")
         if report and report.stats.rows:
             spread = report.stats.row_tokens
             title = t("Tokens a row: median {median}, longest {longest}",
                       median=f"{spread.percentiles.get(50, 0):,}", longest=f"{spread.maximum:,}")  # fmt: skip
             bars = histogram(spread.bins, width=20 if self.size.width < 120 else 26, rows=6)
-            lengths.update(Content("\n").join([Content.styled(title, "$text-quiet"), bars]))
+            self.query_one("#lengths", Static).update(Content("\n").join([Content.styled(title, "$text-quiet"), bars]))
         self._advise()
 
     def _verdict(self, report: DataReport | None) -> Content:

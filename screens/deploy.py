@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import OptionList, Static
 
@@ -18,7 +19,7 @@ from tui.messages import t
 from tui.services.errors import PhiftError
 from tui.services.progress import Cancel, Report
 from tui.text import clean_line, line
-from tui.widgets.endpoint_list import EndpointList
+from tui.widgets.endpoint_list import EndpointList, call_example
 from tui.widgets.field import Field
 from tui.widgets.job_status import badge
 from tui.widgets.live_line import LiveLine
@@ -54,7 +55,7 @@ class DeployScreen(RunPage):
     PLACE = "deploy"
     SHOWS = _DEPLOY
     LOOKS = (_LOOK,)
-    INTRO = "An endpoint answers with the tuned model. It bills by the hour until it is deleted, asked or not."
+    INTRO = "An endpoint answers with the tuned model. It bills by the hour until it is deleted."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("deploy"))
 
     def __init__(self) -> None:
@@ -72,7 +73,9 @@ class DeployScreen(RunPage):
             t("Content safety"),
             help_line=t("Azure AI Content Safety reads prompts and answers and refuses harmful ones; billed by use."),
         )
-        yield Static(classes="price", markup=False)
+        with Horizontal(classes="price field-row"):
+            yield Static(t("Price"), classes="field-label", markup=False)
+            yield Static(classes="price-text", markup=False)
         yield ProgressLine(classes="progress")
         yield LiveLine(Content(t("Endpoints of this project")), classes="heading")
         yield self._list
@@ -135,9 +138,10 @@ class DeployScreen(RunPage):
                 badge(job.status), "  ",
                 line(t("{model} as endpoint {name}", model=job.output_model or "?", name=self._name_of(found))),
                 (t(" · tuned by {job}", job=clean_line(job.name, limit=80)), "$text-quiet"),
-            )
+            ),
+            layout=True,
         )  # fmt: skip
-        self.query_one(".price", Static).update(Content.assemble((t("Price: "), "bold"), self._price(found)))
+        self.query_one(".price-text", Static).update(self._price(found))
         self._sync_keys()
 
     def _name_of(self, found: Found) -> str:
@@ -157,7 +161,7 @@ class DeployScreen(RunPage):
             return True if self._list.marked else None
         return True
 
-    def forward_title(self) -> str:
+    def onward_title(self) -> str:
         """Enter deploys what is trained, unless it is."""
         found = self._found
         wanted = found and found.job and found.job.succeeded and not self._existing(found)
@@ -210,12 +214,15 @@ class DeployScreen(RunPage):
             self._use(existing)
             return
         safety = t("on") if self.wizard.recipe.deployment.content_safety else t("off")
+        bills = Content.styled(t("It bills until you delete it: x on this page, or Clean up."), "$text-warning")
         body = Content("\n").join(
             [
                 line(t("Model: {model}", model=found.job.output_model)),
                 line(t("Content safety: {state}", state=safety)),
                 line(t("Price: {price}", price=self._price(found))),
-                Content(t("It bills until you delete it: x on this page, or Clean up.")),
+                Content(""),
+                bills,
+                *([Content.styled(t("Sandbox: nothing is billed."), "$text-success")] if self.in_sandbox else []),
             ]
         )
         title = t("Deploy as {name}?", name=clean_line(name, limit=60))
@@ -283,11 +290,5 @@ class DeployScreen(RunPage):
         endpoint = self._list.marked
         if endpoint is None:
             return
-        self.program.show_text(
-            t("How to call {name}", name=clean_line(endpoint.name, limit=60)),
-            f"{t('Address')}: {endpoint.uri}\n{t('Key')}: phift-tui deployments keys {endpoint.name}\n\n"
-            f"curl {endpoint.uri}/v1/chat/completions \\\n"
-            "  -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' \\\n"
-            '  -d \'{"messages": [{"role": "user", "content": "Hello"}]}\'\n\n'
-            f"phift-tui chat {endpoint.name}",
-        )
+        title = t("How to call {name}", name=clean_line(endpoint.name, limit=60))
+        self.program.show_text(title, call_example(endpoint))

@@ -44,8 +44,8 @@ class KeyLine(Widget):
 
     keys: Reactive[tuple[Key, ...]] = Reactive((), layout=True)
 
-    def __init__(self, keys: Sequence[Key]) -> None:
-        super().__init__(id="dialog-keys")
+    def __init__(self, keys: Sequence[Key], *, name: str = "dialog-keys") -> None:
+        super().__init__(id=name)
         self.set_reactive(KeyLine.keys, tuple(keys))
 
     def show(self, keys: Sequence[Key]) -> None:

@@ -83,7 +83,7 @@ class Drafts(Dialog[None]):
         for draft in found:
             mark = "● " if draft.name == current.name else "  "
             when = draft.error or ago(draft.changed)
-            name = f"{text.clean_line(draft.name, limit=30):<30}"
+            name = f"{text.clean_line(draft.name, limit=40):<40}"
             line = Content.assemble(mark, (name, "bold"), f"  {text.clean_line(when, limit=90)}")
             options.append(Option(line, f"/{draft.name}", disabled=bool(draft.error)))
         if given:

@@ -83,7 +83,7 @@ class EvaluateScreen(RunPage):
     PLACE = "evaluate"
     SHOWS = _ASK
     LOOKS = (_LOOK,)
-    INTRO = "Whether tuning helped: the run's own validation, then the same held-out questions to both models."
+    INTRO = "Did tuning help? The run's own validation, then the same questions to both models."
     BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings("evaluate"))
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class EvaluateScreen(RunPage):
         else:
             tuned = self._looked.tuned.name
             asked = self._looked.base.name if self._looked.base else t("the base model")
-            said = "Enter asks rows of {file} of {tuned} and {base}."
+            said = "Enter asks {tuned} and {base} questions from {file}."
             self.blocked(t(said, file=file.name, tuned=tuned, base=asked))
 
     # --- asking ------------------------------------------------------------------------------------------------------
@@ -167,9 +167,10 @@ class EvaluateScreen(RunPage):
         """Going on waits for the answers."""
         return _ASK
 
-    def forward_title(self) -> str:
+    def onward_title(self) -> str:
         """Enter asks the models, once."""
-        return t("Ask") if self._looked and self._looked.tuned and not self._result else t("Continue")
+        looked = None if self._result else self._looked
+        return t("Continue") if looked is None else t("Ask") if looked.tuned else t("Deploy")
 
     def action_forward(self) -> None:
         """Ask; with answers on the page, on."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import ComposeResult
+from rich.cells import cell_len
+from textual.app import ComposeResult, RenderResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
 from textual.widgets import Static
 
 from screens.dialog import Dialog, Key
@@ -17,15 +20,39 @@ from tui.messages import t
 from tui.wizard import BY_NAME
 
 
-def key_table(found: Sequence[actions.Action]) -> Content:
-    """Keys and what they do, one a line; keys that do the same stand together."""
+class KeyTable(Widget):
+    """Keys and what they do, an action after the other; a longer sentence goes on below its beginning."""
+
+    DEFAULT_CSS = "KeyTable { height: auto; }"
+
+    def __init__(self, rows: Sequence[Key]) -> None:
+        super().__init__()
+        self._keys = tuple(rows)
+
+    def _lines(self, width: int) -> list[Content]:
+        left = max(cell_len(key) for key, _ in self._keys) + 2
+        lines = []
+        for key, what in self._keys:
+            first, *rest = Content(what).wrap(max(width - left, 20))
+            lines.append(Content.assemble((key, "bold $text-accent"), " " * (left - cell_len(key)), first))
+            lines += [Content.assemble(" " * left, each) for each in rest]
+        return lines
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as the sentences need."""
+        return len(self._lines(width))
+
+    def render(self) -> RenderResult:
+        """The rows."""
+        return Content("\n").join(self._lines(self.content_size.width))
+
+
+def key_table(found: Sequence[actions.Action]) -> KeyTable:
+    """Keys of actions and what they do; keys that do the same stand together."""
     keys: dict[str, list[str]] = {}
     for action in found:
         keys.setdefault(action.help, []).append(actions.key_names(action))
-    width = max(len(" ".join(names)) for names in keys.values()) + 2
-    return Content("\n").join(
-        Content.assemble((f"{' '.join(names):<{width}}", "bold $text-accent"), t(what)) for what, names in keys.items()
-    )
+    return KeyTable([(" ".join(names), t(what)) for what, names in keys.items()])
 
 
 class Help(Dialog[None]):
@@ -46,7 +73,7 @@ class Help(Dialog[None]):
             yield Static(said, markup=False)
         yield Static(t("Keys"), classes="heading", markup=False)
         own = [action for action in actions.for_place(place) if action.scope != actions.EVERYWHERE]
-        yield Static(key_table(own), markup=False)
+        yield key_table(own)
         yield Static("")
         yield Static(t("? shows all keys, ^P finds anything by name. Letters are keys once Esc has left the field."),
                      classes="quiet", markup=False)  # fmt: skip
@@ -69,15 +96,16 @@ class KeyMap(Dialog[None]):
             found = actions.scoped(scope)
             if found:
                 yield Static(title, classes="heading", markup=False)
-                yield Static(key_table(found), markup=False)
+                yield key_table(found)
         yield Static(t("In forms"), classes="heading", markup=False)
-        for key, line in (
-            ("Tab ↑ ↓", t("next and previous field")),
-            ("← → Space", t("change a choice")),
-            ("→", t("accept a completion")),
-            ("Esc", t("leave the field; destroys nothing")),
-        ):
-            yield Static(Content.assemble((f"{key:<11}", "bold $text-accent"), line), markup=False)
+        yield KeyTable(
+            [
+                ("Tab ↑ ↓", t("next and previous field")),
+                ("← → " + actions.key_name("space"), t("change a choice")),
+                ("→", t("accept a completion")),
+                ("Esc", t("leave the field; destroys nothing")),
+            ]
+        )
 
 
 class Tour(Dialog[None]):

@@ -37,18 +37,18 @@ class HyperparametersScreen(Step):
         yield Field("hyperparameters.epochs", t("Epochs"),
                     help_line=t("Passes over the training rows; more than a few overfit."))  # fmt: skip
         yield Field("hyperparameters.learning_rate", t("Learning rate"),
-                    help_line=t("Too high forgets what the model knew, too low learns nothing."))  # fmt: skip
+                    help_line=t("Too high forgets what it knew, too low learns nothing."))  # fmt: skip
         yield Field("hyperparameters.batch_size_multiplier", t("Batch size"), unit=t("rows a step"),
                     help_line=t("Larger is steadier and takes more memory."))  # fmt: skip
         yield Static("", id="amount", markup=False)
         yield Field(
             "output.model",
             t("Tuned model"),
-            hint=t("letters, digits, - . _"),
+            hint=t("letters, 0–9 - . _"),
             help_line=t("Its name once it is registered."),
         )
-        yield Field("output.suffix", t("Suffix"), hint=t("up to 18 letters, digits, -"))
-        yield Field("output.experiment", t("Experiment"), hint=t("letters, digits, - . _"))
+        yield Field("output.suffix", t("Suffix"), hint=t("up to 18 letters, 0–9 -"))
+        yield Field("output.experiment", t("Experiment"), hint=t("letters, 0–9 - . _"))
         yield Field("data.asset", t("Data asset"), hint=t("empty: from the file's name"))
         yield Field(
             "deployment.content_safety", t("Content safety"), help_line=t("Azure AI Content Safety on the endpoint.")

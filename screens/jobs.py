@@ -134,9 +134,11 @@ class JobsScreen(RunPage):
             return None
         return True
 
-    def forward_title(self) -> str:
+    def onward_title(self) -> str:
         """Enter opens the marked job."""
-        return t("Open") if self.marked else t("Continue")
+        if self.marked:
+            return t("Open")
+        return t("Continue") if self._looking() else t("Review")
 
     def action_forward(self) -> None:
         """Open the marked job in the monitor."""

@@ -8,14 +8,16 @@ from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
 from textual.geometry import Offset
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from screens.dialog import Overlay
+from screens.dialog import KeyLine, Overlay
 from screens.page import Page
 from tui.messages import t
+from tui.widgets.field import Field
 from tui.widgets.rail import Rail
 from tui.wizard import PLACES
 
@@ -34,14 +36,26 @@ class Jump(Overlay[None]):
         shown = (each for each in self._below.focus_chain if not isinstance(each, Rail) and each.region.area)
         return zip(letters, shown, strict=False)
 
+    def _out_of_sight(self, widget: Widget) -> bool:
+        return any(
+            widget.region.y not in each.region.line_range
+            for each in widget.ancestors
+            if isinstance(each, VerticalScroll)
+        )
+
     def compose(self) -> ComposeResult:
-        """A letter at each field, the places in a line."""
+        """A letter at each field; above, the places, and the fields that the page would have to be scrolled to."""
+        below = []
         for letter, widget in self._widgets.items():
+            if self._out_of_sight(widget):
+                below += [(letter, each.label) for each in widget.ancestors if isinstance(each, Field)]
+                continue
             label = Static(f" {letter} ", classes="jump-label", markup=False)
-            label.styles.offset = Offset(max(widget.region.x - 3, 0), widget.region.y)
+            label.styles.offset = Offset(max(widget.region.x - 1, 0), widget.region.y)
             yield label
-        places = "  ".join(f"{place.key} {t(place.title)}" for place in PLACES)
-        yield Static(t("Jump to a field below, or:  {places}", places=places), id="jump-places", markup=False)
+        with Vertical(id="jump-places"):
+            yield Static(t("Jump to a field by its letter, or to:"), markup=False)
+            yield KeyLine([(place.key, t(place.title)) for place in PLACES] + below, name="jump-keys")
 
     def on_key(self, event: events.Key) -> None:
         """Go where the key leads."""

@@ -61,7 +61,8 @@ class MonitorScreen(RunPage):
     # --- the job -----------------------------------------------------------------------------------------------------
 
     def blocked(self, reason: str) -> None:
-        """There is no job to show."""
+        """There is no job to show, or not yet."""
+        self.set_class(not self._job, "-idle")
         self.query_one(".job-line", LiveLine).show(Content(reason))
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
@@ -186,8 +187,8 @@ class MonitorScreen(RunPage):
             return t("cost so far unknown")
         amount = money(low, high, currency)
         if self.in_sandbox:
-            return t("cost so far about {amount} (estimate; sandbox: not billed)", amount=amount)
-        return t("cost so far about {amount} (estimate)", amount=amount)
+            return t("about {amount} (estimate; not billed)", amount=amount)
+        return t("about {amount} (estimate)", amount=amount)
 
     def _price(self, snapshot: Snapshot) -> tuple[float | None, float | None, str]:
         """What the job has cost: by the estimate on hand, else by the price noted when it was submitted from here."""
@@ -227,12 +228,12 @@ class MonitorScreen(RunPage):
             return True if self.followed.snapshot and not self.followed.snapshot.job.terminal else None
         return True
 
-    def forward_title(self) -> str:
+    def onward_title(self) -> str:
         """Enter deploys what has completed, and waits for what runs."""
         snapshot = self.followed.snapshot
         job = snapshot.job if snapshot else None
         if job is None:
-            return t("Continue")
+            return t("Continue") if self._job or self._looking() else t("Review")
         if job.terminal and job.status != "Completed":
             return t("Jobs")
         return t("Deploy") if job.terminal else t("Wait")

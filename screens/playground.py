@@ -138,6 +138,7 @@ class PlaygroundScreen(RunPage):
     @on(ChatSettings.Changed)
     def _show_endpoints(self) -> None:
         left, right = self._endpoints.values()
+        self.query_one(".talk").visible = left is not None
         if left is None:
             self.blocked(t("No endpoint answers yet. Enter goes to Deploy."))
             return
@@ -145,7 +146,7 @@ class PlaygroundScreen(RunPage):
         parts = [left.name, safety[left.content_safety], self._settings.summary()]
         if right:
             parts.append(t("beside {name}", name=right.name))
-        self.query_one(".job-line", LiveLine).show(line(" · ".join(parts)))
+        self.query_one(".job-line", LiveLine).show(line(" · ".join(parts)), layout=True)
 
     def _set_right(self, endpoint: Endpoint | None) -> None:
         self._endpoints[_RIGHT] = endpoint
@@ -228,10 +229,11 @@ class PlaygroundScreen(RunPage):
             return True if self._asking else None
         return True
 
-    def forward_title(self) -> str:
+    def onward_title(self) -> str:
         """Enter sends what is in the prompt."""
+        absent = self._endpoints[_LEFT] is None and not self._looking()
         prompt = self.query_one("#prompt", Input)
-        return t("Send") if prompt.has_focus and prompt.value.strip() else t("Continue")
+        return t("Deploy") if absent else t("Send") if prompt.has_focus and prompt.value.strip() else t("Continue")
 
     @on(Input.Changed, "#prompt")
     @on(events.DescendantFocus)

@@ -57,12 +57,12 @@ class ProjectScreen(Step):
 
     def content(self) -> ComposeResult:
         """The fields, what exists, and the projects to choose from."""
-        yield Field("target.hub", t("Hub"), hint=t("3–33 letters, digits, - _"))
-        yield Field("target.project", t("Project"), hint=t("3–33 letters, digits, - _"))
+        yield Field("target.hub", t("Hub"), hint=t("3–33 letters, 0–9 - _"))
+        yield Field("target.project", t("Project"), hint=t("3–33 letters, 0–9 - _"))
         yield Field("target.resource_group", t("Resource group"), hint=t("up to 90 characters"))
         yield Field("target.location", t("Region"), hint=t("for example eastus2"))
         yield Field("target.ai_services", t("AI Services"), hint=t("empty: none · new · an id"),
-                    help_line=t("To connect to the hub. Azure AI Search is not needed and is skipped."))  # fmt: skip
+                    help_line=t("Connected to the hub; Azure AI Search is not needed."))  # fmt: skip
         yield Static("", id="existing", markup=False)
         yield OptionList(id="projects")
 

@@ -17,6 +17,7 @@ from tui.services.errors import NotFound, PhiftError, Throttled, Unreachable
 from tui.text import clean_line
 from tui.widgets.live_line import LiveLine
 from tui.widgets.progress_line import ProgressLine
+from tui.wizard import BY_NAME
 
 if TYPE_CHECKING:
     from tui.services.clients import Azure
@@ -165,6 +166,15 @@ class RunPage(Page):
         if recipe.validation.mode == "file":
             return self.wizard.base / expanded(recipe.validation.path)
         return None
+
+    def onward_title(self) -> str:
+        """What Enter does once the project is known, in a word or two for the key bar."""
+        return t("Continue")
+
+    def forward_title(self) -> str:
+        """The step that is missing, or what the page says."""
+        place = "" if self._looking() else self.before_project()
+        return t(BY_NAME[place].title) if place else self.onward_title()
 
     def before_project(self) -> str:
         """The place that Enter leads to while the project is not known; empty: it is."""

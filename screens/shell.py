@@ -134,7 +134,7 @@ class Shell(Screen[None]):
     def _sync(self) -> None:
         self._stale = False
         self.query_one(Rail).sync(self.wizard)
-        self.query_one(TopBar).sync(self.wizard, sandbox=self.in_sandbox)
+        self._sync_top(self.app.size)
         self._sync_summary(self.app.size)
         for field in self.query(Field):
             field.sync()
@@ -178,13 +178,17 @@ class Shell(Screen[None]):
         self.query_one(KeyBar).show(entries)
 
     def on_resize(self, event: events.Resize) -> None:
-        """The summary changes its shape with the width."""
+        """Summary and top bar show what fits."""
         self._sync_summary(event.size)
+        self._sync_top(event.size)
+
+    def _sync_top(self, size: Size) -> None:
+        self.query_one(TopBar).sync(self.wizard, width=size.width, sandbox=self.in_sandbox)
 
     def _sync_summary(self, size: Size) -> None:
         column = size.width >= COLUMN_WIDTH
         about = about_page(self.PLACE) if column and size.height >= ABOUT_HEIGHT else ""
-        self.query_one(Summary).sync(self.wizard, column=column, about=about)
+        self.query_one(Summary).sync(self.wizard, width=size.width, column=column, about=about)
 
     def on_screen_resume(self) -> None:
         """Back on screen; where the user had left the field, a dialog that closes does not put them back into it."""

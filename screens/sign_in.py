@@ -73,7 +73,7 @@ class SignInScreen(Step):
             profile = self.program.settings.active_profile()
             with Vertical(id="ways"):
                 with Horizontal(classes="field-row"):
-                    yield Static(t("Way"), classes="field-label", markup=False)
+                    yield Static(t("Method"), classes="field-label", markup=False)
                     options = [(name, t(label), t(line)) for name, label, line in METHODS]
                     yield Choice(options, profile.method, rows=True, id="method")
                 for name, label in (

@@ -41,9 +41,9 @@ def _drawn(style: Style, system: ColorSystem) -> tuple[tuple[int, ...], tuple[in
 
 
 async def faint(pilot: Pilot[Any], app: PhiftApp) -> list[str]:
-    """What cannot be read well: theme, colour system, ratio and text, in each theme of the project's own."""
+    """What cannot be read well: theme, colour system, ratio and text, in each theme with colours of its own."""
     found = []
-    for theme in THEMES:
+    for theme in (each for each in THEMES if not each.ansi):
         app.theme = theme.name
         await pilot.pause()
         found += [f"{theme.name} {line}" for line in _faint(app, _NEEDED_MORE if theme is CONTRAST else _NEEDED)]

@@ -121,11 +121,11 @@ async def test_archiving_hides_an_ended_job_and_not_a_running_one(
     put(monkeypatch, jobs={"listing": lambda azure, workspace: list(listed), "archive": archive})
     app = program(tmp_path, "jobs")
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "! Failed" in shown(app))
+        await until(pilot, lambda: "✗ Failed" in shown(app))
         await pilot.press("a")
         assert archived == []
         await pilot.press("down", "a")
-        await until(pilot, lambda: archived == ["ended"] and "! Failed" not in shown(app))
+        await until(pilot, lambda: archived == ["ended"] and "✗ Failed" not in shown(app))
 
 
 # --- deploy -----------------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ async def test_deploying_says_the_price_asks_shows_the_stages_and_opens_the_play
     gone: list[str] = []
     monkeypatch.setattr(app, "go", gone.append)
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "Price: 0.80 USD an hour" in shown(app))
+        await until(pilot, lambda: "0.80 USD an hour, also while idle" in shown(app))
         assert "nothing bills" in shown(app)
         await pilot.press("enter")
         await until(pilot, lambda: "Deploy as support-agent-ep?" in shown(app))
@@ -161,7 +161,7 @@ async def test_an_unknown_price_is_called_unknown(tmp_path: Path, monkeypatch: p
     services(monkeypatch, [job("one", "Completed", model="Phi-9")], [endpoint(hourly=None)])
     app = program(tmp_path, "deploy", job="one")
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "Price: unknown" in shown(app))
+        await until(pilot, lambda: "unknown: Microsoft" in shown(app))
         assert "0.00" not in shown(app)
 
 
@@ -188,7 +188,7 @@ async def test_a_deployment_that_fails_is_explained_and_marked(tmp_path: Path, m
     services(monkeypatch, [job("one", "Completed")], [], deploy=deploy)
     app = program(tmp_path, "deploy", job="one")
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "Price:" in shown(app))
+        await until(pilot, lambda: "an hour, also while idle" in shown(app))
         await pilot.press("enter")
         await until(pilot, lambda: "Deploy as" in shown(app))
         await pilot.press("y")
@@ -213,7 +213,7 @@ async def test_a_yes_to_a_deployment_outlasts_a_network_that_is_gone(
     gone: list[str] = []
     monkeypatch.setattr(app, "go", gone.append)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "Price:" in shown(app))
+        await until(pilot, lambda: "an hour, also while idle" in shown(app))
         await pilot.press("enter")
         await until(pilot, lambda: "Deploy as" in shown(app))
         await pilot.press("enter")

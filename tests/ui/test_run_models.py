@@ -259,7 +259,7 @@ async def test_both_models_are_asked_and_the_verdict_is_said_with_its_interval(
 async def test_answers_of_another_job_make_room_for_the_plan(tmp_path: Path, evaluation: Evaluations) -> None:
     app = evaluate(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        await until(pilot, lambda: "Enter asks" in shown(app))
         await pilot.press("enter")
         await until(pilot, lambda: "Ask the base model too?" in shown(app))
         await pilot.press("enter")
@@ -270,7 +270,7 @@ async def test_answers_of_another_job_make_room_for_the_plan(tmp_path: Path, eva
         app.go("cleanup")
         app.wizard.learn(job="two")
         app.go("evaluate")
-        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        await until(pilot, lambda: "Enter asks" in shown(app))
         assert "The tuned model is better" not in shown(app)
 
 
@@ -279,7 +279,7 @@ async def test_the_tuned_model_alone_is_asked_when_the_base_is_declined(
 ) -> None:
     app = evaluate(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        await until(pilot, lambda: "Enter asks" in shown(app))
         await pilot.press("enter")
         await until(pilot, lambda: "Ask the base model too?" in shown(app))
         await pilot.press("n")
@@ -291,7 +291,7 @@ async def test_a_stopped_evaluation_removes_the_base_endpoint_it_made(tmp_path: 
     evaluation.hold.clear()
     app = evaluate(tmp_path)
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "Enter asks rows" in shown(app))
+        await until(pilot, lambda: "Enter asks" in shown(app))
         await pilot.press("enter")
         await until(pilot, lambda: "Ask the base model too?" in shown(app))
         await pilot.press("y")

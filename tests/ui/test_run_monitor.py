@@ -71,7 +71,7 @@ async def test_a_running_job_shows_state_progress_time_cost_metrics_and_log(
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "perplexity" in shown(app) and "second line" in shown(app))
         text = shown(app)
-    for part in ("▸ Running", "25%", "2 min 11 s left", "ran 4 min 00 s", "$0.25–0.30 (estimate",
+    for part in ("▸ Running", "25%", "2 min 11 s left", "ran 4 min 00 s", "0.25–0.30 USD (estimate",
                  "training loss", "0.9", "perplexity", "3.3", "second line"):  # fmt: skip
         assert part in text, part
 
@@ -144,7 +144,7 @@ async def test_the_price_noted_at_the_submission_tells_the_cost_of_a_reopened_ru
     with journal.intent("job", "support-agent-1", PROJECT, "", "", cost={"low": 8.0, "high": 12.0, "currency": "USD"}):
         pass
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "$2.00–3.00 (estimate" in shown(app))
+        await until(pilot, lambda: "2.00–3.00 USD (estimate" in shown(app))
 
 
 async def test_enter_waits_for_the_job_and_then_goes_to_deploy(
@@ -170,7 +170,7 @@ async def test_a_failure_is_told_in_plain_words_with_the_raw_answer_behind_a_key
     app = program(tmp_path, "monitor", job="support-agent-1")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "Lower the batch size multiplier." in shown(app))
-        assert "! Failed" in shown(app)
+        assert "✗ Failed" in shown(app)
         assert "\x1b" not in shown(app)
         assert "[@click=app.quit]" in shown(app), "markup is text"
         await pilot.press("v")

@@ -152,7 +152,7 @@ async def test_the_rail_says_done_here_look_with_glyph_and_word(tmp_path: Path, 
         lines = shown(app).splitlines()
         assert any("✓ Access" in line and "done" in line for line in lines)
         assert any("▸ Model" in line and "here" in line for line in lines)
-        assert any("! Data" in line and "look" in line for line in lines)
+        assert any("! Data" in line and "fix" in line for line in lines)
         app.screen.query_one("#rail").focus()
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.current_mode == "data")
@@ -423,7 +423,7 @@ async def test_jump_mode_goes_to_a_field_and_to_a_place(tmp_path: Path, wired: W
     app = wizard(tmp_path, "project")
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+o")
-        await until(pilot, lambda: "Jump to a field below" in shown(app))
+        await until(pilot, lambda: "Jump to a field by" in shown(app))
         jump: Any = app.screen
         letter = next(
             key for key, widget in jump._widgets.items() if widget.parent.parent.id == "field-target-location"
@@ -432,7 +432,7 @@ async def test_jump_mode_goes_to_a_field_and_to_a_place(tmp_path: Path, wired: W
         await pilot.press(letter)
         await until(pilot, lambda: app.focused is not None and app.focused.parent.parent.id == "field-target-location")
         await pilot.press("ctrl+o")
-        await until(pilot, lambda: "Jump to a field below" in shown(app))
+        await until(pilot, lambda: "Jump to a field by" in shown(app))
         await pilot.press("6")
         await until(pilot, lambda: app.current_mode == "validation")
 
@@ -562,7 +562,12 @@ async def test_a_recipe_edited_wrongly_is_not_taken_and_the_place_is_said(
 
     app = wizard(tmp_path, "validation")
     edited = iter(["[hyperparameters]\nepochs = 99\n", recipe(hyperparameters__epochs=4).to_toml()])
-    monkeypatch.setattr(editor, "edit", lambda program, content, suffix: next(edited))
+
+    def written(program: PhiftApp, path: Path) -> str:
+        path.write_text(next(edited), "utf-8")
+        return ""
+
+    monkeypatch.setattr(editor, "_run", written)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f3")
         await until(pilot, lambda: "hyperparameters.epochs" in shown(app))

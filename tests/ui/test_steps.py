@@ -660,7 +660,7 @@ async def test_what_the_numbers_amount_to_follows_them(tmp_path: Path, wired: Wi
         await until(pilot, lambda: app.wizard.facts.report is not None)
         app.go("hyperparameters")
         await until(pilot, lambda: "200 steps" in shown(app))
-        await until(pilot, lambda: "$1.00–1.20 (estimate)" in shown(app))
+        await until(pilot, lambda: "1.00–1.20 USD (estimate)" in shown(app))
         editor = app.screen.query_one("#field-hyperparameters-epochs", Field).editor
         assert isinstance(editor, Input)
         editor.value = "20"
@@ -699,7 +699,7 @@ async def test_on_azure_enter_does_not_say_yes_to_the_bill(tmp_path: Path, wired
         await until(pilot, lambda: app.wizard.facts.estimate is not None)
         await pilot.press("enter")
         await until(pilot, lambda: "Submit this run?" in shown(app))
-        assert "$1.00–1.20" in shown(app)
+        assert "1.00–1.20 USD" in shown(app)
         await pilot.press("enter")
         await until(pilot, lambda: "Submit this run?" not in shown(app))
         assert not wired.called("submit")
@@ -777,7 +777,7 @@ async def test_the_price_is_asked_for_before_the_question_also_by_a_program_just
         assert "Submit this run?" not in shown(app)
         wired.gates["prices"].set()
         await until(pilot, lambda: "Submit this run?" in shown(app))
-        assert "$1.00–1.20" in shown(app)
+        assert "1.00–1.20 USD" in shown(app)
         prepared = app.wizard.facts.prepared
         assert prepared is not None
         assert prepared.train_rows + prepared.validation_rows == app.wizard.facts.report.rows

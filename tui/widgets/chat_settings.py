@@ -14,14 +14,33 @@ _HOTTEST = 2.0
 _LONGEST = 4096
 
 
+class Setting(Vertical):
+    """Label, editor and range in a row; below, a line of help, or what is wrong."""
+
+    def __init__(self, label: str, value: str, hint: str, about: str, *, number: bool = False) -> None:
+        super().__init__(classes="field -number" if number else "field")
+        self._label, self._hint, self._about = label, hint, about
+        self.editor = Input(value, select_on_focus=False)
+        """Where it is typed."""
+
+    def compose(self) -> ComposeResult:
+        """The row and the line."""
+        with Horizontal(classes="field-row"):
+            yield Static(self._label, classes="field-label", markup=False)
+            yield self.editor
+            yield Static(self._hint, classes="field-hint", markup=False)
+        yield Static(self._about, classes="field-note", markup=False)
+
+    def tell(self, wrong: str) -> None:
+        """Say what is wrong in the help's place; empty: nothing is."""
+        self.set_class(bool(wrong), "-wrong")
+        self.query_one(".field-note", Static).update(f"! {wrong}" if wrong else self._about)
+
+
 class ChatSettings(Vertical):
     """Three fields, hidden until they are wanted."""
 
-    DEFAULT_CSS = """
-    ChatSettings { height: auto; display: none; margin-bottom: 1; }
-    ChatSettings Horizontal { height: 1; }
-    ChatSettings .field-note { padding-left: 22; height: 1; color: $text-error; display: none; }
-    """
+    DEFAULT_CSS = "ChatSettings { height: auto; display: none; margin-bottom: 1; }"
 
     class Changed(Message):
         """A setting has another value."""
@@ -34,29 +53,31 @@ class ChatSettings(Vertical):
         """Longest answer."""
 
     def compose(self) -> ComposeResult:
-        """A row each."""
-        self._system = Input(placeholder=t("none"), select_on_focus=False)
-        self._heat = Input(f"{self.temperature:g}", placeholder=t("0 to 2"), select_on_focus=False)
-        self._length = Input(str(self.max_tokens), placeholder=t("1 to 4096 tokens"), select_on_focus=False)
-        self._note = Static(classes="field-note", markup=False)
-        for label, editor in (
-            (t("System prompt"), self._system),
-            (t("Temperature"), self._heat),
-            (t("Longest answer"), self._length),
-        ):
-            with Horizontal():
-                yield Static(label, classes="field-label", markup=False)
-                yield editor
-        yield self._note
+        """The three."""
+        length = t(
+            "{unit} · {range} · default {value}", unit=t("tokens"), range=f"1 – {_LONGEST:,}", value=self.max_tokens
+        )
+        heat = t("{range} · default {value}", range="0 – 2", value=f"{self.temperature:g}")
+        self._system = Setting(
+            t("System prompt"), "", t("optional"), t("What the model is told before every question.")
+        )
+        self._heat = Setting(
+            t("Temperature"), f"{self.temperature:g}", heat, t("0: always the likeliest word; more: more variety."),
+            number=True,
+        )  # fmt: skip
+        self._length = Setting(
+            t("Longest answer"), str(self.max_tokens), length, t("A longer answer is cut there."), number=True
+        )
+        yield from (self._system, self._heat, self._length)
 
     @property
     def system(self) -> str:
         """The system prompt; empty: none."""
-        return self._system.value.strip()
+        return self._system.editor.value.strip()
 
     @system.setter
     def system(self, text: str) -> None:
-        self._system.value = text
+        self._system.editor.value = text
 
     def summary(self) -> str:
         """The settings in a few words."""
@@ -67,26 +88,27 @@ class ChatSettings(Vertical):
         """Show the fields, or hide them."""
         self.display = not self.display
         if self.display:
-            self._system.focus()
+            self._system.editor.focus()
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
         wrong = ""
         try:
-            heat = float(self._heat.value)
+            heat = float(self._heat.editor.value)
             if 0 <= heat <= _HOTTEST:
                 self.temperature = heat
             else:
                 wrong = t("The temperature is between 0 and 2.")
         except ValueError:
             wrong = t("The temperature is a number between 0 and 2.")
-        if self._length.value.isdecimal() and 1 <= int(self._length.value) <= _LONGEST:
-            self.max_tokens = int(self._length.value)
+        self._heat.tell(wrong)
+        wrong = ""
+        if self._length.editor.value.isdecimal() and 1 <= int(self._length.editor.value) <= _LONGEST:
+            self.max_tokens = int(self._length.editor.value)
         else:
-            wrong = wrong or t("The longest answer is between 1 and {most} tokens.", most=_LONGEST)
-        self._note.display = bool(wrong)
-        self._note.update(f"! {wrong}")
+            wrong = t("The longest answer is between 1 and {most} tokens.", most=_LONGEST)
+        self._length.tell(wrong)
         self.post_message(self.Changed())
 
     @on(Input.Submitted)

@@ -51,4 +51,4 @@ class CheckList(RowList):
             self.post_message(self.Changed())
 
     def _box(self, key: str) -> Content:
-        return Content.styled("[x]", "bold $primary") if key in self._chosen else Content("[ ]")
+        return Content.styled("[x]", "bold $text-primary") if key in self._chosen else Content("[ ]")

@@ -88,10 +88,13 @@ class Choice(Widget, can_focus=True):
 
     def _drawn(self, row: int) -> Content:
         width = max((len(label) for _, label, _ in self.options), default=0)
+        # Where the options side by side would be cut, their marks give way.
+        wide = self._rows or sum(Content(label).cell_length + 6 for _, label, _ in self.options) - 2 <= row
+        marks = ("( ) ", "(●) ") if wide else ("○ ", "● ")
         parts = []
         for value, label, help_line in self.options:
             chosen = value == self.value
-            mark = "(●) " if chosen else "( ) "
+            mark = marks[chosen]
             style = ("bold $text-primary" + (" reverse" if self.has_focus else "")) if chosen else ""
             name = text.clean_line(label, limit=60)
             if self._rows:

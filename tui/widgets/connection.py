@@ -53,7 +53,7 @@ def identity_content(who: Identity, profile: str) -> Content:
     rows = [
         (t("Profile"), profile),
         (t("Signed in as"), who.name),
-        (t("Way"), who.method),
+        (t("Method"), who.method),
         (t("Tenant"), who.tenant),
         (t("Object id"), who.object_id),
         (t("Sign-in"), t(KEPT[who.kept]) if who.kept else ""),

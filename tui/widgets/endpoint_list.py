@@ -21,6 +21,17 @@ def is_base(endpoint: Endpoint) -> bool:
     return endpoint.model.lower().startswith("azureml://registries/")
 
 
+def call_example(endpoint: Endpoint) -> str:
+    """The endpoint's address, the command that shows its key, and a call to copy, without the key."""
+    return (
+        f"{t('Address')}: {endpoint.uri}\n{t('Key')}: phift-tui deployments keys {endpoint.name}\n\n"
+        f"curl {endpoint.uri}/v1/chat/completions \\\n"
+        "  -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' \\\n"
+        '  -d \'{"messages": [{"role": "user", "content": "Hello"}]}\'\n\n'
+        f"phift-tui chat {endpoint.name}"
+    )
+
+
 class EndpointList(RowList):
     """One endpoint a row."""
 
@@ -30,7 +41,7 @@ class EndpointList(RowList):
                 Column(t("endpoint"), 0),
                 Column(t("state"), 12),
                 Column(t("model"), 18, from_width=90),
-                Column(t("safety"), 7),
+                Column(t("safety"), 11),
                 Column(t("an hour"), 10, right=True),
                 Column(t("since"), 16, from_width=70),
             ),

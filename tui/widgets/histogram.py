@@ -26,5 +26,5 @@ def histogram(bins: Sequence[tuple[int, int, int]], *, width: int = 24, rows: in
     for low, high, count in kept:
         bar = "█" * max(round(width * count / longest), 1 if count else 0) if longest else ""
         name = f"{low:,}" if high - low <= 1 else f"{low:,}–{high - 1:,}"
-        lines.append(Content.assemble((f"{name:>13} ", "$text-quiet"), (bar, "$text-primary"), f" {count:,}"))
+        lines.append(Content.assemble((f"{name:>13} ", "$text-quiet"), (bar, "$primary"), f" {count:,}"))
     return Content("\n").join(lines)

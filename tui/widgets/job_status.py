@@ -20,7 +20,7 @@ _STATUSES = {
     "Finalizing": ("▸", "$text-primary", "finishing", "The tuned model is being registered."),
     "CancelRequested": ("◌", "$text-warning", "", "Azure was asked to cancel it."),
     "Completed": ("✓", "$text-success", "done", "The tuned model is ready."),
-    "Failed": ("!", "$text-error", "", "It ended with an error."),
+    "Failed": ("✗", "$text-error", "", "It ended with an error."),
     "Canceled": ("□", "$text-warning", "", "It was cancelled."),
     "NotResponding": ("!", "$text-warning", "training", "Azure has no sign of life from it; it may come back."),
     "Paused": ("!", "$text-warning", "training", "It was paused."),

@@ -18,7 +18,7 @@ class LogView(Vertical):
 
     DEFAULT_CSS = """
     LogView { height: 1fr; min-height: 4; }
-    LogView > .log-title { color: $text-quiet; }
+    LogView > .log-title { text-style: bold; color: $text-primary; }
     LogView > LogPane { height: 1fr; }
     LogView > Input { display: none; }
     LogView.-finding > Input { display: block; }

@@ -15,7 +15,7 @@ from tui.messages import t
 from tui.wizard import PLACES, Place, State, Wizard
 
 GLYPHS: dict[State, str] = {"done": "✓", "current": "▸", "attention": "!", "todo": "·"}
-WORDS: dict[State, str] = {"done": "done", "current": "here", "attention": "look", "todo": ""}
+WORDS: dict[State, str] = {"done": "done", "current": "here", "attention": "fix", "todo": ""}
 _STYLES: dict[State, str] = {
     "done": "$text-success",
     "current": "bold $text-primary",

@@ -48,7 +48,7 @@ def price_content(estimate: Estimate, limit: float | None, spent: str) -> Conten
 def recipe_content(recipe: Recipe) -> Content:
     """Every choice, part by part; what differs from the defaults is marked."""
     changed = {key for key, _, _ in Recipe().diff(recipe)}
-    lines = []
+    lines = [Content.assemble(("●", "$text-accent"), (" " + t("differs from the default"), "$text-quiet"))]
     for part, values in recipe.model_dump().items():
         if not isinstance(values, dict):
             continue

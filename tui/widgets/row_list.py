@@ -32,7 +32,7 @@ class RowList(Vertical):
     RowList > .columns { color: $text-quiet; padding: 0 1; }
     RowList > OptionList { height: 1fr; border: none; padding: 0; background: transparent; overflow-y: auto; }
     RowList > OptionList > .option-list--option { padding: 0 1; }
-    RowList > .empty { height: auto; padding: 0 1; color: $text-quiet; display: none; }
+    RowList > .empty { height: auto; color: $text-quiet; display: none; }
     RowList.-empty > .columns, RowList.-empty > OptionList { display: none; }
     RowList.-empty > .empty { display: block; }
     """

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 def money(low: float | None, high: float | None, currency: str) -> str:
     """A price range for a person; unknown is said, never shown as nothing."""
-    sign = "$" if currency == "USD" else f"{currency} "
     if low is None or high is None:
         return t("unknown")
     if round(low, 2) == round(high, 2):
-        return f"{sign}{high:,.2f}"
-    return f"{sign}{low:,.2f}–{high:,.2f}"
+        return f"{high:,.2f} {currency}"
+    return f"{low:,.2f}–{high:,.2f} {currency}"
 
 
 def total(estimate: Estimate) -> str:
@@ -60,6 +59,20 @@ def choices(wizard: Wizard) -> Iterator[tuple[str, str, str]]:
     yield t("Safety"), t("content filter on") if recipe.deployment.content_safety else t("content filter off"), ""
 
 
+_FIRST_TO_GO = (1, 3, 2, 0)
+"""The parts of the one line (model, engine, file, epochs, price) in the order in which a narrow terminal loses them."""
+
+
+def short_line(parts: list[str], width: int) -> str:
+    """As many of the parts as fit in `width` cells, whole; the last of them, the price, always."""
+    kept = dict(enumerate(parts))
+    for place in _FIRST_TO_GO:
+        if Content(" · ".join(kept.values())).cell_length <= width:
+            break
+        kept.pop(place, None)
+    return " · ".join(kept.values())
+
+
 class Summary(Static):
     """The choices so far."""
 
@@ -67,12 +80,19 @@ class Summary(Static):
         super().__init__("", id="summary", markup=False)
         self._shown: object = None
 
-    def sync(self, wizard: Wizard, *, column: bool, about: str = "") -> None:
-        """Show the recipe's choices, in a column with what is to be said of the page; draws only if they changed."""
+    def sync(self, wizard: Wizard, *, width: int, column: bool, about: str = "") -> None:
+        """Show the recipe's choices, in a column with what is to be said of the page; draws only if they changed.
+
+        Args:
+            wizard: has the choices.
+            width: cells that the one line has.
+            column: there is room for a column.
+            about: what the page is for.
+        """
         rows = tuple(choices(wizard))
-        if (rows, column, about) == self._shown:
+        if (rows, width, column, about) == self._shown:
             return
-        self._shown = (rows, column, about)
+        self._shown = (rows, width, column, about)
         if column:
             parts = [Content.styled(t("Your choices"), "dim")]
             for label, value, _ in rows:
@@ -81,5 +101,5 @@ class Summary(Static):
                 parts += [Content(""), Content.styled(t("This page"), "dim"), Content.styled(about, "$text-quiet")]
             self.update(Content("\n").join(parts))
         else:
-            short = " · ".join(text.clean_line(brief, limit=40) for _, _, brief in rows if brief)
+            short = short_line([text.clean_line(brief, limit=40) for _, _, brief in rows if brief], width - 2)
             self.update(Content.styled(f" {short}", "$text-quiet"))
