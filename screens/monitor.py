@@ -149,10 +149,10 @@ class MonitorScreen(RunPage):
         self.query_one(".job-line", LiveLine).show(
             Content.assemble(badge(job.status), "  ", " · ".join(clean_line(part, limit=60) for part in parts if part))
         )
-        line = phases(job.status)
-        self.query_one(".phases", LiveLine).show(
-            Content.assemble(line, "  " if line else "", (self._meaning(job), "$text-quiet"))
-        )
+        line, said, shown = phases(job.status), Content(self._meaning(job)), self.query_one(".phases", LiveLine)
+        if line and line.cell_length + 2 + said.cell_length > (shown.size.width or self.size.width):
+            said = Content("")  # the phase says it in a word
+        shown.show(Content.assemble(line, "  " if line else "", said.stylize("$text-quiet")))
         step, steps = snapshot.progress or (None, None)
         progress = self.query_one(ProgressLine)
         if step is None or job.terminal:
