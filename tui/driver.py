@@ -22,6 +22,8 @@ from tui.typed import ESC, PASTE_LIMIT, Answer, Pasted, Piece, Typed
 
 _PAUSE = 0.2
 """Seconds between two looks at an input that has ended."""
+_LOOK = 0.1
+"""Seconds between two looks at whether to go on reading."""
 _READ = 65_536
 _POINTER_SHAPE = "\x1b]22;"
 _REPORT_FOCUS = "\x1b[?1004h"
@@ -62,7 +64,7 @@ class LastingDriver(LinuxDriver):
         self._parser = XTermParser(self._debug)
         decode, typed, came = IncrementalDecoder("replace").decode, Typed(), monotonic()
         while not self.exit_event.is_set():
-            if not select.select([self.fileno], [], [], min(_PAUSE / 2, ESCAPE_DELAY))[0]:
+            if not select.select([self.fileno], [], [], min(_LOOK, ESCAPE_DELAY) if typed.waits else _LOOK)[0]:
                 self._process(typed.silent(monotonic() - came))
             elif read := self._read():
                 self._process(typed.take(decode(read)))

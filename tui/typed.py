@@ -102,6 +102,11 @@ class Typed:
         self._string: str | None = None
         """What came of a string; the first character tells its kind."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether silence would end something."""
+        return bool(self._held or self._paste) or self._string is not None
+
     def take(self, come: str) -> Iterator[Piece]:
         """The pieces of what came, in its order."""
         if self._paste and self._paste.stalled:
