@@ -14,12 +14,16 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from screens.dialog import KeyLine, Overlay
+from screens.dialog import Key, KeyLine, Overlay
 from screens.page import Page
 from tui.messages import t
 from tui.widgets.field import Field
 from tui.widgets.rail import Rail
 from tui.wizard import PLACES
+
+
+def _places() -> list[Key]:
+    return [(place.key, t(place.title)) for place in PLACES]
 
 
 class Jump(Overlay[None]):
@@ -37,7 +41,10 @@ class Jump(Overlay[None]):
         return zip(letters, shown, strict=False)
 
     def _out_of_sight(self, widget: Widget) -> bool:
-        return any(
+        size = self.app.size
+        # The places, the line above them, their title, and a row for the fields that are out of sight.
+        bar = KeyLine(_places()).get_content_height(size, size, size.width - 2) + 3
+        return widget.region.y >= size.height - bar or any(
             widget.region.y not in each.region.line_range
             for each in widget.ancestors
             if isinstance(each, VerticalScroll)
@@ -55,7 +62,7 @@ class Jump(Overlay[None]):
             yield label
         with Vertical(id="jump-places"):
             yield Static(t("Jump to a field by its letter, or to:"), markup=False)
-            yield KeyLine([(place.key, t(place.title)) for place in PLACES] + below, name="jump-keys")
+            yield KeyLine([*_places(), *below], name="jump-keys")
 
     def on_key(self, event: events.Key) -> None:
         """Go where the key leads."""
