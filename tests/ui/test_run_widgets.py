@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from run_fakes import HOSTILE, metric, until
+from run_fakes import HOSTILE, WHO, metric, until
 from textual.app import App, ComposeResult
 from textual.content import Content
 
@@ -18,6 +20,8 @@ from tui.widgets.log_pane import LogPane
 from tui.widgets.metric_panel import Curve, MetricPanel, best, figure
 from tui.widgets.progress_line import duration
 from tui.widgets.row_list import Row, RowList
+from tui.widgets.summary import short_line
+from tui.widgets.topbar import fitting, names
 from tui.widgets.transcript import Transcript
 
 TEXT = st.text(st.sampled_from(list("ab \n\r\t\x1b\u202e界")), max_size=60)
@@ -106,6 +110,28 @@ async def test_a_choice_outlives_its_rows_change_and_not_its_going() -> None:
         rows.choose(["a", "b"])
         rows.show([row("b", "changed"), row("c", "c")])
         assert rows.chosen == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (80, "Phi-4 · serverless · train.jsonl · 3 epochs · 1.00 USD"),
+        (50, "Phi-4 · train.jsonl · 3 epochs · 1.00 USD"),
+        (35, "Phi-4 · train.jsonl · 1.00 USD"),
+        (20, "Phi-4 · 1.00 USD"),
+        (10, "1.00 USD"),
+    ],
+)
+def test_the_line_of_choices_loses_whole_parts_and_never_the_price(width: int, said: str) -> None:
+    assert short_line(["Phi-4", "serverless", "train.jsonl", "3 epochs", "1.00 USD"], width) == said
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [(40, "someone@example.com (device-code)"), (20, "someone@example.com"), (9, "someone"), (5, "some…")],
+)
+def test_who_is_signed_in_is_said_in_words_that_fit(width: int, said: str) -> None:
+    assert fitting(names(replace(WHO, method="device-code")), width) == said
 
 
 @given(st.lists(TEXT, min_size=3, max_size=3), st.integers(20, 120))

@@ -190,6 +190,25 @@ def test_no_color_takes_the_theme_without_colours(tmp_path: Path, monkeypatch: p
     assert PhiftApp(Settings(state=tmp_path, theme="phift-light")).theme == "ansi-dark"
 
 
+@pytest.mark.parametrize("place", ["model", "project"])
+async def test_without_colours_the_focus_is_seen_by_the_style_of_the_text(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = wizard(tmp_path, place)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: ("retired" if place == "model" else "exists") in shown(app))
+        await until(pilot, lambda: app.focused is not None)
+        drawn = [segment for strip in app.screen._compositor.render_strips() for segment in strip if segment.style]
+        assert not [each for each in drawn if each.style.color and not each.style.color.is_default]
+        if place == "model":
+            underlined = "".join(each.text for each in drawn if each.style.underline)
+            assert "Phi-4-mini-instruct" in underlined
+            assert "Phi-3-mini" not in underlined
+        else:
+            assert [each.text for each in drawn if each.style.reverse and each.style.underline] == [" "], "the cursor"
+
+
 # --- moving about and drafts -----------------------------------------------------------------------------------------
 
 
