@@ -19,6 +19,7 @@ from tui.messages import n, t
 from tui.paths import expanded
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
+from tui.widgets.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from tui.dataset.convert import ConvertResult
@@ -54,6 +55,7 @@ class Conversion(Dialog[Path]):
     def content(self) -> ComposeResult:
         """What the file is, the first records, the new file."""
         yield Static(t("Looking at the file …"), id="conversion-note", markup=False)
+        yield ProgressLine()
         yield Static(t("Written to (the original is not touched):"), classes="quiet", markup=False)
         yield Input(str(self._path.with_name(f"{self._path.stem}-chat.jsonl")), id="conversion-out",
                     select_on_focus=False)  # fmt: skip
@@ -65,6 +67,7 @@ class Conversion(Dialog[Path]):
 
     def on_mount(self) -> None:
         """Recognise the file."""
+        self.program.tasks_signal.subscribe(self, lambda _: self._show_progress())
 
         def work(report: Report, cancel: Cancel) -> Found:
             from tui.dataset import convert
@@ -76,6 +79,10 @@ class Conversion(Dialog[Path]):
                 raise UsageError(t("The file cannot be read: {reason}.", reason=error)) from None
 
         self.program.tasks.start(TASK, t("Looking at the file"), work, done=self._recognised, failed=self._failed)
+
+    def _show_progress(self) -> None:
+        for line in self.query(ProgressLine):
+            line.show_task(self.program.tasks.of(TASK))
 
     def on_unmount(self) -> None:
         """Closing stops a conversion that runs; nothing is left of it."""

@@ -85,6 +85,7 @@ class DataScreen(Step):
         """Check the file in the background."""
         recipe, path, model = self.wizard.recipe, self.path, self.wizard.model
         self._error = self._so_far = None
+        self.notice("")
 
         def tell(found: DataReport) -> None:
             self.post_message(self.Found(found, path))

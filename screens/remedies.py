@@ -14,13 +14,13 @@ from textual.widgets import Input, OptionList, Static
 
 from screens.dialog import Dialog, Key
 from tui import backend, text
-from tui.dataset.fix import REST
 from tui.messages import n, t
 from tui.paths import expanded
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
 from tui.widgets.check_list import CheckList
 from tui.widgets.columns import Column
+from tui.widgets.progress_line import ProgressLine
 from tui.widgets.row_list import Row
 
 if TYPE_CHECKING:
@@ -32,14 +32,10 @@ if TYPE_CHECKING:
 TASK = "remedies"
 
 
-def _rank(remedy: Remedy) -> int:
-    """Errors first, then what is left of them, then warnings."""
-    return 0 if remedy.code.startswith("E") else 1 if remedy.code == REST else 2
-
-
 class Remedies(Dialog[Path]):
     """Space chooses, Enter writes."""
 
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("w", "write", show=False)]
 
     def __init__(self, path: Path, model_and_engine: tuple[Model | None, Engine]) -> None:
@@ -47,6 +43,7 @@ class Remedies(Dialog[Path]):
         self._path = path
         self._model, self._engine = model_and_engine
         self._remedies: list[Remedy] = []
+        self._rows: int | None = None
 
     def heading(self) -> str:
         """Whose faults."""
@@ -55,6 +52,7 @@ class Remedies(Dialog[Path]):
     def content(self) -> ComposeResult:
         """The remedies, the highlighted one's example, the new file."""
         yield Static(t("Looking at the file …"), id="remedies-note", markup=False)
+        yield ProgressLine()
         yield CheckList((Column(t("Code"), 5), Column(t("What is done"), 0), Column(t("Rows"), 7, right=True)), "",
                         classes="remedies")  # fmt: skip
         yield Static("", id="remedies-example", markup=False)
@@ -68,12 +66,15 @@ class Remedies(Dialog[Path]):
 
     def on_mount(self) -> None:
         """Find the remedies."""
+        checked = self.program.wizard.facts.report
+        self._rows = checked.rows if checked else None
+        self.program.tasks_signal.subscribe(self, lambda _: self._show_progress())
 
         def work(report: Report, cancel: Cancel) -> list[Remedy]:
-            from tui.dataset import fix
+            from tui.dataset import fix  # and much with it: not on the event loop
 
             def tell(done: int) -> None:
-                report(Progress(t("reading"), done, unit=t("rows")))
+                report(Progress(t("reading"), done, self._rows, unit=t("rows")))
 
             try:
                 return fix.remedies(self._path, backend.catalog.rules(self._model, self._engine), progress=tell)
@@ -83,6 +84,10 @@ class Remedies(Dialog[Path]):
         self.program.tasks.start(
             TASK, t("Looking for remedies"), work, done=self._found, failed=lambda error: self._note(error.message)
         )
+
+    def _show_progress(self) -> None:
+        for line in self.query(ProgressLine):
+            line.show_task(self.program.tasks.of(TASK))
 
     def on_unmount(self) -> None:
         """Closing stops what is under way; nothing is left of a file that is not whole."""
@@ -95,7 +100,10 @@ class Remedies(Dialog[Path]):
     def _found(self, remedies: list[Remedy]) -> None:
         if not self.is_attached:
             return
-        remedies = self._remedies = sorted(remedies, key=_rank)
+        from tui.dataset.fix import REST
+
+        # Errors first, then what is left of them, then warnings.
+        remedies = self._remedies = sorted(remedies, key=lambda each: (each.code[0] != "E", each.code != REST))
         listing = self.query_one(CheckList)
         listing.show(
             [
@@ -135,6 +143,8 @@ class Remedies(Dialog[Path]):
 
     def action_write(self) -> None:
         """Write the mended copy, then close with its path."""
+        if self.program.tasks.of(TASK):
+            return  # still looking, or writing already
         chosen = self.query_one(CheckList).chosen
         out = expanded(self.query_one("#remedies-out", Input).value.strip())
         if not chosen:
@@ -148,7 +158,7 @@ class Remedies(Dialog[Path]):
             from tui.dataset import fix
 
             def tell(done: int) -> None:
-                report(Progress(t("writing"), done, unit=t("rows")))
+                report(Progress(t("writing"), done, self._rows, unit=t("rows")))
 
             try:
                 rules = backend.catalog.rules(self._model, self._engine)
@@ -167,4 +177,5 @@ class Remedies(Dialog[Path]):
         def failed(error: PhiftError) -> None:
             self._note(error.message)
 
+        self._note(t("Writing …  Esc stops it."))
         self.program.tasks.start(TASK, t("Writing the mended file"), work, done=written, failed=failed)

@@ -144,17 +144,8 @@ class RunPage(Page):
             if self._goes_on and not any(line.display for line in self.query(".trouble")):
                 self.call_later(self.action_forward)
             self._goes_on = False
-        if not self.SHOWS:
-            return
-        task, shown = self.program.tasks.of(self.SHOWS), self.query_one(ProgressLine)
-        progress = task.progress if task else None
-        if task is None:
-            shown.show(Content(""))
-        elif progress is None:
-            shown.show(Content(task.title))
-        else:
-            stage = " · ".join(clean_line(part, limit=80) for part in (progress.stage, progress.detail) if part)
-            shown.show_progress(stage, progress.done, progress.total, progress.unit)
+        if self.SHOWS:
+            self.query_one(ProgressLine).show_task(self.program.tasks.of(self.SHOWS))
 
     def held_out(self) -> Path | None:
         """The file whose rows test the models: the one chosen, else the validation rows; None: there is none."""

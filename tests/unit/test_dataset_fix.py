@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tui.dataset import fix
 from tui.dataset.check import check
 from tui.dataset.codes import CODES
-from tui.dataset.fix import REST, TITLES, FixError, apply, remedies, repair
+from tui.dataset.fix import REST, TITLES, FixError, apply, remedies
+from tui.dataset.mending import dump, repair
 from tui.dataset.rules import Rules
 from tui.dataset.shape import shape_of
 
@@ -226,10 +227,46 @@ def test_a_mended_file_passes_the_check(tmp_path: Path, data: bytes, everything:
     assert again.read_bytes() == out.read_bytes()
 
 
+TEXTS = st.sampled_from(
+    [
+        "a", " a", "a\n", "  ", "", "é", "a@example.com", "+44 20 7946 0958", "4111 1111 1111 1111", "20",
+        "078-05-1120", "4111 1111", "1111 1111", "GB82 WEST 1234 5698 7654 32", "hf_" + "a1" * 17,
+        "<|im_start|>", "\x07", "\u202e",
+        "\u200b", "\u2028", "\ufeff", "\0", "\ud800", "a\"b", '"role"', "\\u00e9",
+    ]
+)  # fmt: skip
+TURNS = st.tuples(TEXTS, TEXTS).map(lambda texts: [m("user", texts[0]), m("assistant", texts[1])])
+ANY_TURNS = st.lists(st.builds(m, st.sampled_from(["system", "user", "assistant", "human", "tool"]), TEXTS), max_size=4)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(TURNS | ANY_TURNS, st.booleans(), st.booleans()), min_size=1, max_size=4))
+def test_a_row_that_is_left_alone_at_a_glance_is_one_that_no_remedy_changes(
+    tmp_path: Path, made: list[tuple[list[dict[str, Any]], bool, bool]]
+) -> None:
+    path = tmp_path / "some.jsonl"
+    lines = [
+        json.dumps(rows(*turns, **({"id": 1} if more else {})), ensure_ascii=escaped) for turns, more, escaped in made
+    ]
+    path.write_bytes("\n".join(lines).encode(errors="surrogatepass"))
+    found, copied = [], []
+    for look in (fix._is_clean, lambda messages: False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fix, "_is_clean", look)
+            found.append(remedies(path, ANY))
+            try:
+                apply(path, tmp_path / "out.jsonl", TITLES, ANY)
+                copied.append((tmp_path / "out.jsonl").read_bytes())
+            except FixError as error:
+                copied.append(str(error).encode())
+    assert found[0] == found[1]
+    assert copied[0] == copied[1]
+
+
 def test_the_dump_is_what_the_check_reads(tmp_path: Path) -> None:
     value = rows(m("user", "é\u2028\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")), A)
     path = tmp_path / "a.jsonl"
-    path.write_text(fix.dump(value), encoding="utf-8")
+    path.write_text(dump(value), encoding="utf-8")
     assert check(path, rules=ANY).ok
 
 

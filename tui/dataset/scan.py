@@ -166,6 +166,11 @@ class Scanner:
         if self._counter is not None:
             self._look_into(list(kept), self._counter)
 
+    def plain(self, line: bytes) -> Sequence[Message] | None:
+        """The messages of a line with whose structure nothing is wrong; None: it is worth a closer look."""
+        row = _decode_or_none(line)
+        return row.messages if row is not None and self._are_plain([line], [row.messages]) else None
+
     def _are_plain(self, lines: list[bytes], conversations: list[list[_PlainMessage]], block: bytes = b"") -> bool:
         """Whether nothing is wrong with the structure of any line that decoded as these messages.
 

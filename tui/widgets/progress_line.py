@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from textual.content import Content
 
 from tui.messages import t
+from tui.text import clean_line
 from tui.widgets.live_line import LiveLine
+
+if TYPE_CHECKING:
+    from tui.tasks import Task
 
 _BAR = 20
 
@@ -46,3 +52,14 @@ class ProgressLine(LiveLine):
         if seconds_left is not None:
             parts.append(Content(t(" · about {time} left", time=duration(seconds_left))))
         self.show(Content.assemble(*parts))
+
+    def show_task(self, task: Task[Any] | None) -> None:
+        """Show how far a task is; nothing where none runs."""
+        if task is None:
+            self.show(Content(""))
+        elif task.progress is None:
+            self.show(Content(clean_line(task.title)))
+        else:
+            progress = task.progress
+            stage = " · ".join(clean_line(part, limit=80) for part in (progress.stage, progress.detail) if part)
+            self.show_progress(stage, progress.done, progress.total, progress.unit)
