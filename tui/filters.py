@@ -40,17 +40,18 @@ _ASCII = str.maketrans(
 )
 
 
+def _shown(match: re.Match[str]) -> str:
+    return "⏎" if match.group() == "\n" else text.REPLACEMENT
+
+
 class ControlFilter(LineFilter):
-    """Replaces control, C1 and bidirectional characters that a widget let through."""
+    """Replaces control, C1 and bidirectional characters that a widget let through; a field shows its line ends."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The line with every such character replaced."""
         if not any(_CONTROL.search(segment.text) for segment in segments):
             return segments
-        return [
-            Segment(_CONTROL.sub(text.REPLACEMENT, segment.text), segment.style, segment.control)
-            for segment in segments
-        ]
+        return [Segment(_CONTROL.sub(_shown, segment.text), segment.style, segment.control) for segment in segments]
 
 
 class AsciiFilter(LineFilter):

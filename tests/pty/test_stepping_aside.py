@@ -15,6 +15,7 @@ from tui import recipe
 Start = Callable[..., Terminal]
 
 NEXT, EDIT, ESCAPE, QUIT, SUSPEND = b"\x1b[19~", b"\x1bOR", b"\x1b", b"\x11", b"\x1a"
+EDIT_PROMPT = b"\x07"
 GIVEN_BACK = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?7h")
 TAKEN = (b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?2004h")
 
@@ -177,3 +178,29 @@ def test_a_signal_ends_the_editor_and_the_program(
     assert terminal.is_sane()
     (draft,) = (state / "drafts").glob("*.toml")
     assert recipe.load(draft).target.hub == "phift-hub-kept"
+
+
+ASKING = f"""
+import sys
+sys.path.append({str(Path(__file__).parents[1] / "ui")!r})
+from pathlib import Path
+from types import SimpleNamespace
+from run_fakes import endpoint, program
+from tui import backend
+backend.deployments = SimpleNamespace(listing=lambda azure, workspace: [endpoint()])
+program(Path.home() / "state", "playground").run(mouse=False)
+"""
+
+
+def test_a_prompt_can_have_lines_from_the_editor_and_no_controls(
+    start: Start, home: Path, editor: Callable[[str], Path]
+) -> None:
+    path = editor(r'command -p cp "$1" "$HOME/given"; printf "first line\n\033second\001 line\n" > "$1"')
+    script = home / "asking.py"
+    script.write_text(ASKING)
+    terminal = start(script=script, env={"EDITOR": str(path), "PYTHONPATH": str(Path(__file__).parents[2])})
+    terminal.wait_for("Ask the model")
+    terminal.quiet(0.1)
+    terminal.send(b"typed" + EDIT_PROMPT)
+    terminal.wait_for("first line⏎second line")
+    assert (home / "given").read_text() == "typed"
