@@ -24,6 +24,7 @@ def at_project(terminal: Terminal) -> None:
     """Go to the page of hub and project, whose first field has the focus."""
     for page in ("Sign in", "Access"):
         terminal.wait_for(page)
+        terminal.quiet(0.1)
         terminal.send(NEXT)
     terminal.wait_for("phift-hub")
 
@@ -131,7 +132,7 @@ def test_an_editor_that_fails_or_writes_rubbish_loses_nothing_and_is_told(
             terminal.send(ESCAPE)
         terminal.wait_for(lambda _, count=count: runs.exists() and runs.read_text().count("\n") == count)  # type: ignore[misc]  # bound now
         terminal.wait_for(lambda text: "phift-hub-kept" in text and "not taken" not in text and not terminal.is_sane())
-        assert kept.exists() == is_kept, does
+        terminal.wait_for(lambda _, is_kept=is_kept: kept.exists() == is_kept)  # type: ignore[misc]  # bound now
         assert not kept.exists() or stat.S_IMODE(kept.stat().st_mode) == 0o600
     path.unlink()
     terminal.send(EDIT)
