@@ -604,7 +604,7 @@ def test_a_killed_training_is_reported_with_its_reason(at_own: World) -> None:
     _, pid = _training(at_own, "killed")
     os.kill(pid, signal.SIGKILL)
     assert at_own.ended("killed") == "Failed"
-    assert "SIGKILL" in at_own.details("killed")["error"]["error"]["message"]
+    assert "SIGKILL. The system kills" in at_own.details("killed")["error"]["error"]["message"]
 
 
 @pytest.mark.slow

@@ -351,5 +351,7 @@ def test_a_value_that_the_recipe_does_not_take_is_refused_and_a_strange_key_is_n
     job = jobs.get(azure, project, submit().name)
     odd = dataclasses.replace(job, hyperparameters={"warmup": "9"}, choices={"hyperparameters__epochs": 2})
     assert choices.recipe_of(odd, Recipe())[1][-1] == "the hyperparameter warmup = 9"
+    untold = dataclasses.replace(job, training_uri="", validation_uri="", hyperparameters={})
+    assert choices.recipe_of(untold, Recipe())[1] == ()
     with pytest.raises(RecipeError, match="epochs"):
         choices.recipe_of(dataclasses.replace(job, choices={"hyperparameters__epochs": 900}), Recipe())

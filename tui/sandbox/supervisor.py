@@ -242,7 +242,7 @@ class Supervisor:
                     return
                 case "failed":
                     advice = event.get("advice", "")
-                    self._fail(run, event["code"], f"{event['message']} {advice}".strip())
+                    self._fail(run, event["code"], f"{event['message'].rstrip('.')}. {advice}".strip())
                     return
         if alive:
             if run.cancelled:

@@ -149,12 +149,10 @@ def recipe_of(job: Job, recipe: Recipe, noted: str = "") -> tuple[Recipe, tuple[
     ):
         if text:
             changes[field] = text
-    left = [
-        t(
-            "the training file: on Azure it is {asset}, here yours stays",
-            asset=asset(job.training_uri) or job.training_uri,
-        )
-    ]
+    left: list[str] = []
+    if job.training_uri:
+        held = asset(job.training_uri) or job.training_uri
+        left.append(t("the training file: on Azure it is {asset}, here yours stays", asset=held))
     if job.validation_uri:
         held = asset(job.validation_uri) or job.validation_uri
         left.append(t("how the validation rows were chosen: on Azure they are {asset}", asset=held))
