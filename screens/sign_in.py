@@ -26,6 +26,7 @@ from tui.settings import Settings
 from tui.widgets.choice import Choice
 from tui.widgets.connection import METHODS, code_content, identity_content, tenant_content
 from tui.widgets.secret_input import SecretInput
+from tui.widgets.sign_in_field import SignInField
 
 if TYPE_CHECKING:
     from tui.services.access import Tenant
@@ -81,9 +82,7 @@ class SignInScreen(Step):
                     ("client_id", t("Application id")),
                     ("certificate", t("Certificate file")),
                 ):
-                    with Horizontal(classes="field-row", id=f"row-{name}"):
-                        yield Static(label, classes="field-label", markup=False)
-                        yield Input(getattr(profile, name), id=name, select_on_focus=False)
+                    yield SignInField(name, label, getattr(profile, name))
                 with Horizontal(classes="field-row", id="row-secret"):
                     yield Static(t("Secret"), classes="field-label", markup=False)
                     yield SecretInput(t("kept in the keyring, or in memory"), id="secret")
@@ -109,13 +108,19 @@ class SignInScreen(Step):
         if self.program.sandbox:
             return settings
         profile = settings.active_profile()
-        names = ("tenant", "client_id", "certificate")
-        typed = {name: self.query_one(f"#{name}", Input).value.strip() for name in names}
+        typed = {key: self.query_one(f"#{key}", Input).value.strip() for key in ("tenant", "client_id", "certificate")}
         changed = profile.model_copy(update={"method": self.query_one("#method", Choice).value, **typed})
         return settings.model_copy(update={"profiles": {**settings.profiles, settings.profile: changed}})
 
+    def _wrong(self) -> str:
+        """What is wrong with a field, told beside it too; empty: nothing."""
+        return next((field.show_error() for field in self.query(SignInField) if field.display and field.error), "")
+
     def sign_in(self) -> None:
-        """Ask for a token in the background."""
+        """Ask for a token in the background, unless a field is wrong."""
+        if problem := self._wrong():
+            self.notice(problem, problem=True)
+            return
         self._tried, self._error, self._code = True, None, None
         if self._ticks:
             self._ticks.stop()
@@ -289,4 +294,6 @@ class SignInScreen(Step):
 
     def check(self) -> str:
         """Somebody has to be signed in."""
-        return "" if self.wizard.facts.azure else t("Not signed in; F5 tries again, F8 goes on without.")
+        return (
+            "" if self.wizard.facts.azure else self._wrong() or t("Not signed in; F5 tries again, F8 goes on without.")
+        )

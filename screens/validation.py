@@ -91,6 +91,8 @@ class ValidationScreen(Step):
             self._take_path(event.value.strip())
 
     def _take_path(self, path: str) -> None:
+        if (now := self.wizard.recipe.validation).mode == "file" and now.path == path:
+            return  # as it is told of its first value: what is known of that file stays known
         self._error = None
         part = self.wizard.recipe.validation.model_dump() | {"mode": "file", "path": path}
         self.choose(validation=part)
@@ -225,9 +227,11 @@ class ValidationScreen(Step):
                 return t("Give the validation file, or F6 to pick one.")
             if self._error:
                 return self._error.message
-            if self._report and not self._report[1].ok:
+            if self._report and self._checked() and not self._report[1].ok:
                 first = self._report[1].errors[0]
                 return t("The validation file has errors: {code} {title}.", code=first.code, title=first.title)
+            if not self._checked():  # also where the check has ended and its outcome is not told yet
+                return t("The file is not checked; Enter checks it.")
         if self.mode == "split" and report and not round(report.rows * recipe.validation.share):
             return t("The share holds back no row; give a larger one.")
         return ""
