@@ -228,7 +228,7 @@ class DeployScreen(RunPage):
         title = t("Deploy as {name}?", name=clean_line(name, limit=60))
         job = found.job
         self.app.push_screen(
-            Confirm(title, body, yes=t("Deploy"), enter_is_yes=self.program.sandbox),
+            Confirm(title, body, yes=t("Deploy"), enter_is_yes=self.in_sandbox),
             lambda yes: self._deploy(job, name) if yes else None,
         )
 

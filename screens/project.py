@@ -192,7 +192,7 @@ class ProjectScreen(Step):
                 Content(t("A hub brings a storage account and a key vault; both cost a little until deleted.")),
             ]
         )  # fmt: skip
-        sandbox = self.program.sandbox
+        sandbox = self.in_sandbox
         question = Confirm(t("Create hub and project now?"), body, yes=t("Create"), enter_is_yes=sandbox)
         self.program.push_screen(question, self._create)
 

@@ -259,7 +259,7 @@ class ReviewScreen(Step):
             text.line(t("{model} is tuned on {file}.", model=recipe.model.name, file=recipe.data.train), limit=300)
         ]
         parts.append(estimate_content(estimate) if estimate else Content(t("The price is not known.")))
-        body, sandbox = Content("\n\n").join(parts), self.program.sandbox
+        body, sandbox = Content("\n\n").join(parts), self.in_sandbox
         question = Confirm(t("Submit this run?"), body, yes=t("Submit"), enter_is_yes=sandbox)
         self.program.push_screen(question, self._answered)
 
