@@ -95,7 +95,7 @@ class Everything(Wired):
             for kind in kinds
         ]
         asked = tuple(Asked(line, poison, poison, tuned=poison, base=f"{poison}{line}") for line in range(1, 4))
-        found = compare([one.reference for one in asked], [one.base or "" for one in asked], [poison] * 3)
+        found = compare(["expected"] * 3, ["expected"] * 3, ["said"] * 3)  # figures, in which no text is
         services: dict[str, dict[str, Any]] = {
             "access": {"resource_groups": lambda *rest: bad([ResourceGroup("phift-rg", "eastus2")])},
             "projects": {
