@@ -24,7 +24,7 @@ from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError
 from tui.settings import Settings
 from tui.widgets.choice import Choice
-from tui.widgets.connection import METHODS, code_content, identity_content, tenant_content
+from tui.widgets.connection import BY_ITSELF, FIELDS, METHODS, code_content, identity_content, tenant_content
 from tui.widgets.secret_input import SecretInput
 from tui.widgets.sign_in_field import SignInField
 
@@ -35,16 +35,6 @@ if TYPE_CHECKING:
     from tui.services.progress import Cancel, Report
 
 TASK = "sign-in"
-_BY_ITSELF = frozenset({"cli", "managed-identity", "environment"})
-"""Ways that ask nobody anything, so that they are tried as the page is opened."""
-_FIELDS = {
-    "cli": ("tenant",),
-    "device-code": ("tenant", "client_id"),
-    "service-principal": ("tenant", "client_id", "secret"),
-    "certificate": ("tenant", "client_id", "certificate"),
-    "managed-identity": ("client_id",),
-    "environment": (),
-}
 
 
 class SignInScreen(Step):
@@ -95,8 +85,15 @@ class SignInScreen(Step):
     def entered(self) -> None:
         """Sign in by itself where that asks nobody anything."""
         method = self.program.settings.active_profile().method
-        if not self._tried and (self.program.sandbox or method in _BY_ITSELF):
+        if not self._tried and (self.program.sandbox or method in BY_ITSELF):
             self.sign_in()
+        elif not self._tried:
+            self._ask_secret(method)
+
+    def _ask_secret(self, method: str) -> None:
+        """Put the cursor where a secret is to be typed: outside of a field its letters would be keys."""
+        if method == "service-principal":
+            self.query_one("#secret").focus()
 
     def action_refresh(self) -> None:
         """Sign in anew."""
@@ -209,8 +206,9 @@ class SignInScreen(Step):
         self.query_one("#secret", SecretInput).value = ""
         self._forget()
         self.notice(t("Profile {name}.", name=following))
-        if profile.method in _BY_ITSELF:
+        if profile.method in BY_ITSELF:
             self.sign_in()
+        self._ask_secret(profile.method)
 
     def action_copy_code(self) -> None:
         """Send the device code to the clipboard."""
@@ -257,7 +255,7 @@ class SignInScreen(Step):
     def state_changed(self) -> None:
         """Show the connection."""
         if not self.program.sandbox:
-            wanted = _FIELDS[self.query_one("#method", Choice).value]
+            wanted = FIELDS[self.query_one("#method", Choice).value]
             for name in ("tenant", "client_id", "certificate", "secret"):
                 self.query_one(f"#row-{name}").display = name in wanted
         self._show()

@@ -39,7 +39,7 @@ KEPT = frozenset(
     {"kind", "engine", "engines", "status", "outcome", "id", "hub_id", "source", "step", "unit", "kept", "level"}
 )
 ENDED = ServiceError("Azure said no.", code="Oops", meaning="Nothing.", next_step="Later.", request_id="r", raw="{}")
-NOT_PRESSED = {"forward", "quit", "quit_letter", "suspend", "edit_recipe", "redraw"}
+NOT_PRESSED = {"forward", "quit", "quit_letter", "suspend", "edit_recipe", "edit_prompt", "redraw"}
 FULLEST = "data"
 """The page on which the keys are pressed that are the same everywhere."""
 

@@ -33,6 +33,20 @@ async def typed(pilot: Pilot[Any], editor: Any, text: str) -> None:
     await pilot.press("end", "ctrl+u", *text, "tab")
 
 
+async def test_the_secret_is_asked_for_at_once_so_that_its_letters_are_no_keys(tmp_path: Path, wired: Wired) -> None:
+    profiles = {"a": Profile(method="service-principal"), "b": Profile(method="device-code")}
+    app = wizard(
+        tmp_path, sandbox=False, signed_in=False, settings=Settings(state=tmp_path, profile="a", profiles=profiles)
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        secret = app.screen.query_one("#secret", Input)
+        await until(pilot, lambda: app.focused is secret)
+        await pilot.press(*"qr")
+        await until(pilot, lambda: secret.value == "qr")
+        await pilot.press("f6", "f6")
+        await until(pilot, lambda: "Profile a" in shown(app) and app.focused is secret and not secret.value)
+
+
 @pytest.mark.parametrize(
     ("method", "field", "label", "wrong", "right", "said"),
     [

@@ -23,6 +23,17 @@ METHODS = (
     ("environment", "Environment", "AZURE_CLIENT_ID and its companions, as set in this shell."),
 )
 """Ways to sign in: name, title and help, not translated yet."""
+BY_ITSELF = frozenset({"cli", "managed-identity", "environment"})
+"""Ways that ask nobody anything, so that they are tried as the page is opened."""
+FIELDS = {
+    "cli": ("tenant",),
+    "device-code": ("tenant", "client_id"),
+    "service-principal": ("tenant", "client_id", "secret"),
+    "certificate": ("tenant", "client_id", "certificate"),
+    "managed-identity": ("client_id",),
+    "environment": (),
+}
+"""What each way may be given."""
 KEPT = {
     "keyring": "in the keyring, for the next start too",
     "memory": "kept until you quit",
