@@ -56,7 +56,7 @@ class ModelScreen(Step):
         yield Field("model.instance_count", t("Nodes"))
         yield Field("model.compute", t("Cluster"), hint=t("empty: serverless compute"))
         yield Field("model.weights", t("Weights"), hint=t("empty: the catalogue's"))
-        yield Static("", id="catalogue-age", markup=False)
+        yield Static(t("Reading the model catalogue"), id="catalogue-age", markup=False)
 
     def entered(self) -> None:
         """Read the catalogue."""

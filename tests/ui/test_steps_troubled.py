@@ -98,11 +98,13 @@ async def test_a_slow_look_at_the_access_is_waited_for_left_or_done_again(tmp_pa
 
 
 async def test_a_slow_catalogue_is_replaced_by_the_last_known_and_left_meanwhile(tmp_path: Path, wired: Wired) -> None:
-    wired.gates["models"] = threading.Event()
+    wired.gates["models"], wired.gates["cached"] = threading.Event(), threading.Event()
     app = wizard(tmp_path, "model")
     async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Reading the model catalogue" in shown(app), "what an empty page waits for")
+        wired.gates["cached"].set()
         await until(pilot, lambda: "Phi-4-mini-instruct" in shown(app), "the last known is shown")
-        assert app.tasks.running()
+        await until(pilot, app.tasks.running)
         await pilot.press("f8")
         await until(pilot, lambda: app.current_mode == "data", "it can be left")
         await pilot.press("f7")
