@@ -124,7 +124,7 @@ async def test_a_training_is_found_by_its_pid_file_and_not_started_again(box: Sa
     await become(box, run, "Failed")
     failed = runs.load(box.state, run.job)
     assert failed is not None
-    assert failed.error == {"code": "NaNLoss", "message": "the loss is NaN Lower the learning rate."}
+    assert failed.error == {"code": "NaNLoss", "message": "the loss is NaN. Lower the learning rate."}
 
 
 async def test_a_process_that_is_gone_without_a_word_is_a_failure(

@@ -93,7 +93,9 @@ async def test_the_highlight_follows_its_job_while_the_list_changes(
 async def test_next_run_shows_what_changes_and_takes_the_jobs_choices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services(monkeypatch, [job("one", "Completed", choices={"hyperparameters__epochs": 8})], [])
+    services(
+        monkeypatch, [job("one", "Completed", choices={"hyperparameters__epochs": 8}, training_uri="azureml:a:1")], []
+    )
     app = program(tmp_path, "jobs")
     gone: list[str] = []
     monkeypatch.setattr(app, "go", gone.append)

@@ -693,7 +693,10 @@ async def test_the_review_shows_recipe_price_checks_and_code(tmp_path: Path, wir
             await until(pilot, lambda said=said: said in shown(app), f"{said!r} is not shown")  # type: ignore[misc]  # bound now
 
 
-async def test_on_azure_enter_does_not_say_yes_to_the_bill(tmp_path: Path, wired: Wired) -> None:
+async def test_on_azure_enter_does_not_say_yes_to_the_bill(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AZURE, "sandbox", False)
     app = wizard(tmp_path, "review", sandbox=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.wizard.facts.estimate is not None)

@@ -350,6 +350,9 @@ def cancel_on_signal(at_once: Callable[[], object] | None = None) -> Iterator[Ca
             # Not by an exception: the calls under way, and threads that Python waits for at its end, may hang.
             try:
                 if at_once:
+                    # The stream may be in the middle of a write, which lets nobody else in.
+                    own = os.dup(sys.stdout.fileno())
+                    sys.stdout = open(own, "w", encoding="utf-8", errors="replace")  # noqa: SIM115  # the process ends next
                     at_once()
             finally:
                 os._exit(output.EXIT_INTERRUPTED)
