@@ -67,7 +67,7 @@ class Conversion(Dialog[Path]):
 
     def on_mount(self) -> None:
         """Recognise the file."""
-        self.program.tasks_signal.subscribe(self, lambda _: self._show_progress())
+        self.follow(TASK)
 
         def work(report: Report, cancel: Cancel) -> Found:
             from tui.dataset import convert
@@ -79,10 +79,6 @@ class Conversion(Dialog[Path]):
                 raise UsageError(t("The file cannot be read: {reason}.", reason=error)) from None
 
         self.program.tasks.start(TASK, t("Looking at the file"), work, done=self._recognised, failed=self._failed)
-
-    def _show_progress(self) -> None:
-        for line in self.query(ProgressLine):
-            line.show_task(self.program.tasks.of(TASK))
 
     def on_unmount(self) -> None:
         """Closing stops a conversion that runs; nothing is left of it."""

@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.messages import t
+from tui.widgets.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from tui.app import PhiftApp
@@ -110,6 +111,15 @@ class Dialog(Overlay[ResultT | None]):
             with VerticalScroll(id="dialog-body", can_focus=False):
                 yield from self.content()
             yield KeyLine((*self.keys(), ("Esc", t("Close"))))
+
+    def follow(self, group: str) -> None:
+        """From now on the dialog's `ProgressLine` shows how far the task of a group is."""
+
+        def show(_: None) -> None:
+            for line in self.query(ProgressLine):
+                line.show_task(self.program.tasks.of(group))
+
+        self.program.tasks_signal.subscribe(self, show)
 
     def on_resize(self) -> None:
         """Say how to read on where the text is longer than the panel."""

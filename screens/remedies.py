@@ -68,7 +68,7 @@ class Remedies(Dialog[Path]):
         """Find the remedies."""
         checked = self.program.wizard.facts.report
         self._rows = checked.rows if checked else None
-        self.program.tasks_signal.subscribe(self, lambda _: self._show_progress())
+        self.follow(TASK)
 
         def work(report: Report, cancel: Cancel) -> list[Remedy]:
             from tui.dataset import fix  # and much with it: not on the event loop
@@ -84,10 +84,6 @@ class Remedies(Dialog[Path]):
         self.program.tasks.start(
             TASK, t("Looking for remedies"), work, done=self._found, failed=lambda error: self._note(error.message)
         )
-
-    def _show_progress(self) -> None:
-        for line in self.query(ProgressLine):
-            line.show_task(self.program.tasks.of(TASK))
 
     def on_unmount(self) -> None:
         """Closing stops what is under way; nothing is left of a file that is not whole."""

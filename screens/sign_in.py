@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tui.services.progress import Cancel, Report
 
 TASK = "sign-in"
+_TYPED = ("tenant", "client_id", "certificate")
 
 
 class SignInScreen(Step):
@@ -72,7 +73,7 @@ class SignInScreen(Step):
                     ("client_id", t("Application id")),
                     ("certificate", t("Certificate file")),
                 ):
-                    yield SignInField(name, label, getattr(profile, name))
+                    yield SignInField(label, getattr(profile, name), name=name)
                 with Horizontal(classes="field-row", id="row-secret"):
                     yield Static(t("Secret"), classes="field-label", markup=False)
                     yield SecretInput(t("kept in the keyring, or in memory"), id="secret")
@@ -105,7 +106,7 @@ class SignInScreen(Step):
         if self.program.sandbox:
             return settings
         profile = settings.active_profile()
-        typed = {key: self.query_one(f"#{key}", Input).value.strip() for key in ("tenant", "client_id", "certificate")}
+        typed = {key: self.query_one(f"#{key}", Input).value.strip() for key in _TYPED}
         changed = profile.model_copy(update={"method": self.query_one("#method", Choice).value, **typed})
         return settings.model_copy(update={"profiles": {**settings.profiles, settings.profile: changed}})
 
@@ -201,7 +202,7 @@ class SignInScreen(Step):
         profile = self.program.settings.active_profile()
         with self.prevent(Choice.Changed):
             self.query_one("#method", Choice).value = profile.method
-        for name in ("tenant", "client_id", "certificate"):
+        for name in _TYPED:
             self.query_one(f"#{name}", Input).value = getattr(profile, name)
         self.query_one("#secret", SecretInput).value = ""
         self._forget()
@@ -256,7 +257,7 @@ class SignInScreen(Step):
         """Show the connection."""
         if not self.program.sandbox:
             wanted = FIELDS[self.query_one("#method", Choice).value]
-            for name in ("tenant", "client_id", "certificate", "secret"):
+            for name in (*_TYPED, "secret"):
                 self.query_one(f"#row-{name}").display = name in wanted
         self._show()
 
@@ -292,6 +293,6 @@ class SignInScreen(Step):
 
     def check(self) -> str:
         """Somebody has to be signed in."""
-        return (
-            "" if self.wizard.facts.azure else self._wrong() or t("Not signed in; F5 tries again, F8 goes on without.")
-        )
+        if self.wizard.facts.azure:
+            return ""
+        return self._wrong() or t("Not signed in; F5 tries again, F8 goes on without.")

@@ -18,7 +18,7 @@ from textual.message import Message
 
 from tui import terminal
 from tui.frames import Frames
-from tui.typed import ESC, PASTE_LIMIT, Answer, Pasted, Piece, Typed
+from tui.terminal_input import ESC, PASTE_LIMIT, Answer, InputParser, Pasted, Piece
 
 _PAUSE = 0.2
 """Seconds between two looks at an input that has ended."""
@@ -62,7 +62,7 @@ class LastingDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """Read until the program steps aside; no bytes mean that the terminal is gone."""
         self._parser = XTermParser(self._debug)
-        decode, typed, came = IncrementalDecoder("replace").decode, Typed(), monotonic()
+        decode, typed, came = IncrementalDecoder("replace").decode, InputParser(), monotonic()
         while not self.exit_event.is_set():
             if not select.select([self.fileno], [], [], min(_LOOK, ESCAPE_DELAY) if typed.waits else _LOOK)[0]:
                 self._process(typed.silent(monotonic() - came))

@@ -18,6 +18,8 @@ UNSAFE = (
     "\ud800-\udfff\U000e0000-\U000e007f"
 )
 """What a terminal must not be sent, as a regular expression's class holds it."""
+LONGEST = 20_000
+"""Characters that are shown of a text unless a caller says otherwise."""
 _UNSAFE = re.compile(f"[{UNSAFE}]")
 _LINE_BREAKS = re.compile(r"\r\n?|\n")
 
@@ -27,7 +29,7 @@ def _visible(match: re.Match[str]) -> str:
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else REPLACEMENT
 
 
-def clean(text: object, *, limit: int = 20_000) -> str:
+def clean(text: object, *, limit: int = LONGEST) -> str:
     """Text that a terminal cannot act on: controls shown as symbols, at most `limit` characters, line breaks kept.
 
     C0 controls become Unicode's control pictures (ESC is shown as ␛), all others U+FFFD.

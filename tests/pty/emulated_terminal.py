@@ -23,17 +23,15 @@ PATIENCE = 60.0
 
 
 class _Screen(pyte.Screen):
+    """A screen with what terminals have and pyte lacks."""
+
     def report_device_status(self, mode: int, private: bool = False) -> None:
-        """Nothing is answered to DEC's own form of the question, which tmux asks and pyte does not know."""
+        """Nothing is answered to DEC's own form of the question, which tmux asks."""
         if not private:
             super().report_device_status(mode)
 
-
-class _Screen(pyte.Screen):
-    """A screen whose other one is empty whenever it is shown, as terminals have it."""
-
     def set_mode(self, *modes: int, **how: bool) -> None:
-        """Switch a mode on."""
+        """Switch a mode on; the other screen is empty whenever it is shown."""
         if how.get("private") and 1049 in modes:
             self.erase_in_display(2)
         super().set_mode(*modes, **how)
@@ -114,15 +112,20 @@ class Terminal:
             self._stream.feed(chunk)
         return count
 
-    def wait_for(self, condition: str | Callable[[str], bool]) -> str:
-        """Read until the screen shows a text, or makes a condition true; returns the screen."""
+    def wait_for(self, condition: str | Callable[[str], bool], *, every: float = 0.1) -> str:
+        """Read until the screen shows a text, or makes a condition true; returns the screen.
+
+        Args:
+            condition: the text, or what tells of the screen whether it is true.
+            every: seconds between two looks, which is how exact a measured time can be.
+        """
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if condition in self.text if isinstance(condition, str) else condition(self.text):
                 return self.text
             if self.exit_code is not None:
                 break
-            self.read(0.1)
+            self.read(every)
         pytest.fail(f"never came: {condition!r} (exit code {self.exit_code})\n{self.text}")
 
     def wait_for_rest(self, text: str) -> None:

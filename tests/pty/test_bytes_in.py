@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from emulated_terminal import Terminal
+from ways import at_project
 
 Start = Callable[..., Terminal]
 
 NOBODY = {"PATH": "/nonexistent"}
-NEXT, PREVIOUS, HELP, ESCAPE, QUIT = b"\x1b[19~", b"\x1b[18~", b"\x1bOP", b"\x1b", b"\x11"
+HELP, ESCAPE, QUIT = b"\x1bOP", b"\x1b", b"\x11"
 WHOLE = (
     b"\xff\xfe\xc3\xa7\x80", b"\x00\x1c\x1d", "\x9b31m\x9d0;q\x9c\x90q\x9c\x85".encode(),
     b"\x1b]52;c;cQ==\x07", b"\x1b]8;;https://q.example\x1b\\", b"\x1bPq\x1b\\", b"\x1b_q\x1b\\", b"\x1b]0;q\x18",
@@ -25,15 +26,6 @@ WHOLE = (
 )  # fmt: skip
 # After half a second the rest is not waited for.
 UNFINISHED = (b"\x1b[12", b"\x1b]0;q", b"\x1bPq", b"\x1bO")
-
-
-def at_project(terminal: Terminal) -> None:
-    """Go to the page of hub and project, whose first field has the focus."""
-    for page in ("Sign in", "Access"):
-        terminal.wait_for(page)
-        terminal.quiet(0.1)
-        terminal.send(NEXT)
-    terminal.wait_for("phift-hub")
 
 
 def answers(terminal: Terminal) -> None:

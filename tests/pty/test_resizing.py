@@ -6,22 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from emulated_terminal import Terminal
+from ways import at_project
 
 from tui import recipe
 
 Start = Callable[..., Terminal]
 
-NEXT, REDRAW, QUIT = b"\x1b[19~", b"\x0c", b"\x11"
+REDRAW, QUIT = b"\x0c", b"\x11"
 SIZES = ((1, 1), (80, 24), (59, 17), (200, 60), (2, 500), (60, 18), (500, 2), (120, 40), (80, 1), (1, 24))
 
 
 def test_a_storm_of_sizes_leaves_the_screen_right_and_the_draft_whole(start: Start, state: Path) -> None:
     terminal = start(env={"PATH": "/nonexistent"})
-    for page in ("Sign in", "Access"):
-        terminal.wait_for(page)
-        terminal.quiet(0.1)
-        terminal.send(NEXT)
-    terminal.wait_for("phift-hub")
+    at_project(terminal)
     for number in range(200):
         terminal.resize(*SIZES[number % len(SIZES)])
         if number % 50 == 25:

@@ -9,24 +9,16 @@ from pathlib import Path
 
 import pytest
 from emulated_terminal import Terminal
+from ways import at_project
 
 from tui import recipe
 
 Start = Callable[..., Terminal]
 
-NEXT, EDIT, ESCAPE, QUIT, SUSPEND = b"\x1b[19~", b"\x1bOR", b"\x1b", b"\x11", b"\x1a"
+EDIT, ESCAPE, QUIT, SUSPEND = b"\x1bOR", b"\x1b", b"\x11", b"\x1a"
 EDIT_PROMPT = b"\x07"
 GIVEN_BACK = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?7h")
 TAKEN = (b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?2004h")
-
-
-def at_project(terminal: Terminal) -> None:
-    """Go to the page of hub and project, whose first field has the focus."""
-    for page in ("Sign in", "Access"):
-        terminal.wait_for(page)
-        terminal.quiet(0.1)
-        terminal.send(NEXT)
-    terminal.wait_for("phift-hub")
 
 
 def is_stopped(terminal: Terminal) -> bool:

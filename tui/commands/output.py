@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError, Unreachable, UsageError
-from tui.text import clean, clean_line
+from tui.text import LONGEST, clean, clean_line
 
 if TYPE_CHECKING:
     from tui.services.progress import Progress
@@ -50,9 +50,9 @@ def say(message: str = "") -> None:
         _write(line if line.lstrip().startswith("$ ") else folded(line, width), sys.stderr)
 
 
-def _write(text: str, stream: TextIO, end: str = "\n") -> None:
-    """The one way out: what is not cleaned yet is cleaned here."""
-    print(clean(text, limit=len(text)), end=end, file=stream, flush=True)
+def _write(text: str, stream: TextIO, *, limit: int | None = None, end: str = "\n") -> None:
+    """The one way out, where what a terminal could act on is made harmless, and what is longer than `limit` is cut."""
+    print(clean(text, limit=len(text) if limit is None else limit), end=end, file=stream, flush=True)
 
 
 def _columns() -> int:
@@ -87,12 +87,12 @@ def folded(line: str, width: int) -> str:
 
 def result(text: str) -> None:
     """A line of the result, to stdout."""
-    _write(clean(text), sys.stdout)
+    _write(text, sys.stdout, limit=LONGEST)
 
 
 def piece(text: str) -> None:
     """A part of the result, to stdout, with no end of line after it."""
-    _write(clean(text), sys.stdout, end="")
+    _write(text, sys.stdout, limit=LONGEST, end="")
 
 
 def code(text: str) -> None:

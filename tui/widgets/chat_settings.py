@@ -4,37 +4,15 @@ from __future__ import annotations
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui.messages import t
+from tui.widgets.labelled_input import LabelledInput
 
 _HOTTEST = 2.0
 _LONGEST = 4096
-
-
-class Setting(Vertical):
-    """Label, editor and range in a row; below, a line of help, or what is wrong."""
-
-    def __init__(self, label: str, value: str, hint: str, about: str, *, number: bool = False) -> None:
-        super().__init__(classes="field -number" if number else "field")
-        self._label, self._hint, self._about = label, hint, about
-        self.editor = Input(value, select_on_focus=False)
-        """Where it is typed."""
-
-    def compose(self) -> ComposeResult:
-        """The row and the line."""
-        with Horizontal(classes="field-row"):
-            yield Static(self._label, classes="field-label", markup=False)
-            yield self.editor
-            yield Static(self._hint, classes="field-hint", markup=False)
-        yield Static(self._about, classes="field-note", markup=False)
-
-    def tell(self, wrong: str) -> None:
-        """Say what is wrong in the help's place; empty: nothing is."""
-        self.set_class(bool(wrong), "-wrong")
-        self.query_one(".field-note", Static).update(f"! {wrong}" if wrong else self._about)
 
 
 class ChatSettings(Vertical):
@@ -58,16 +36,17 @@ class ChatSettings(Vertical):
             "{unit} · {range} · default {value}", unit=t("tokens"), range=f"1 – {_LONGEST:,}", value=self.max_tokens
         )
         heat = t("{range} · default {value}", range="0 – 2", value=f"{self.temperature:g}")
-        self._system = Setting(
-            t("System prompt"), "", t("optional"), t("What the model is told before every question.")
+        self._system = LabelledInput(
+            t("System prompt"), "", hint=t("optional"), about=t("What the model is told before every question.")
         )
-        self._heat = Setting(
-            t("Temperature"), f"{self.temperature:g}", heat, t("0: always the likeliest word; more: more variety."),
+        self._heat = LabelledInput(
+            t("Temperature"), f"{self.temperature:g}", hint=heat,
+            about=t("0: always the likeliest word; more: more variety."), number=True,
+        )  # fmt: skip
+        self._length = LabelledInput(
+            t("Longest answer"), str(self.max_tokens), hint=length, about=t("A longer answer is cut there."),
             number=True,
         )  # fmt: skip
-        self._length = Setting(
-            t("Longest answer"), str(self.max_tokens), length, t("A longer answer is cut there."), number=True
-        )
         yield from (self._system, self._heat, self._length)
 
     @property

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.typed import PASTE_LIMIT, Answer, Pasted, Piece, Typed
+from tui.terminal_input import PASTE_LIMIT, Answer, InputParser, Pasted, Piece
 
 LONG = 10.0
 """Seconds of silence after which nothing is waited for."""
@@ -15,7 +15,7 @@ UP, F1_OF_LINUX, SHIFT_DELETE_OF_RXVT = "\x1b[A", "\x1b[[A", "\x1b[3$"
 
 def of(*reads: str, silence: float = LONG) -> list[Piece]:
     """The pieces of what was read at once each time, letters next to each other as one."""
-    typed = Typed()
+    typed = InputParser()
     pieces: list[Piece] = []
     for piece in [*(piece for read in reads for piece in typed.take(read)), *typed.silent(silence)]:
         last = pieces[-1] if pieces else ""
@@ -58,7 +58,7 @@ def test_nothing_pasted_is_a_key(pasted: str, cut: int) -> None:
 @settings(max_examples=300)
 @given(st.lists(st.text(st.characters() | st.sampled_from("\x1b[]PO~;M$\x07\\"), max_size=12), max_size=6))
 def test_after_a_silence_a_key_is_a_key_whatever_came_before(reads: list[str]) -> None:
-    typed = Typed()
+    typed = InputParser()
     for read in reads:
         list(typed.take(read))
     list(typed.silent(LONG))
@@ -96,7 +96,7 @@ def test_a_paste_is_one_line_without_controls_and_never_longer_than_is_taken() -
 
 
 def test_a_paste_that_is_not_marked_is_one_until_nothing_comes_any_more() -> None:
-    typed = Typed()
+    typed = InputParser()
     assert list(typed.take("\x08" + "line\r" * 50)) == ["\x08"]
     assert list(typed.take("q\x1b[A\r")) == []
     assert list(typed.silent(0.1)) == []
@@ -109,7 +109,7 @@ def test_keys_held_down_are_no_paste() -> None:
 
 
 def test_a_paste_that_stalls_is_shown_and_goes_on_unless_a_key_comes() -> None:
-    typed = Typed()
+    typed = InputParser()
     assert list(typed.take("\x1b[200~begun")) == []
     assert list(typed.silent(1.0)) == []
     assert list(typed.silent(LONG)) == [Pasted("begun", 5)]

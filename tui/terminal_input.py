@@ -92,7 +92,7 @@ class _Paste:
         return taken
 
 
-class Typed:
+class InputParser:
     """Takes what was read of the terminal, gives it in pieces; keeps what is unfinished until the rest has come."""
 
     def __init__(self) -> None:
