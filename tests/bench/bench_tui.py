@@ -64,7 +64,7 @@ def started(make: Callable[[], Terminal], shows: str, quits: bytes) -> tuple[flo
     """Seconds from the start to the text on screen, and from the key that quits to the end."""
     began = time.perf_counter()
     terminal = make()
-    terminal.wait_for(shows)
+    terminal.wait_for(shows, every=0.005)
     shown = time.perf_counter()
     terminal.read(0.5)
     ended = quit_time(terminal, quits)
