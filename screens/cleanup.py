@@ -102,8 +102,7 @@ class CleanupScreen(RunPage):
     def _reckoned(self, spent: str) -> None:
         shown = self.query_one(".spent", LiveLine)
         shown.display = True
-        told = t("{spent} · sandbox: nothing is billed", spent=spent) if self.in_sandbox else spent
-        shown.show(line(told), layout=True)
+        shown.show(line(spent), layout=True)
 
     def _looked(self, items: list[Item]) -> None:
         self.tell_trouble("")

@@ -122,9 +122,8 @@ class PlaygroundScreen(RunPage):
                     return question.messages
             return ()
 
-        self.program.tasks.start(
-            "playground.question", t("Looking for a question"), find, done=self._suggested, quiet=True
-        )
+        title = t("Looking for a question")
+        self.program.tasks.start("playground.question", title, find, done=self._suggested, quiet=True)
 
     def _suggested(self, messages: tuple[tuple[str, str], ...]) -> None:
         prompt = self.query_one("#prompt", Input)
@@ -133,6 +132,7 @@ class PlaygroundScreen(RunPage):
                 self._settings.system = text
         if messages and not prompt.value:
             prompt.value = messages[-1][1]
+            prompt.select_all()  # what is typed takes its place
             self.notice(t("A question out of the held-out rows, with its system prompt. Enter asks it."))
 
     @on(ChatSettings.Changed)

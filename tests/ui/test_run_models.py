@@ -164,6 +164,19 @@ async def test_a_held_out_question_is_offered_with_its_system_prompt(tmp_path: P
         assert [message["content"] for message in talk.told[0]] == ["Be kind.", "What is it?"]
 
 
+async def test_what_is_typed_takes_the_place_of_the_question_that_is_offered(tmp_path: Path, talk: Chat) -> None:
+    file = tmp_path / "held.jsonl"
+    turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "It is."}]
+    file.write_text(json.dumps({"messages": turns}) + "\n")
+    recipe = Recipe(name="support-agent").with_(evaluation__file=str(file))
+    app = program(tmp_path, "playground", recipe=recipe)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "What is it?" in shown(app))
+        await pilot.press(*"Why", "enter")
+        await until(pilot, lambda: talk.told)
+        assert [message["content"] for message in talk.told[0]] == ["Why"]
+
+
 async def test_without_an_endpoint_enter_leads_to_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, deployments={"listing": lambda azure, workspace: []})
     app = program(tmp_path, "playground")
