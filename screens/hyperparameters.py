@@ -101,7 +101,7 @@ class HyperparametersScreen(Step):
                 else n("{count} token", "{count} tokens", tokens)
             )
         if estimate:
-            parts.append(t("price {price} (estimate)", price=total(estimate)))
+            parts.append(t("price: {price} (estimate)", price=total(estimate)))
             if estimate.note:
                 parts.append(t(estimate.note))
         unusual = self._unusual()
