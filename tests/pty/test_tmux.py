@@ -23,6 +23,7 @@ PLAIN_TEXT, COPY = b"\x1b[21~", b"c"
 CALL = """
 from tui import terminal
 import sys
+input("ready")
 sys.stdout.write(terminal.notification("desktop", "job \\x1b]52;c;aGk=\\x07 has ended"))
 sys.stdout.flush()
 input("called")
@@ -75,6 +76,9 @@ def test_the_call_at_the_end_of_a_job_reaches_the_outer_terminal_and_carries_not
     in_tmux: Callable[..., Terminal],
 ) -> None:
     outer = in_tmux("set -g allow-passthrough on\nset -g set-clipboard off", [sys.executable, "-c", CALL])
+    # tmux passes nothing on while it draws a window for the first time, so the call waits until it has.
+    outer.wait_for("ready")
+    outer.send(b"\r")
     outer.wait_for("called")
     outer.wait_for(lambda _: b"\x1b]9;job " in outer.raw)
     called = outer.raw.partition(b"\x1b]9;")[2].partition(b"\x07")[0]
