@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ _OUTCOMES = {
     "tied": ("=", "tied", "$text-quiet"),
     "lost": ("!", "lost", "$text-error"),
 }
+_BETTER = {"won": "right", "lost": "left"}
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,8 @@ class Result:
     job: str
     """The one whose run stands above it."""
     file: Path
-
-
-def outcome(asked: Asked) -> str:
-    """`won`, `tied` or `lost` by token F1, as the table counts; empty where the base model was not asked."""
-    from tui.evaluation.metrics import token_f1
-
-    if asked.base is None:
-        return ""
-    gain = token_f1(asked.tuned, asked.reference) - token_f1(asked.base, asked.reference)
-    return "won" if gain > 0 else "lost" if gain < 0 else "tied"
+    outcomes: list[str]
+    """Of each question, as `Asked.outcome` names them."""
 
 
 class EvaluateScreen(RunPage):
@@ -226,7 +220,7 @@ class EvaluateScreen(RunPage):
             }  # fmt: skip
             path = settings.state / "evaluations" / f"{tuned.name}-{moment:%Y%m%d-%H%M%S}.json"
             write_private(path, json.dumps(document, indent=1, ensure_ascii=False))
-            return Result(found, job, path)
+            return Result(found, job, path, [asked.outcome() for asked in found.asked])
 
         def failed(error: PhiftError) -> None:
             if isinstance(error, Cancelled):
@@ -244,13 +238,12 @@ class EvaluateScreen(RunPage):
         self.notice(t("Written to {file}", file=result.file))
         self._sync_keys()
         rows = self._list
-        rows.show([self._row(place, asked) for place, asked in enumerate(result.found.asked)])
+        rows.show(list(map(self._row, itertools.count(), result.found.asked, result.outcomes)))
         if self.is_current:
             rows.options.focus()
         self._show_pair()
 
-    def _row(self, place: int, asked: Asked) -> Row:
-        kind = outcome(asked)
+    def _row(self, place: int, asked: Asked, kind: str) -> Row:
         glyph, word, colour = _OUTCOMES.get(kind, ("", "", ""))
         verdict = Content.styled(f"{glyph} {t(word)}", colour) if kind else Content("")
         return Row(str(place), (verdict, line(asked.question), Content(str(asked.line))))
@@ -260,11 +253,10 @@ class EvaluateScreen(RunPage):
         key = self._list.key
         if not (self._result and key):
             return
-        asked = self._result.found.asked[int(key)]
-        better = {"won": "right", "lost": "left"}.get(outcome(asked), "")
+        asked, kind = self._result.found.asked[int(key)], self._result.outcomes[int(key)]
         base = asked.base if asked.base is not None else t("not asked")
         self.query_one(AnswerPair).show(
-            asked.question, asked.reference, (t("base"), base), (t("tuned"), asked.tuned), better=better
+            asked.question, asked.reference, (t("base"), base), (t("tuned"), asked.tuned), better=_BETTER.get(kind, "")
         )
 
     @on(OptionList.OptionSelected)

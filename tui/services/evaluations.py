@@ -80,6 +80,15 @@ class Asked:
     base: str | None
     """None: no base model was asked."""
 
+    def outcome(self) -> str:
+        """`won`, `tied` or `lost` by token F1, as the comparison counts; empty where the base model was not asked."""
+        from tui.evaluation.metrics import token_f1
+
+        if self.base is None:
+            return ""
+        gain = token_f1(self.tuned, self.reference) - token_f1(self.base, self.reference)
+        return "won" if gain > 0 else "lost" if gain < 0 else "tied"
+
 
 @dataclass(frozen=True)
 class AnswerComparison:
