@@ -251,6 +251,20 @@ def test_a_line_is_folded_between_words_by_the_cells_it_takes(line: str, width: 
     assert output.folded(line, width) == folded
 
 
+def test_a_line_break_in_a_value_begins_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say("Project p\nDeleted all; it is no longer billed.")
+    output.result("job\r\nStatus  Completed")
+    assert capsys.readouterr() == (
+        "job⏎Status  Completed\n",
+        "Project p⏎Deleted all; it is no longer billed.\n",
+    )
+
+
+def test_somebodys_text_keeps_its_lines_each_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say_text("one\r\n\x1b[2Jtwo\n", "  ")
+    assert capsys.readouterr().err == "  one\n  ␛[2Jtwo\n  \n"
+
+
 def test_help_and_mistakes_are_in_the_language_of_the_locale(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,17 +42,25 @@ def again() -> str:
     return t("Run the same command again; what is done already is not done twice.")
 
 
-def say(message: str = "") -> None:
-    """Lines for the person, to stderr; on a terminal no wider than that, its words kept whole."""
-    width = _columns()
-    for line in clean(message).split("\n"):
-        # A command is copied: the terminal's own wrapping does not cut it in two.
-        _write(line if line.lstrip().startswith("$ ") else folded(line, width), sys.stderr)
+def say(line: str = "") -> None:
+    """A line for the person, to stderr; on a terminal no wider than that, its words kept whole.
+
+    A line break that came with a value is shown as a sign: it does not begin a line that the program never said.
+    """
+    safe = clean_line(line, limit=LONGEST)
+    # A command is copied: the terminal's own wrapping does not cut it in two.
+    _write(safe if safe.lstrip().startswith("$ ") else folded(safe, _columns()), sys.stderr)
 
 
-def _write(text: str, stream: TextIO, *, limit: int | None = None, end: str = "\n") -> None:
-    """The one way out, where what a terminal could act on is made harmless, and what is longer than `limit` is cut."""
-    print(clean(text, limit=len(text) if limit is None else limit), end=end, file=stream, flush=True)
+def say_text(text: str, indent: str) -> None:
+    """Somebody's text of several lines for the person, each line of which stands under an indentation."""
+    for line in clean(text).split("\n"):
+        say(indent + line)
+
+
+def _write(text: str, stream: TextIO, *, end: str = "\n") -> None:
+    """The one way out, where what a terminal could act on is made harmless."""
+    print(clean(text, limit=len(text)), end=end, file=stream, flush=True)
 
 
 def _columns() -> int:
@@ -86,13 +94,13 @@ def folded(line: str, width: int) -> str:
 
 
 def result(text: str) -> None:
-    """A line of the result, to stdout."""
-    _write(text, sys.stdout, limit=LONGEST)
+    """A line of the result, to stdout; line breaks within it are shown as signs."""
+    _write(clean_line(text, limit=LONGEST), sys.stdout)
 
 
 def piece(text: str) -> None:
     """A part of the result, to stdout, with no end of line after it."""
-    _write(text, sys.stdout, limit=LONGEST, end="")
+    _write(clean(text), sys.stdout, end="")
 
 
 def code(text: str) -> None:

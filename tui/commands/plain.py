@@ -497,7 +497,8 @@ class PlainWizard:
             if answer == "submit":
                 return
             model = catalog.find(catalog.models(self.azure), self.recipe.model.name)
-            output.result(renders[answer](self.recipe, model))
+            for line in renders[answer](self.recipe, model).rstrip("\n").split("\n"):
+                output.result(line)
 
     def run(self, teller: Teller) -> None:
         """Submit, follow, evaluate, deploy; then ask the endpoint and clean up.
@@ -546,7 +547,7 @@ class PlainWizard:
         while question := self._ask(t("Question"), explanation=t("The model answers; it remembers this conversation.")):
             history.append({"role": "user", "content": question})
             answer = reply(endpoint.uri, key, history, max_tokens=self.recipe.evaluation.max_tokens)
-            output.say(f"  {answer.text}")
+            output.say_text(answer.text, "  ")
             history.append({"role": "assistant", "content": answer.text})
 
     def _clean_up(self, workspace: Workspace) -> None:

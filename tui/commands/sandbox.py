@@ -222,7 +222,7 @@ def _env(args: argparse.Namespace) -> int:
         output.data(lines)
     else:
         for name, value in lines.items():
-            output.result(f"export {name}={shlex.quote(value)}")
+            output.code(f"export {name}={shlex.quote(value)}")
     return 0
 
 
