@@ -46,7 +46,6 @@ _OUTCOMES = {
     "tied": ("=", "tied", "$text-quiet"),
     "lost": ("!", "lost", "$text-error"),
 }
-_BETTER = {"won": "right", "lost": "left"}
 
 
 @dataclass(frozen=True)
@@ -254,9 +253,10 @@ class EvaluateScreen(RunPage):
         if not (self._result and key):
             return
         asked, kind = self._result.found.asked[int(key)], self._result.outcomes[int(key)]
+        better = {"won": "right", "lost": "left"}.get(kind, "")
         base = asked.base if asked.base is not None else t("not asked")
         self.query_one(AnswerPair).show(
-            asked.question, asked.reference, (t("base"), base), (t("tuned"), asked.tuned), better=_BETTER.get(kind, "")
+            asked.question, asked.reference, (t("base"), base), (t("tuned"), asked.tuned), better=better
         )
 
     @on(OptionList.OptionSelected)

@@ -130,13 +130,12 @@ class ModelScreen(Step):
         region, lines = self.wizard.recipe.target.location, []
         if model.summary:
             lines.append(text.line(model.summary, limit=200))
-        if model.finetune_retirement:
-            past = model.finetune_retirement <= catalogue.today()
-            word = t("Fine-tuning ended on {date}.") if past else t("Fine-tuning ends on {date}.")
-            line = word.format(date=model.finetune_retirement)
-            if model.successor:
-                line += " " + t("Successor: {name} (F6 takes it).", name=model.successor)
-            lines.append(text.line(line, "$text-warning" if past else "$text-quiet"))
+        said = model.retirements(catalogue.today())
+        if said and model.successor:
+            said.append(t("Successor: {name} (F6 takes it).", name=model.successor))
+        if said:
+            retired = model.status(catalogue.today()) == "retired"
+            lines.append(text.line(" ".join(said), "$text-warning" if retired else "$text-quiet"))
         for engine, label, _ in ENGINES:
             found = model.availability(engine, catalogue.today(), region)  # type: ignore[arg-type]  # ENGINES lists the engines
             glyph, word, style = {

@@ -39,12 +39,6 @@ def test_a_row_is_found_by_its_line(path: Path) -> None:
             rows.row(path, line)
 
 
-def test_browsing_leaves_blank_lines_out(path: Path) -> None:
-    assert [row.line for row in rows.browse(path, 498, 4)] == [498, 499, 501, 502]
-    assert [row.line for row in rows.browse(path, 999, 10)] == [999, 1000]
-    assert rows.browse(path, 2000, 5) == []
-
-
 def test_searching_reads_text_not_escapes_and_any_case(path: Path) -> None:
     assert [row.line for row in rows.search(path, "QUESTION 99", limit=3)] == [99, 990, 991]
     assert [row.line for row in rows.search(path, "strasse", start=998)] == [998, 999, 1000]
@@ -64,4 +58,3 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.write_bytes(b"")
     assert rows.count(path) == 0
-    assert rows.browse(path, 1, 5) == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.evaluation.metrics import exact_match, macro_f1, mean_loss, normalised, perplexity, token_f1
+from tui.evaluation.metrics import exact_match, normalised, perplexity, token_f1
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,7 @@ def test_f1_is_a_symmetric_share(one: str, other: str) -> None:
         assert score == 1.0
 
 
-def test_perplexity_and_mean_loss() -> None:
+def test_perplexity_is_of_the_mean_loss() -> None:
     assert perplexity(0.0) == 1.0
     assert perplexity(math.log(50)) == pytest.approx(50)
     assert perplexity(1e6) == math.inf
-    assert mean_loss([(1.0, 30), (2.0, 10)]) == pytest.approx(1.25)
-    with pytest.raises(ValueError, match="no token"):
-        mean_loss([])
-
-
-def test_macro_f1_weighs_classes_alike() -> None:
-    answers = ["spam", "spam", "ham", "spam"]
-    references = ["spam", "spam", "ham", "ham"]
-    assert macro_f1(answers, references) == pytest.approx((0.8 + 2 / 3) / 2)
-    with pytest.raises(ValueError, match="no answer"):
-        macro_f1([], [])

@@ -24,7 +24,7 @@ def test_the_same_seed_takes_the_same_questions_in_file_order() -> None:
     assert len(first) == 10
     assert len(questions(path, 1000, 1)) == 40
     assert set(first) <= set(questions(path, 20, 1))
-    assert [message["role"] for message in first[0].to_messages()] == ["system", "user"]
+    assert [role for role, _ in first[0].messages] == ["system", "user"]
 
 
 def test_only_rows_that_ask_and_answer_in_text_are_taken(tmp_path: Path) -> None:

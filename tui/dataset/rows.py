@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,12 +109,6 @@ def row(path: Path, line: int) -> Row:
     if found is None:
         raise IndexError(f"{path.name} has {count(path)} lines; there is no line {line}")
     return _row(*found)
-
-
-def browse(path: Path, start: int, count: int) -> list[Row]:
-    """Return up to `count` rows from the line `start` on, blank lines left out."""
-    found = ((number, line) for number, line in _from(path, max(1, start)) if not is_blank(line))
-    return [_row(number, line) for number, line in islice(found, count)]
 
 
 def search(

@@ -7,10 +7,6 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -59,36 +55,3 @@ def perplexity(loss: float) -> float:
         return math.exp(loss)
     except OverflowError:
         return math.inf
-
-
-def mean_loss(parts: Iterable[tuple[float, int]]) -> float:
-    """Return the mean loss per token of (mean loss, tokens) of several parts.
-
-    Raises:
-        ValueError: The parts hold no token.
-    """
-    total = tokens = 0.0
-    for loss, count in parts:
-        total += loss * count
-        tokens += count
-    if not tokens:
-        raise ValueError("there is no token to take a loss over")
-    return total / tokens
-
-
-def macro_f1(answers: Iterable[str], references: Iterable[str]) -> float:
-    """Return the unweighted mean of the F1 of each class, for answers that are class names.
-
-    Raises:
-        ValueError: The two have different lengths, or there are none.
-    """
-    pairs = [(normalised(a), normalised(r)) for a, r in zip(answers, references, strict=True)]
-    if not pairs:
-        raise ValueError("there is no answer to score")
-    scores = []
-    for name in {reference for _, reference in pairs}:
-        hit = sum(a == r == name for a, r in pairs)
-        given = sum(a == name for a, _ in pairs)
-        wanted = sum(r == name for _, r in pairs)
-        scores.append(2 * hit / (given + wanted))
-    return math.fsum(scores) / len(scores)

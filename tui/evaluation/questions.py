@@ -28,10 +28,6 @@ class Question:
     messages: tuple[tuple[str, str], ...]
     reference: str
 
-    def to_messages(self) -> list[dict[str, str]]:
-        """Return the conversation as the body of a chat request has it."""
-        return [{"role": role, "content": content} for role, content in self.messages]
-
 
 def questions(path: Path, n: int, seed: int) -> list[Question]:
     """Choose up to n questions from a file, in file order.

@@ -101,6 +101,19 @@ class Model:
             return "deprecated"
         return "available" if self.tasks or self.finetune_retirement else "unknown"
 
+    def retirements(self, on: date) -> list[str]:
+        """Until when it can be tuned, and until when it answers once deployed: a sentence for each known date."""
+        said = []
+        if self.finetune_retirement:
+            past = self.finetune_retirement <= on
+            word = t("Fine-tuning ended on {date}.") if past else t("Fine-tuning ends on {date}.")
+            said.append(word.format(date=self.finetune_retirement))
+        if self.inference_retirement:
+            past = self.inference_retirement <= on
+            word = t("Deployed, it answered until {date}.") if past else t("Deployed, it answers until {date}.")
+            said.append(word.format(date=self.inference_retirement))
+        return said
+
     def to_json(self, on: date) -> dict[str, Any]:
         """The entry for programs, with its status on a day."""
         document = asdict(self)

@@ -17,9 +17,6 @@ from .failures import TrainingFailed, out_of_memory
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-STAND_INS = ("tiny", "small")
-"""Names of the models that stand in for a Phi model where there are no Phi weights."""
-
 
 @dataclass(frozen=True)
 class Base:
