@@ -97,7 +97,7 @@ class ModelScreen(Step):
         return Content.assemble(
             (f"{mark} {text.clean_line(model.name, limit=32):<32} ", "bold" if mark == "●" else ""),
             (f"{GLYPHS[status]} {t(WORDS[status]):<11}", STYLES[status]),
-            (f"{context:>13}", "$text-quiet"),
+            (f"{context:>13}  {text.clean_line(model.license, limit=12)}", "$text-quiet"),
             ("  " + t("preview") if model.preview else "", "$text-accent"),
         )
 

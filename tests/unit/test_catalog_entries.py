@@ -83,10 +83,10 @@ def test_each_place_gives_the_same_facts(tmp_path: Path, properties: dict[str, A
 def test_the_day_of_a_retirement_is_past_on_that_day() -> None:
     model = catalog.Model("m", "1", "a", finetune_retirement=date(2025, 8, 30), inference_retirement=date(2026, 8, 30))
     assert model.retirements(date(2025, 8, 29)) == [
-        "Fine-tuning ends on 2025-08-30.", "Deployed, it answers until 2026-08-30.",
+        "Fine-tuning ends on 2025-08-30.", "Serverless deployments of it answer until 2026-08-30.",
     ]  # fmt: skip
     assert model.retirements(date(2026, 8, 30)) == [
-        "Fine-tuning ended on 2025-08-30.", "Deployed, it answered until 2026-08-30.",
+        "Fine-tuning ended on 2025-08-30.", "Serverless deployments of it answered until 2026-08-30.",
     ]  # fmt: skip
 
 

@@ -110,7 +110,11 @@ class Model:
             said.append(word.format(date=self.finetune_retirement))
         if self.inference_retirement:
             past = self.inference_retirement <= on
-            word = t("Deployed, it answered until {date}.") if past else t("Deployed, it answers until {date}.")
+            word = (
+                t("Serverless deployments of it answered until {date}.")
+                if past
+                else t("Serverless deployments of it answer until {date}.")
+            )
             said.append(word.format(date=self.inference_retirement))
         return said
 
