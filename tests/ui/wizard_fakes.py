@@ -33,7 +33,7 @@ ALL = {
 }
 PHI_4 = Model(
     "Phi-4-mini-instruct", "1", "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1",
-    summary="A small model.", context_length=131_072, tasks=("chat-completion",), engines=ALL,
+    summary="A small model.", license="MIT", context_length=131_072, tasks=("chat-completion",), engines=ALL,
     finetune_retirement=date(2030, 1, 1), learning_rate=Range(2e-5, 1e-6, 1e-3), epochs=Range(3, 1, 10),
 )  # fmt: skip
 PHI_3 = replace(
