@@ -24,7 +24,7 @@ from tui.services.errors import BudgetExceeded, Cancelled, PhiftError
 from tui.widgets.choice import Choice
 from tui.widgets.data_report import group_line
 from tui.widgets.recipe_text import estimate_content, price_content, recipe_content
-from tui.wizard import BY_NAME
+from tui.wizard import BY_NAME, PLACES
 
 if TYPE_CHECKING:
     from tui.services.flow import Started
@@ -270,7 +270,8 @@ class ReviewScreen(Step):
 
     def _submitted(self, done: Started) -> None:
         self.wizard.learn(workspace=done.workspace, prepared=done.prepared, job=done.job.name)
-        self.wizard.mark(self.PLACE, "done")
+        for step in (place.name for place in PLACES if place.setup):
+            self.wizard.mark(step, "done")  # those too that were passed by, whose defaults the run was made with
         self.notice("")
         if self.is_current:
             self.program.go("monitor")

@@ -23,6 +23,7 @@ from tui.services.progress import Cancel
 from tui.settings import Profile, Settings
 from tui.widgets.choice import Choice
 from tui.widgets.field import Field
+from tui.wizard import PLACES
 
 
 async def test_enter_leads_from_sign_in_to_the_submitted_job(tmp_path: Path, wired: Wired) -> None:
@@ -737,6 +738,8 @@ async def test_a_submit_that_fails_says_so_and_can_be_tried_again(tmp_path: Path
         await until(pilot, lambda: "Submit this run?" in shown(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.wizard.facts.job)
+    steps = (place.name for place in PLACES if place.setup)
+    assert {app.wizard.state_of(step, "monitor") for step in steps} == {"done"}, "those passed by are taken as they are"
 
 
 async def test_without_a_sign_in_the_steps_say_so_and_stay_open(tmp_path: Path, wired: Wired) -> None:
