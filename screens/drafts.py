@@ -13,12 +13,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.dialog import Dialog, Key
-from tui import text
+from tui import resuming, text
 from tui.messages import ago, t
 from tui.recipe import Recipe, RecipeError
 from tui.services import drafts
 from tui.services.errors import PhiftError
-from tui.wizard import free_name
+from tui.wizard import BY_NAME, free_name
 
 if TYPE_CHECKING:
     from tui.app import PhiftApp
@@ -27,8 +27,8 @@ NEW, GIVEN = "new recipe", "given recipe"
 """Options that are no draft; a draft's option is its name after a slash."""
 
 
-def offer(program: PhiftApp) -> Recipe:
-    """At the start: offer the drafts, unless the recipe given is what its draft has; the recipe that needs no saving.
+def offer(program: PhiftApp) -> None:
+    """At the start: offer the drafts, unless the recipe given is what its draft has.
 
     Whatever is chosen in the dialog, what is typed next never overwrites an older draft of that name.
     """
@@ -38,9 +38,10 @@ def offer(program: PhiftApp) -> Recipe:
     if differs or (program.given is None and found):
         program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
         program.action_show("drafts")
-    elif not same:
+    elif same:
+        resuming.go_on(program, program.preferences.left.get(same.name))
+    else:
         program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
-    return program.wizard.recipe
 
 
 class Drafts(Dialog[None]):
@@ -82,9 +83,10 @@ class Drafts(Dialog[None]):
         options = []
         for draft in found:
             mark = "● " if draft.name == current.name else "  "
-            when = draft.error or ago(draft.changed)
+            when, left = draft.error or ago(draft.changed), self.program.preferences.left.get(draft.name)
+            place = f" · {t(BY_NAME[left.place].title)}" if left and left.place in BY_NAME and not draft.error else ""
             name = f"{text.clean_line(draft.name, limit=40):<40}"
-            line = Content.assemble(mark, (name, "bold"), f"  {text.clean_line(when, limit=90)}")
+            line = Content.assemble(mark, (name, "bold"), f"  {text.clean_line(when, limit=90)}{place}")
             options.append(Option(line, f"/{draft.name}", disabled=bool(draft.error)))
         if given:
             name = text.clean_line(given.name, limit=40)
@@ -112,7 +114,7 @@ class Drafts(Dialog[None]):
             elif event.option_id == GIVEN and program.given:
                 program.wizard.take(program.given.with_(name=free_name(program.given.name, taken)))
             else:
-                program.wizard.take(drafts.load(program.settings, self._highlighted()))
+                resuming.open_draft(program, self._highlighted())
         except PhiftError as error:
             self._note(error.message)
         else:

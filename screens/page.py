@@ -155,7 +155,7 @@ class Page(Shell):
             return
         self.notice("")
         if self.leaving():
-            self.program.go(next_place(self.PLACE))
+            self.program.go(self.wizard.onward(self.PLACE))
 
     def action_next(self) -> None:
         """Go on without a check."""

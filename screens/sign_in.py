@@ -145,6 +145,7 @@ class SignInScreen(Step):
         self.wizard.mark(self.PLACE, "done")
         if profile.subscription and not self.wizard.recipe.target.subscription:
             self.choose(target__subscription=profile.subscription)
+        self._goes_on = self._goes_on or bool(self.wizard.left_at)
         look_after_open(self, azure)
         if not self.program.sandbox:
             self._ask_tenants(azure)

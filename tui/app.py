@@ -24,7 +24,6 @@ from textual.signal import Signal
 
 from assets import ROOT
 from tui import actions, messages, terminal, text, themes
-from tui.autosave import Autosave
 from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError
 from tui.tasks import TaskMoved, Tasks
@@ -131,6 +130,7 @@ class PhiftApp(TerminalApp):
         """
         # With pydantic, which takes longer to load than all that the first frame needs.
         from tui import preferences
+        from tui.autosave import Autosave
         from tui.recipe import Recipe
 
         self.preferences = preferences.load(settings.state)
@@ -158,7 +158,10 @@ class PhiftApp(TerminalApp):
         """Offer the drafts, or the tour to who has none."""
         from screens.drafts import offer
 
-        self.autosave.saved = offer(self)
+        untouched = self.autosave.is_written
+        offer(self)
+        if untouched:  # the name that is free was neither typed nor chosen
+            self.autosave.count_as_written()
         if not self.preferences.tour_seen:
             self.remember(tour_seen=True)
             self.action_show("tour")  # not over the drafts: who has drafts knows the program
@@ -191,10 +194,8 @@ class PhiftApp(TerminalApp):
 
     def remember(self, **values: Any) -> None:
         """Keep preferences for the next start."""
-        from tui import preferences
-
         self.preferences = self.preferences.model_copy(update=values)
-        preferences.save(self.preferences, self.settings.state)
+        self.autosave.changed()
 
     @on(TaskMoved)
     def _task_moved(self, event: TaskMoved) -> None:
@@ -225,7 +226,9 @@ class PhiftApp(TerminalApp):
 
     def go(self, place: str) -> None:
         """Show a place."""
+        self.wizard.left_at = ""
         self.switch_mode(place)
+        self.autosave.changed()
 
     def dialog(self, path: str, *arguments: Any, then: Callable[[Any], None] | None = None) -> None:
         """Show the modal screen `module:Class`, unless one is shown already.

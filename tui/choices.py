@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tui import messages, text, themes
+from tui import messages, resuming, text, themes
 from tui.messages import t
 from tui.services import drafts
 from tui.services.errors import PhiftError
@@ -41,7 +41,7 @@ def drafts_of(app: PhiftApp) -> Iterator[Choice]:
 def _take(app: PhiftApp, name: str) -> None:
     try:
         app.autosave.now()
-        app.wizard.take(drafts.load(app.settings, name))
+        resuming.open_draft(app, name)
     except PhiftError as error:
         app.show_error(error)
 

@@ -1,4 +1,4 @@
-"""What the program remembers of a user by itself: theme, language, recent files, whether the tour was shown."""
+"""What the program remembers of a user by itself: theme, language, files, the tour, where each draft was left."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tui.recipe import write_private
 
 RECENT_FILES = 10
+DRAFTS_LEFT = 50
+
+
+class Left(BaseModel):
+    """Where the user was in a draft."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: str
+    """Name of the page."""
+    done: tuple[str, ...] = ()
+    """Steps that were done."""
+    job: str = ""
+    """The job that the monitor showed."""
+    sandbox: bool = False
+    """Whether all that was in the sandbox."""
 
 
 class Preferences(BaseModel):
@@ -25,11 +41,18 @@ class Preferences(BaseModel):
     """Data files used before, the last first."""
     tour_seen: bool = False
     """Whether the tour was shown at the first start."""
+    left: dict[str, Left] = {}
+    """Where each draft was left, by its name; the last draft last."""
 
     def with_file(self, path: Path) -> Preferences:
         """The same with `path` as the last file used."""
         others = tuple(each for each in self.recent_files if each != str(path))
         return self.model_copy(update={"recent_files": (str(path), *others)[:RECENT_FILES]})
+
+    def with_left(self, draft: str, left: Left) -> Preferences:
+        """The same with a draft left somewhere else."""
+        others = [(name, where) for name, where in self.left.items() if name != draft]
+        return self.model_copy(update={"left": dict([*others, (draft, left)][-DRAFTS_LEFT:])})
 
 
 def load(state: Path) -> Preferences:

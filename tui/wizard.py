@@ -135,6 +135,8 @@ class Wizard:
     """Called after every change."""
     facts: Facts = field(default_factory=Facts)
     marks: dict[str, Mark] = field(default_factory=dict)
+    left_at: str = ""
+    """Place where the draft was left, to which the sign-in leads; empty: to the next one."""
 
     @property
     def model(self) -> Model | None:
@@ -181,6 +183,10 @@ class Wizard:
         if self.marks.get(step) != mark:
             self.marks[step] = mark
             self.changed()
+
+    def onward(self, place: str) -> str:
+        """The place that Enter leads to from another."""
+        return self.left_at if self.left_at and place == PLACES[0].name else next_place(place)
 
     def unmark(self, step: str) -> None:
         """Say that a step is to be done."""
