@@ -23,8 +23,7 @@ from textual.screen import ModalScreen, Screen
 from textual.signal import Signal
 
 from assets import ROOT
-from tui import actions, messages, terminal, text, themes
-from tui.messages import t
+from tui import actions, messages, terminal, themes
 from tui.services.errors import Cancelled, PhiftError
 from tui.tasks import TaskMoved, Tasks
 from tui.terminal_app import TerminalApp
@@ -181,9 +180,12 @@ class PhiftApp(TerminalApp):
     async def action_quit(self) -> None:
         """Leave: write the draft, leave hung calls behind."""
         self._finish()
-        job = self.wizard.facts.job if self.begun else ""
-        goes_on = t("What runs on Azure goes on. To follow it: phift-tui jobs watch {job}", job=text.clean_line(job))
-        self.exit(message=Text(goes_on) if job else None)
+        said = ""
+        if self.begun:
+            from tui.farewell import farewell
+
+            said = farewell(self)
+        self.exit(message=Text(said) if said else None)
 
     # --- state -------------------------------------------------------------------------------------------------------
 

@@ -68,3 +68,8 @@ def ago(moment: datetime) -> str:
     if minutes < 48 * 60:
         return n("{count} hour ago", "{count} hours ago", minutes // 60)
     return n("{count} day ago", "{count} days ago", minutes // (24 * 60))
+
+
+def size(count: float) -> str:
+    """A number of bytes in kB or MB."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"

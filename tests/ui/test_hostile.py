@@ -120,7 +120,8 @@ class Everything(Wired):
             },
             "journal": {
                 "Journal": lambda path: SimpleNamespace(
-                    path=path, reconcile=lambda azure: self.left_open, of=lambda project: self.left_open
+                    path=path, reconcile=lambda azure: self.left_open, of=lambda project: self.left_open,
+                    standing=lambda project: [f"endpoint{poison}"],
                 )
             },
             "machines": {"chosen": lambda *rest: f"Standard{poison}"},

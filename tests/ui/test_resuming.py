@@ -28,12 +28,12 @@ def leave(state: Path, **left: Left) -> Settings:
 
 
 async def test_where_the_user_is_is_on_disk_as_it_changes(tmp_path: Path, wired: Wired) -> None:
-    app = wizard(tmp_path, "data")
+    app = wizard(tmp_path, "hyperparameters")
     async with app.run_test(size=(80, 24)) as pilot:
         app.wizard.learn(job="phift-tuned-1")
-        app.wizard.mark("model", "done")
+        app.wizard.mark("project", "done")
         app.go("validation")
-        left = Left(place="validation", done=("model",), job="phift-tuned-1", sandbox=True)
+        left = Left(place="validation", done=("project",), job="phift-tuned-1", sandbox=True)
         await until(pilot, lambda: preferences.load(tmp_path).left.get("support-agent") == left)
 
 

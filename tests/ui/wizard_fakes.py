@@ -96,7 +96,11 @@ class Wired:
                 "ensure_hub": self._answer("ensure_hub", lambda *a: WORKSPACE),
                 "ensure_project": self._answer("ensure_project", lambda *a: WORKSPACE),
             },
-            journal={"Journal": lambda path: SimpleNamespace(path=path, reconcile=lambda azure: self.left_open)},
+            journal={
+                "Journal": lambda path: SimpleNamespace(
+                    path=path, reconcile=lambda azure: self.left_open, standing=lambda workspace: []
+                )
+            },
             catalog={
                 "cached": self._answer("cached", lambda *a: replace(self.catalogue, source="cache")),
                 "models": self._answer("models", lambda *a: self.catalogue),

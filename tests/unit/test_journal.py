@@ -133,6 +133,20 @@ def test_entry_without_a_resource_is_not_asked_for(journal: Journal) -> None:
     assert [entry.kind for entry in journal.open()] == ["run"]
 
 
+def test_what_stands_was_made_and_not_removed_since(journal: Journal) -> None:
+    def made(name: str, outcome: str, kind: str = "endpoint") -> None:
+        journal.finish(journal.begin(kind, name, WORKSPACE, {"id": f"/{name}"}), outcome)
+
+    made("again", DONE)
+    journal.removed("/again", datetime.now(UTC))
+    made("again", FOUND)
+    made("gone", DONE)
+    journal.removed("/gone", datetime.now(UTC))
+    made("refused", FAILED)
+    made("job-1", DONE, "job")
+    assert journal.standing(WORKSPACE.upper()) == ["again"]
+
+
 def test_find_gives_the_newest_entry_of_a_name(journal: Journal) -> None:
     intend(journal)
     newest = intend(journal)

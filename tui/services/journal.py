@@ -175,6 +175,16 @@ class Journal:
                 (json.dumps({"removed": moment.isoformat()}), DONE, FOUND, resource_id),
             )
 
+    def standing(self, workspace: str) -> list[str]:
+        """Names of the endpoints that were made from this machine and not removed from it, the oldest first.
+
+        Args:
+            workspace: resource id of the project.
+        """
+        last = {entry.name: entry for entry in self.of(workspace) if entry.kind == "endpoint"}
+        made = [entry for entry in last.values() if entry.outcome in (DONE, FOUND)]
+        return [entry.name for entry in made if "removed" not in entry.detail]
+
     def find(self, kind: str, name: str, workspace: str) -> Entry | None:
         """The newest entry for that name, where there is one."""
         found = self._entries(

@@ -9,12 +9,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tui.messages import mark, t
+from tui.messages import mark, size, t
 from tui.services.errors import Cancelled
 
 UNITS = {
     "answers": mark("answers"),
-    "bytes": mark("bytes"),
     "items": mark("things"),
     "questions": mark("questions"),
     "rows": mark("rows"),
@@ -44,9 +43,12 @@ class Progress:
 
     def amount(self) -> str:
         """How far it is, in words; empty: not countable."""
-        unit = t(UNITS.get(self.unit, self.unit))
         if self.done is None:
             return ""
+        if self.unit == "bytes":
+            done = size(self.done)
+            return t("{done} of {total}", done=done, total=size(self.total)) if self.total else done
+        unit = t(UNITS.get(self.unit, self.unit))
         if self.total is None:
             return f"{self.done:,.0f} {unit}".strip()
         return t("{done} of {total} {unit}", done=f"{self.done:,.0f}", total=f"{self.total:,.0f}", unit=unit).strip()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from tui import text
-from tui.messages import n, t
+from tui.messages import n, size, t
 
 if TYPE_CHECKING:
     from tui.dataset.report import Group, Report
@@ -28,11 +28,6 @@ def group_line(group: Group) -> Content:
         text.clean_line(group.title, limit=80),
         (where, "$text-quiet"),
     )
-
-
-def size(count: int) -> str:
-    """Bytes for a person."""
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def report_content(report: Report, *, typing: bool = False) -> Content:

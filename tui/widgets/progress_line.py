@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 
 from tui.messages import t
+from tui.services.progress import Progress
 from tui.text import clean_line
 from tui.widgets.live_line import LiveLine
 
@@ -47,8 +48,7 @@ class ProgressLine(LiveLine):
             parts += [("█" * full, "$primary"), ("░" * (_BAR - full), "$text-quiet"), (f" {share:4.0%} ", "bold")]
         parts.append(Content(stage))
         if done is not None:
-            amount = t("{done:,.0f} of {total:,.0f}", done=done, total=total) if total else f"{done:,.0f}"
-            parts.append(Content(f" {amount} {unit}".rstrip()))
+            parts.append(Content(f" {clean_line(Progress(stage, done, total, unit).amount())}"))
         if seconds_left is not None:
             parts.append(Content(t(" · about {time} left", time=duration(seconds_left))))
         self.show(Content.assemble(*parts))

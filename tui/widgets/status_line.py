@@ -15,21 +15,10 @@ from tui.tasks import Task
 
 
 def amount(progress: Progress) -> str:
-    """How far a task is, in words: `12 of 40 rows`, `3.1 of 8.0 MB`, a percentage, or nothing."""
-    if progress.done is None:
-        return ""
-    if progress.unit == "bytes":
-        total = f" of {_megabytes(progress.total)}" if progress.total else ""
-        return f"{_megabytes(progress.done)}{total}"
-    if progress.total:
-        if not progress.unit:
-            return f"{progress.done / progress.total:.0%}"
-        return f"{progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
-    return f"{progress.done:,.0f} {progress.unit}".strip()
-
-
-def _megabytes(count: float) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+    """How far a task is: `12 of 40 rows`, `3.1 MB of 8.0 MB`, a percentage of what has no unit, or nothing."""
+    if progress.done is not None and progress.total and not progress.unit:
+        return f"{progress.done / progress.total:.0%}"
+    return progress.amount()
 
 
 class StatusLine(Static):
