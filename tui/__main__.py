@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from tui.wizard import Start
 
@@ -183,5 +184,24 @@ def _let_go() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def console_script() -> NoReturn:
+    """Run the program as a process of its own, and leave behind the threads that still work or hang.
+
+    Python would take itself apart beneath them: one that is just importing the compiled parts of the SDK aborts the
+    process then, with code 134 in place of its own.
+    """
+    code = main()
+    if "threading" in sys.modules and sys.modules["threading"].active_count() > 1:
+        import atexit
+        import contextlib
+
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # its reader has gone
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    console_script()

@@ -289,3 +289,29 @@ def test_a_terminal_without_the_letters_of_a_language_gets_english(encoding: str
     )
     assert done.returncode == 2
     assert said in done.stderr.decode()
+
+
+WITH_A_THREAD = """
+import atexit, sys, threading, time
+from tui import __main__ as program
+
+class Last:
+    def __del__(self):
+        sys.stdout.write("taken apart ")
+
+def main():
+    global last
+    last = Last()
+    atexit.register(lambda: print("tidied"))
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    sys.stdout.write("result ")
+    return 3
+
+program.main = main
+program.console_script()
+"""
+
+
+def test_a_thread_that_hangs_is_left_behind_and_nothing_is_taken_apart_beneath_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", WITH_A_THREAD], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (3, ["result", "tidied"], "")
