@@ -232,8 +232,8 @@ async def test_the_pages_are_translated(at_the_sandbox: SandboxInfo, folder: Pat
 
     async with app.run_test(size=(120, 40)) as pilot:
         for _ in range(40):
-            place = app.current_mode
             await settled(pilot)
+            place = app.current_mode
             look(place)
             if place == "monitor":
                 break
