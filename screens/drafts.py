@@ -82,11 +82,14 @@ class Drafts(Dialog[None]):
         found = drafts.listing(self.program.settings)
         options = []
         for draft in found:
-            mark = "● " if draft.name == current.name else "  "
-            when, left = draft.error or ago(draft.changed), self.program.preferences.left.get(draft.name)
-            place = f" · {t(BY_NAME[left.place].title)}" if left and left.place in BY_NAME and not draft.error else ""
+            mark, left = "● " if draft.name == current.name else "  ", self.program.preferences.left.get(draft.name)
             name = f"{text.clean_line(draft.name, limit=40):<40}"
-            line = Content.assemble(mark, (name, "bold"), f"  {text.clean_line(when, limit=90)}{place}")
+            line = Content.assemble(mark, (name, "bold"), f"  {ago(draft.changed)}")
+            if draft.error:
+                fault = text.clean_line(draft.error.removeprefix(f"{draft.path}: "), limit=200)
+                line = Content.assemble(line, "\n", (f"    ! {fault}", "$text-error"))
+            elif left and left.place in BY_NAME:
+                line = Content.assemble(line, f" · {t(BY_NAME[left.place].title)}")
             options.append(Option(line, f"/{draft.name}", disabled=bool(draft.error)))
         if given:
             name = text.clean_line(given.name, limit=40)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,24 +18,36 @@ from textual.widgets.option_list import Option
 from assets import ROOT
 from screens.dialog import Dialog, Key
 from tui import text
-from tui.messages import n, t
+from tui.folders import Entry, listing
+from tui.messages import n, size, t
 from tui.paths import expanded
+from tui.services.errors import PhiftError, UsageError
+from tui.services.progress import Cancel, Report
 from tui.widgets.path_suggester import PathSuggester
+from tui.wording import system_words
 
-_ENTRIES = 2_000  # names shown of one folder
+TASK = "folder.read"
 _ABOUT_WIDTH = 32  # cells of the size and the rows beside a name
-_COUNTED_BYTES = 4 << 20  # files up to this size have their rows counted as the list is drawn
+_PATH_WIDTH = 40  # characters of a path within a sentence
+_SLOW = 0.3  # seconds after which it is said that a folder is being read
 
 
-def _rows(path: Path, size: int) -> int | None:
-    """Rows of a small file; None for a large one, whose rows the check counts."""
-    if size > _COUNTED_BYTES or path.suffix != ".jsonl":
-        return None
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    return sum(1 for line in data.splitlines() if line.strip())
+@dataclass(frozen=True)
+class Looked:
+    """A folder, and what is in it."""
+
+    folder: Path
+    entries: list[Entry]
+    recent: list[str]
+    """Files used before that are still there."""
+    trouble: str = ""
+    """Why the folder could not be read; empty: it was."""
+
+
+def _short(path: Path) -> str:
+    """A path within a sentence; its end is what is looked at."""
+    said = text.clean_line(path, limit=1000)
+    return said if len(said) <= _PATH_WIDTH else "…" + said[-_PATH_WIDTH:]
 
 
 class FilePicker(Dialog[Path]):
@@ -48,9 +60,8 @@ class FilePicker(Dialog[Path]):
 
     def __init__(self, start: Path) -> None:
         super().__init__(classes="-large")
-        self.folder = start if start.is_dir() else start.parent
-        if not self.folder.is_dir():
-            self.folder = Path.cwd()
+        self._start = start
+        self.folder = start
 
     def heading(self) -> str:
         """That a file is to be chosen."""
@@ -58,7 +69,7 @@ class FilePicker(Dialog[Path]):
 
     def content(self) -> ComposeResult:
         """The path, and what is in the folder."""
-        yield Input(self._folder_text(), suggester=PathSuggester(Path.cwd()), id="picker-path", select_on_focus=False)
+        yield Input(suggester=PathSuggester(Path.cwd()), id="picker-path", select_on_focus=False)
         yield Static("", id="picker-note", markup=False)
         yield OptionList(id="picker-list")
 
@@ -72,42 +83,88 @@ class FilePicker(Dialog[Path]):
         ]
 
     def on_mount(self) -> None:
-        """List the folder."""
-        self._list()
+        """List the folder to begin in."""
+        start = self._start
+
+        def nearest() -> Path:
+            """The folder itself, or that of the file, or where the program was started."""
+            return next((folder for folder in (start, start.parent) if os.path.isdir(folder)), Path.cwd())
+
+        self._read(nearest)
+
+    def on_unmount(self) -> None:
+        """Closing stops the reading."""
+        self.program.tasks.cancel(TASK)
 
     def _folder_text(self) -> str:
         home = str(Path.home())
         shown = str(self.folder).rstrip("/") + "/"
         return "~" + shown.removeprefix(home) if shown.startswith(home + "/") else shown
 
-    def _list(self) -> None:
-        listing, note = self.query_one("#picker-list", OptionList), self.query_one("#picker-note", Static)
+    def _note(self, message: str, style: str = "") -> None:
+        self.query_one("#picker-note", Static).update(text.line(message, style))
+
+    def _read(self, choose: Callable[[], Path]) -> None:
+        """List the folder, or take the file, that `choose` says; the disk is touched in the background only."""
+        known = self.program.preferences.recent_files
+
+        def work(report: Report, cancel: Cancel) -> Looked | Path:
+            path = choose()
+            try:
+                if path.is_file():
+                    return path.resolve()
+                if not path.is_dir():
+                    raise UsageError(t("There is no file {path}.", path=_short(path)))
+                folder, recent = path.resolve(), [each for each in known if os.path.isfile(each)]
+            except OSError as error:
+                said = t("{path} cannot be read: {reason}.", path=_short(path), reason=system_words(error))
+                raise UsageError(said) from None
+            try:
+                return Looked(folder, listing(folder, cancel), recent)
+            except OSError as error:
+                said = t("{path} cannot be read: {reason}.", path=_short(folder), reason=system_words(error))
+                return Looked(folder, [], recent, said)
+
+        task = self.program.tasks.start(
+            TASK, t("Reading the folder"), work, done=self._found, failed=self._not_found, quiet=True
+        )
+
+        def still() -> None:
+            if self.program.tasks.of(TASK) is task:
+                self._note(t("Reading the folder …  Esc stops it."))
+
+        self.set_timer(_SLOW, still)
+
+    def _not_found(self, error: PhiftError) -> None:
+        if self.is_attached:
+            self._note(error.message)
+
+    def _found(self, found: Looked | Path) -> None:
+        if not self.is_attached:
+            return
+        if isinstance(found, Path):
+            self.dismiss(found)
+            return
+        self.folder = found.folder
+        line = self.query_one("#picker-path", Input)
+        line.value = self._folder_text()
+        line.cursor_position = len(line.value)
+        self._note(found.trouble or str(found.folder), "" if found.trouble else "$text-quiet")
+        self._list(found)
+
+    def _list(self, found: Looked) -> None:
+        listing = self.query_one("#picker-list", OptionList)
         options = [
             Option(Content.assemble(("↺ ", "$text-accent"), text.clean_line(path, limit=100)), path)
-            for path in self.program.preferences.recent_files
-            if Path(path).is_file()
+            for path in found.recent
         ]
-        try:
-            with os.scandir(self.folder) as scan:
-                entries = list(islice(scan, _ENTRIES))
-        except OSError as error:
-            note.update(text.line(t("{folder} cannot be read: {reason}.", folder=self.folder, reason=error.strerror)))
-            entries = []
-        else:
-            note.update(text.line(str(self.folder), "$text-quiet"))
         options.append(Option(Content.styled("‹ ..", "$text-quiet"), ".."))
-        for entry in sorted(entries, key=lambda each: (not each.is_dir(), not each.name.endswith(".jsonl"), each.name)):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                folder = Content.assemble(("▸ ", "$text-quiet"), text.clean_line(entry.name) + "/")
-                options.append(Option(folder, entry.path))
-                continue
-            try:
-                size = entry.stat().st_size
-            except OSError:
-                continue  # removed since the folder was read, or a dangling link
-            options.append(Option(self._file_line(entry.name, size, _rows(Path(entry.path), size)), entry.path))
+        for entry in found.entries:
+            if entry.size is None:
+                shown = Content.assemble(("▸ ", "$text-quiet"), text.clean_line(entry.name) + "/")
+            else:
+                shown = self._file_line(entry.name, entry.size, entry.rows)
+            options.append(Option(shown, entry.path))
         if not any(option.id and option.id.endswith(".jsonl") for option in options):
             options += self._samples()
         first_of: dict[str | None, Option] = {}
@@ -116,10 +173,10 @@ class FilePicker(Dialog[Path]):
         listing.set_options(first_of.values())
         listing.highlighted = min(1, len(first_of) - 1) if options[0].id == ".." else 0
 
-    def _file_line(self, name: str, size: int, rows: int | None) -> Content:
+    def _file_line(self, name: str, count: int, rows: int | None) -> Content:
         width = max(min(self.size.width - _ABOUT_WIDTH, 60), 12)
         shown = Content(text.clean_line(name, limit=width))
-        about = f"{size / 1e3:>10,.1f} kB"
+        about = f"{size(count):>13}"
         if rows is not None:
             about += "  " + n("{count} row", "{count} rows", rows)
         style = "" if name.endswith(".jsonl") else "$text-quiet"
@@ -133,16 +190,7 @@ class FilePicker(Dialog[Path]):
             yield Option(Content.assemble(("◇ ", "$text-accent"), about), str(path))
 
     def _open(self, path: Path) -> None:
-        if path.is_dir():
-            self.folder = path.resolve()
-            line = self.query_one("#picker-path", Input)
-            line.value = self._folder_text()
-            line.cursor_position = len(line.value)
-            self._list()
-        elif path.is_file():
-            self.dismiss(path.resolve())
-        else:
-            self.query_one("#picker-note", Static).update(text.line(t("There is no file {path}.", path=path)))
+        self._read(lambda: path)
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -21,8 +24,21 @@ class PathSuggester(Suggester):
         self._base = base
 
     async def get_suggestion(self, value: str) -> str | None:
-        """The whole path, or None."""
-        return self.completed(value)
+        """The whole path, or None; the disk, which may be far away, is asked in a thread that nothing waits for."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str | None] = loop.create_future()
+
+        def look() -> None:
+            found = self.completed(value)
+            with suppress(RuntimeError):  # the program has ended meanwhile
+                loop.call_soon_threadsafe(take, found)
+
+        def take(found: str | None) -> None:
+            if not answer.done():  # it is when a newer letter has made this one's answer old
+                answer.set_result(found)
+
+        threading.Thread(target=look, daemon=True).start()
+        return await answer
 
     def completed(self, value: str) -> str | None:
         """`value` completed by one name, or None; a folder that cannot be read completes nothing."""
