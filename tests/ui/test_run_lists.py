@@ -295,6 +295,8 @@ async def test_removing_the_project_asks_for_its_name_and_forgets_it(
         await until(pilot, lambda: "[ ]  project" in shown(app))
         await pilot.press("a", "enter")
         await until(pilot, lambda: "type the name support-agent" in shown(app))
+        await pilot.press(*"phift", "enter")
+        assert removed == [], "another name removes nothing"
         app.screen.query_one(Input).value = "support-agent"
         await pilot.press("enter")
         await until(pilot, lambda: "The project is gone." in shown(app))

@@ -89,6 +89,22 @@ async def test_the_next_poll_waits_for_the_last_answer(tmp_path: Path, watch: Ca
         await until(pilot, lambda: script.polls >= 3, "polling goes on after an answer")
 
 
+async def test_a_job_that_azure_is_slow_to_tell_of_is_left_and_come_back_to(
+    tmp_path: Path, watch: Callable[..., Script]
+) -> None:
+    script = watch(running())
+    script.go.clear()
+    app = program(tmp_path, "monitor", job="support-agent-1")
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "Asking Azure for support-agent-1" in shown(app))
+        await pilot.press("ctrl+o", "j")
+        await until(pilot, lambda: app.current_mode == "jobs", "it can be left")
+        await pilot.press("ctrl+o", "m")
+        await until(pilot, lambda: "Asking Azure for support-agent-1" in shown(app))
+        script.go.set()
+        await until(pilot, lambda: "40 of 160" in shown(app) and "Asking Azure" not in shown(app))
+
+
 async def test_a_lost_connection_is_shown_and_waited_out(tmp_path: Path, watch: Callable[..., Script]) -> None:
     script = watch(running(), Throttled("busy"), running(60))
     app = program(tmp_path, "monitor", job="support-agent-1")

@@ -13,7 +13,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from wizard_fakes import GOOD, Wired, recipe, wizard
 
+from tui import backend
 from tui.app import PhiftApp
+from tui.services.errors import PermissionDenied, ServiceError
+from tui.services.progress import Progress
 from tui.settings import Profile, Settings
 from tui.widgets.field import Field
 
@@ -192,3 +195,73 @@ async def test_a_wrong_number_of_questions_is_said_beside_it_and_nothing_is_aske
         await pilot.press("enter")
         await until(pilot, lambda: "Ask the base model too?" in shown(app))
     assert evaluation.against == []
+
+
+async def test_a_project_that_cannot_be_made_is_explained_and_made_by_the_next_try(
+    tmp_path: Path, wired: Wired
+) -> None:
+    wired.fails["ensure_project"] = PermissionDenied(
+        "You may not write workspaces.", next_step="Ask for Contributor.", request_id="r-7"
+    )
+    app = wizard(tmp_path, "project", of=recipe(target__subscription="sub-1"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.wizard.facts.projects)
+        for _ in range(2):
+            await pilot.press("f6")
+            await until(pilot, lambda: "Create hub and project now?" in shown(app))
+            await pilot.press("y")
+            if "ensure_project" in wired.fails:
+                await until(pilot, lambda: "Ask for Contributor." in shown(app) and "r-7" in shown(app))
+                await pilot.press("escape")
+                await until(pilot, lambda: "Ask for Contributor." not in shown(app))
+                assert app.wizard.facts.workspace is None
+                del wired.fails["ensure_project"]
+        await until(pilot, lambda: app.wizard.facts.workspace is not None)
+        assert app.wizard.recipe.target.project == "phift-project"
+
+
+async def test_a_slow_price_holds_the_question_back_and_nothing_else(tmp_path: Path, wired: Wired) -> None:
+    wired.gates["prices"], wired.gates["so_far"] = threading.Event(), threading.Event()
+    app = wizard(tmp_path, "review")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "subscription" in shown(app), "the recipe is there at once")
+        await until(pilot, lambda: wired.called("prices"))
+        await pilot.press("right", "right", "right")
+        await until(pilot, lambda: "az ml job create" in shown(app), "so is the code")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Goes on when this is done" in shown(app))
+        await pilot.press("escape", "f7")
+        await until(pilot, lambda: app.current_mode == "hyperparameters", "it can be left")
+        wired.gates["prices"].set()
+        wired.gates["so_far"].set()
+        await until(pilot, lambda: app.wizard.facts.estimate is not None)
+        assert app.current_mode == "hyperparameters", "an Enter that was taken back asks nothing"
+        await pilot.press("f8", "enter")
+        await until(pilot, lambda: "Submit this run?" in shown(app))
+    assert not wired.called("submit")
+
+
+async def test_a_comparison_that_breaks_off_says_why_removes_what_it_made_and_is_asked_again(
+    tmp_path: Path, evaluation: Evaluations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = evaluation.compare
+
+    def breaks_off(*arguments: Any, **options: Any) -> Any:
+        options["report"](Progress("Asking held-out questions", 3, 20, "answers"))
+        raise ServiceError("The model answered with an error.", next_step="Ask again.", request_id="r-9")
+
+    app = evaluate(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Enter asks" in shown(app))
+        monkeypatch.setattr(backend.evaluations, "compare_endpoints", breaks_off)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "r-9" in shown(app) and "Ask again." in shown(app))
+        assert (evaluation.made, evaluation.deleted) == (1, 1)
+        monkeypatch.setattr(backend.evaluations, "compare_endpoints", compare)
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "won 9" in shown(app) or "✓ won" in shown(app))
+    assert (evaluation.made, evaluation.deleted) == (2, 2)
