@@ -61,7 +61,8 @@ class FilePicker(Dialog[Path]):
     def __init__(self, start: Path) -> None:
         super().__init__(classes="-large")
         self._start = start
-        self.folder = start
+        self.folder = start.parent if start.suffix else start
+        """The one that is listed; until it was read, where it probably is."""
 
     def heading(self) -> str:
         """That a file is to be chosen."""
@@ -69,7 +70,7 @@ class FilePicker(Dialog[Path]):
 
     def content(self) -> ComposeResult:
         """The path, and what is in the folder."""
-        yield Input(suggester=PathSuggester(Path.cwd()), id="picker-path", select_on_focus=False)
+        yield Input(self._folder_text(), suggester=PathSuggester(Path.cwd()), id="picker-path", select_on_focus=False)
         yield Static("", id="picker-note", markup=False)
         yield OptionList(id="picker-list")
 
