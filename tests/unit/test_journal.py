@@ -133,9 +133,9 @@ def test_entry_without_a_resource_is_not_asked_for(journal: Journal) -> None:
     assert [entry.kind for entry in journal.open()] == ["run"]
 
 
-def test_what_stands_was_made_and_not_removed_since(journal: Journal) -> None:
-    def made(name: str, outcome: str, kind: str = "endpoint") -> None:
-        journal.finish(journal.begin(kind, name, WORKSPACE, {"id": f"/{name}"}), outcome)
+def test_what_stands_and_bills_by_the_hour_was_made_and_not_removed_since(journal: Journal) -> None:
+    def made(name: str, outcome: str, kind: str = "endpoint", **detail: str) -> None:
+        journal.finish(journal.begin(kind, name, WORKSPACE, {"id": f"/{name}", **detail}), outcome)
 
     made("again", DONE)
     journal.removed("/again", datetime.now(UTC))
@@ -144,7 +144,9 @@ def test_what_stands_was_made_and_not_removed_since(journal: Journal) -> None:
     journal.removed("/gone", datetime.now(UTC))
     made("refused", FAILED)
     made("job-1", DONE, "job")
-    assert journal.standing(WORKSPACE.upper()) == ["again"]
+    made("by-token", DONE, model="azureml://registries/azureml/models/Phi-4")
+    made("on-a-gpu", DONE, model="azureml://registries/azureml/models/Phi-4", instance="Standard_NC24ads_A100_v4")
+    assert journal.standing(WORKSPACE.upper()) == ["again", "on-a-gpu"]
 
 
 def test_find_gives_the_newest_entry_of_a_name(journal: Journal) -> None:

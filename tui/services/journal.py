@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE INDEX IF NOT EXISTS open_entries ON entries (id) WHERE outcome IS NULL;
 """
 
+_OF_A_REGISTRY = "azureml://registries/"
+
 DONE = "done"
 FAILED = "failed"
 FOUND = "found"
@@ -176,14 +178,20 @@ class Journal:
             )
 
     def standing(self, workspace: str) -> list[str]:
-        """Names of the endpoints that were made from this machine and not removed from it, the oldest first.
+        """Names of the endpoints billed by the hour that were made from this machine and not removed from it.
+
+        A model of a registry that is served without machines of one's own is billed by the token.
 
         Args:
             workspace: resource id of the project.
         """
         last = {entry.name: entry for entry in self.of(workspace) if entry.kind == "endpoint"}
-        made = [entry for entry in last.values() if entry.outcome in (DONE, FOUND)]
-        return [entry.name for entry in made if "removed" not in entry.detail]
+        found = []
+        for entry in last.values():
+            by_token = str(entry.detail.get("model", "")).startswith(_OF_A_REGISTRY) and "instance" not in entry.detail
+            if entry.outcome in (DONE, FOUND) and "removed" not in entry.detail and not by_token:
+                found.append(entry.name)
+        return found
 
     def find(self, kind: str, name: str, workspace: str) -> Entry | None:
         """The newest entry for that name, where there is one."""
