@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _LABEL, _FIGURE, _REST = 22, 9, 31
 _WIDTH = _LABEL + 2 * _FIGURE + _REST + 3 * GAP
-_NARROW_LABEL, _NARROW_FIGURE = 15, 8
 _VERDICTS = {
     "better": ("✓", "$text-success", "The tuned model is better than the base model."),
     "worse": ("!", "$text-error", "The tuned model is worse than the base model."),
@@ -29,13 +29,17 @@ Row = tuple[Content | str, ...]
 """Label, base, tuned, and what follows from them."""
 
 
-def _line(row: Row, width: int) -> Content:
-    label, figure_width = (_LABEL, _FIGURE) if width >= _WIDTH else (_NARROW_LABEL, _NARROW_FIGURE)
-    columns = (
-        Column("", label), Column("", figure_width, right=True), Column("", figure_width, right=True), Column("", 0)
-    )  # fmt: skip
-    cells = [cell if isinstance(cell, Content) else Content(cell) for cell in row]
-    return fit(cells, columns, min(width, _WIDTH))
+def _columns(rows: Sequence[Row], width: int) -> tuple[Column, ...]:
+    """Columns of one width in all tables where there is room; else no wider than what is in them."""
+    label, figures = _LABEL, _FIGURE
+    if width < _WIDTH:
+        label = max((_cell(row[0]).cell_length for row in rows), default=0)
+        figures = max((_cell(cell).cell_length for row in rows for cell in row[1:3]), default=0)
+    return Column("", label), Column("", figures, right=True), Column("", figures, right=True), Column("", 0)
+
+
+def _cell(cell: Content | str) -> Content:
+    return cell if isinstance(cell, Content) else Content(cell)
 
 
 def _quiet(*row: str) -> Row:
@@ -122,5 +126,9 @@ class ScoreTable(Static):
 
     def _draw(self) -> None:
         width = self.size.width or _WIDTH
-        lines = [row if isinstance(row, Content) else _line(row, width) for row in self._rows]
+        columns = _columns([row for row in self._rows if not isinstance(row, Content)], width)
+        lines = [
+            row if isinstance(row, Content) else fit([_cell(cell) for cell in row], columns, min(width, _WIDTH))
+            for row in self._rows
+        ]
         self.update(Content("\n").join(lines))
