@@ -93,9 +93,11 @@ class ModelScreen(Step):
     def _line(self, model: Model, catalogue: Catalogue) -> Content:
         status = model.status(catalogue.today())
         mark = "●" if model.name == self.wizard.recipe.model.name else " "
+        longest = max(len(each.name) for each in catalogue.models)
+        name = text.clean_line(model.name, limit=32).ljust(min(longest, 32))
         context = t("{size}k context", size=round(model.context_length / 1024)) if model.context_length else ""
         return Content.assemble(
-            (f"{mark} {text.clean_line(model.name, limit=32):<32} ", "bold" if mark == "●" else ""),
+            (f"{mark} {name} ", "bold" if mark == "●" else ""),
             (f"{GLYPHS[status]} {t(WORDS[status]):<11}", STYLES[status]),
             (f"{context:>13}  {text.clean_line(model.license, limit=12)}", "$text-quiet"),
             ("  " + t("preview") if model.preview else "", "$text-accent"),

@@ -18,6 +18,7 @@ from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Cancel, Report
 from tui.tasks import Task, Work
 from tui.widgets.field import Field
+from tui.widgets.labelled_input import LabelledInput
 from tui.widgets.page_text import page_text
 from tui.widgets.rail import Rail
 from tui.wizard import BY_NAME, next_place, previous_place
@@ -185,7 +186,8 @@ class Page(Shell):
         self.action_forward()
 
     @on(Field.Changed)
-    def _field_mended(self, event: Field.Changed) -> None:
+    @on(LabelledInput.PutRight)
+    def _field_mended(self) -> None:
         self.notice("")
 
     @on(Rail.Chosen)

@@ -75,6 +75,7 @@ async def test_a_wrong_sign_in_field_is_said_beside_it_and_nothing_is_tried(
         assert app.current_mode == "sign_in"
         await typed(pilot, editor, right)
         await until(pilot, lambda: said not in below(app, f"{label}  "))
+        await until(pilot, lambda: said not in shown(app), "nor in the line above the keys")
         await pilot.press("f5")
         await until(pilot, lambda: app.wizard.facts.azure)
 

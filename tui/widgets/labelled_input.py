@@ -5,11 +5,15 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Input, Static
 
 
 class LabelledInput(Vertical):
     """A field that is no part of the recipe."""
+
+    class PutRight(Message):
+        """What was wrong with the field is so no longer."""
 
     def __init__(
         self, label: str, value: str, *, name: str = "", hint: str = "", about: str = "", number: bool = False
@@ -44,6 +48,8 @@ class LabelledInput(Vertical):
     def tell(self, wrong: str) -> None:
         """Say what is wrong in the help's place; empty: nothing is."""
         note = self.query_one(".field-note", Static)
+        if self.has_class("-wrong") and not wrong:
+            self.post_message(self.PutRight())
         self.set_class(bool(wrong), "-wrong")
         if not self._about:
             note.display = bool(wrong)
