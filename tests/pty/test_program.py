@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from emulated_terminal import Terminal
+from ways import at_project
 
 from tui import actions, recipe
 from tui.recipe import Recipe
@@ -35,15 +36,6 @@ SILENT_SECONDS = 5.0
 def drafts(state: Path) -> dict[str, Recipe]:
     """The drafts on disk by name."""
     return {path.stem: recipe.load(path) for path in (state / "drafts").glob("*.toml")}
-
-
-def at_project(terminal: Terminal) -> None:
-    """Go to the page of hub and project, whose first field has the focus."""
-    terminal.wait_for(FIRST)
-    terminal.send(NEXT)
-    terminal.wait_for("Access")
-    terminal.send(NEXT)
-    terminal.wait_for("phift-hub")
 
 
 def test_starts_and_quits_with_the_terminal_as_it_was(start: Start, state: Path) -> None:
