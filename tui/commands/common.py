@@ -89,13 +89,13 @@ def _signed_in_again(azure: Azure, error: SignInRequired, cancel: Cancel) -> boo
     problem: AccessError = error
     while True:
         output.error(problem.message, "" if typed else problem.next_step)
-        output.say(
+        question = (
             t("The sign-in has ended; the step waits. Type the secret (it is not shown) to go on; q ends the command.")
             if typed
             else t("The sign-in has ended; the step waits. Sign in again in another shell, then press Enter here to go "
                    "on; q ends the command.")
         )  # fmt: skip
-        answer = _line(cancel, hidden=typed)
+        answer = _line(question, cancel, hidden=typed)
         if answer is None or answer.lower() == "q":
             return False
         if not typed:
@@ -109,17 +109,19 @@ def _signed_in_again(azure: Azure, error: SignInRequired, cancel: Cancel) -> boo
         return True
 
 
-def _line(cancel: Cancel, *, hidden: bool) -> str | None:
-    """A line from the terminal, from any thread, until a stop is asked for; None: the input ended."""
+def _line(question: str, cancel: Cancel, *, hidden: bool) -> str | None:
+    """The line that answers a question, from any thread, until a stop is asked for; None: the input ended."""
     import termios
     from select import select
 
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     if hidden:
+        # Before the question: what is typed as soon as it shows would be seen, and lost by the flush.
         quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
         termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
     try:
+        output.say(question)
         while not select([terminal], [], [], 0.2)[0]:
             cancel.check()
         line = sys.stdin.readline()
