@@ -55,6 +55,39 @@ def test_ctrl_c_at_a_question_ends_with_130_and_keeps_the_answers(
     assert all(len(line) <= 40 for line in said.decode().replace("\r", "").split("\n"))
 
 
+TELLS_OF_ECHO = """
+import sys, termios
+from tui.commands import output
+
+said = output.say
+
+def say(line=""):
+    if "Secret or passphrase" in line:
+        print("shown as typed:", bool(termios.tcgetattr(0)[3] & termios.ECHO), file=sys.stderr)
+    said(line)
+
+output.say = say
+from tui.__main__ import main
+sys.exit(main(["--plain"]))
+"""
+
+
+def test_what_is_typed_is_hidden_before_the_secret_is_asked_for(start: Start, state: Path, tmp_path: Path) -> None:
+    script = tmp_path / "tells.py"
+    script.write_text(TELLS_OF_ECHO)
+    profile = {"METHOD": "service-principal", "TENANT": "contoso.com", "CLIENT_ID": "app-1"}
+    terminal = start(env={**NOBODY, **{f"PHIFT_PROFILES__DEFAULT__{k}": v for k, v in profile.items()}}, script=script)
+    for asked in ("[service-principal]", "[contoso.com]", "[app-1]"):
+        terminal.wait_for(asked)
+        terminal.send(b"\n")
+    terminal.wait_for("shown as typed: False")
+    terminal.wait_for("Secret or passphrase")
+    terminal.send(b"letmein\x03")
+    assert terminal.wait() == 130
+    assert b"letmein" not in terminal.raw
+    assert terminal.is_sane()
+
+
 def test_ctrl_c_at_the_last_question_before_the_submit_ends_at_once(
     start: Start, state: Path, sandbox: SandboxInfo, tmp_path: Path
 ) -> None:

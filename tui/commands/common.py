@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGTERM, default_int_handler, getsignal, signal
@@ -111,21 +111,29 @@ def _signed_in_again(azure: Azure, error: SignInRequired, cancel: Cancel) -> boo
 
 def _line(question: str, cancel: Cancel, *, hidden: bool) -> str | None:
     """The line that answers a question, from any thread, until a stop is asked for; None: the input ended."""
-    import termios
     from select import select
 
-    terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
-    if hidden:
-        # Before the question: what is typed as soon as it shows would be seen, and lost by the flush.
-        quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
-    try:
+    with unseen() if hidden else nullcontext():
         output.say(question)
-        while not select([terminal], [], [], 0.2)[0]:
+        while not select([sys.stdin.fileno()], [], [], 0.2)[0]:
             cancel.check()
         line = sys.stdin.readline()
         return line.strip() if line else None
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """What is typed on the terminal is not shown.
+
+    To be entered before the question is written: a quick answer would be seen, and then lost by the flush.
+    """
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, [*before[:3], before[3] & ~termios.ECHO, *before[4:]])
+    try:
+        yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 

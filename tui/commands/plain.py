@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -226,8 +226,6 @@ class PlainWizard:
 
     def _way(self) -> None:
         """Ask how to sign in, and for what that way needs."""
-        from getpass import getpass
-
         profile = self._settings.active_profile()
         remarks = {name: t(_METHODS[name]) for name in _METHODS}
         values: dict[str, Any] = {"method": self._ask(t("Way of signing in"), profile.method, choices=remarks)}
@@ -244,10 +242,11 @@ class PlainWizard:
         self._azure = None
         self._secret = None
         if values["method"] in ("service-principal", "certificate"):
-            output.say(
-                t("Secret or passphrase: it is not shown as it is typed; Enter alone uses the one that is kept.")
-            )
-            self._secret = (getpass("") if sys.stdin.isatty() else read()) or None
+            with common.unseen() if sys.stdin.isatty() else nullcontext():
+                output.say(
+                    t("Secret or passphrase: it is not shown as it is typed; Enter alone uses the one that is kept.")
+                )
+                self._secret = read() or None
 
     def _place(self) -> None:
         from tui.services import access
