@@ -20,6 +20,7 @@ from tui.paths import expanded
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
 from tui.widgets.progress_line import ProgressLine
+from tui.wording import system_words
 
 if TYPE_CHECKING:
     from tui.dataset.convert import ConvertResult
@@ -35,6 +36,10 @@ class Found:
 
     shape: Shape
     records: list[tuple[str, str]]
+
+
+def _reason(error: Exception) -> str:
+    return system_words(error) if isinstance(error, OSError) else str(error)
 
 
 class Conversion(Dialog[Path]):
@@ -76,7 +81,7 @@ class Conversion(Dialog[Path]):
                 shape = convert.recognise(self._path)
                 return Found(shape, convert.preview(self._path, shape) if shape.is_convertible else [])
             except (OSError, convert.ConvertError) as error:
-                raise UsageError(t("The file cannot be read: {reason}.", reason=error)) from None
+                raise UsageError(t("The file cannot be read: {reason}.", reason=_reason(error))) from None
 
         self.program.tasks.start(TASK, t("Looking at the file"), work, done=self._recognised, failed=self._failed)
 
@@ -124,7 +129,12 @@ class Conversion(Dialog[Path]):
             return
         shape = self._found.shape
         out = expanded(self.query_one("#conversion-out", Input).value.strip())
-        if out.exists():
+        try:
+            there = out.exists()
+        except OSError as error:  # too long, or within a folder that may not be looked into
+            self._note(t("Not written: {reason}.", reason=_reason(error)))
+            return
+        if there:
             self._note(t("{path} exists; give another name.", path=out))
             return
 
@@ -137,7 +147,7 @@ class Conversion(Dialog[Path]):
             try:
                 return convert.convert(self._path, out, shape=shape, progress=tell)
             except (OSError, convert.ConvertError) as error:
-                raise UsageError(t("Not written: {reason}.", reason=error)) from None
+                raise UsageError(t("Not written: {reason}.", reason=_reason(error))) from None
 
         def written(result: ConvertResult) -> None:
             message = n("{count} record converted.", "{count} records converted.", result.rows)

@@ -154,9 +154,9 @@ class Drafts(Dialog[None]):
         try:
             if self._copy:
                 drafts.save(self.program.settings, before)
-            elif name != before.name:
-                drafts.remove(self.program.settings, before.name)
             drafts.save(self.program.settings, wizard.recipe)
+            if not self._copy and name != before.name:  # only now: a full disk must not leave neither
+                drafts.remove(self.program.settings, before.name)
         except PhiftError as error:
             self._note(error.message)
             return
@@ -175,6 +175,10 @@ class Drafts(Dialog[None]):
             self._note(t("Press x once more to remove {name}.", name=name))
         else:
             self._removing = ""
-            drafts.remove(self.program.settings, name)
+            try:
+                drafts.remove(self.program.settings, name)
+            except PhiftError as error:
+                self._note(error.message)
+                return
             self._note(t("{name} is removed.", name=name))
             self._list()

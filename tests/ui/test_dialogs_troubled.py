@@ -131,6 +131,42 @@ async def test_a_name_that_no_draft_may_have_is_said_and_nothing_is_renamed(
         await until(pilot, lambda: {each.name for each in drafts.listing(app.settings)} == {"old", "better"})
 
 
+async def test_a_draft_is_kept_under_its_old_name_where_the_disk_takes_no_new_one(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = wizard(tmp_path, "validation")
+    drafts.save(app.settings, app.wizard.recipe)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f2")
+        await until(pilot, lambda: "Drafts:" in shown(app))
+        await pilot.press("r")
+        with monkeypatch.context() as full:
+            full.setattr(recipes, "save", refuse(errno.ENOSPC))
+            await fill(pilot, "#drafts-name", "better")
+            await until(pilot, lambda: "could not be written" in shown(app))
+            assert {each.name for each in drafts.listing(app.settings)} == {"support-agent"}
+
+
+async def test_a_draft_that_may_not_be_removed_stays_and_the_reason_is_said(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = wizard(tmp_path, "validation")
+    drafts.save(app.settings, recipe(name="old"))
+    drafts.save(app.settings, app.wizard.recipe)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f2")
+        await until(pilot, lambda: "Drafts:" in shown(app))
+        listed = app.screen.query_one("#drafts-list", OptionList)
+        listed.highlighted = listed.get_option_index("/old")
+        with monkeypatch.context() as refused:
+            refused.setattr(Path, "unlink", refuse(errno.EACCES))
+            await pilot.press("x")
+            await until(pilot, lambda: "once more" in shown(app))
+            await pilot.press("x")
+            await until(pilot, lambda: "could not be removed" in shown(app))
+        assert {each.name for each in drafts.listing(app.settings)} == {"old", "support-agent"}
+
+
 async def test_a_damaged_draft_is_listed_with_its_fault_and_can_be_neither_opened_nor_lost(
     tmp_path: Path, wired: Wired
 ) -> None:
@@ -243,8 +279,10 @@ async def test_a_conversion_that_cannot_be_written_says_why_and_is_tried_again(
         await until(pilot, lambda: "Below" in shown(app))
         await fill(pilot, "#conversion-out", str(tmp_path / "there.jsonl"))
         await until(pilot, lambda: "exists; give another name." in shown(app))
+        await fill(pilot, "#conversion-out", str(tmp_path / ("x" * 300)))
+        await until(pilot, lambda: "File name too long" in shown(app))
         await fill(pilot, "#conversion-out", str(tmp_path / "nowhere" / "new.jsonl"))
-        await until(pilot, lambda: "Not written: " in shown(app))
+        await until(pilot, lambda: "Not written: there is no such file or folder." in shown(app))
         await fill(pilot, "#conversion-out", str(tmp_path / "new.jsonl"))
         await until(pilot, lambda: app.wizard.facts.report is not None and app.wizard.facts.report.ok)
     assert (tmp_path / "there.jsonl").read_text() == "mine"

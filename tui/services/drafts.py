@@ -11,6 +11,7 @@ from tui.messages import t
 from tui.recipe import Recipe, RecipeError
 from tui.services.errors import PhiftError, UsageError
 from tui.settings import Settings
+from tui.wording import system_words
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,20 @@ def load(settings: Settings, name: str) -> Recipe:
 
 
 def remove(settings: Settings, name: str) -> None:
-    """Remove the draft called `name`; no error where there is none."""
-    _path(settings, name).unlink(missing_ok=True)
+    """Remove the draft called `name`; no error where there is none.
+
+    Raises:
+        PhiftError: the folder does not let it be removed.
+    """
+    path = _path(settings, name)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise PhiftError(
+            t("The draft {path} could not be removed: {reason}.", path=path, reason=system_words(error)),
+            code="DraftNotRemoved",
+            next_step=t("Mend the folder's permissions, or remove the file by hand."),
+        ) from None
 
 
 def _path(settings: Settings, name: str) -> Path:
