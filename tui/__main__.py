@@ -78,14 +78,18 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _read(args: argparse.Namespace) -> Start:
     """Read the settings and the recipe that the wizard begins with."""
+    import contextlib
     from pathlib import Path
 
     from tui import recipe as recipes
     from tui import settings as configuration
     from tui.paths import expanded
+    from tui.services import log
     from tui.wizard import Start
 
     settings = configuration.load(profile=getattr(args, "profile", None))
+    with contextlib.suppress(OSError):  # the first draft that cannot be written says so
+        log.capture(settings)
     recipe = recipes.load(args.recipe) if args.recipe else None
     if args.data:
         recipe = (recipe or recipes.Recipe()).with_(data__train=str(expanded(args.data).resolve()))

@@ -6,11 +6,9 @@ status line and calls what `start` was given as `done` or `failed`.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -27,7 +25,6 @@ State = Literal["running", "done", "failed", "cancelled"]
 
 _REDRAW_SECONDS = 0.5  # over SSH every redraw is bytes: at most two a second
 _SWITCH_SECONDS = 0.001
-_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -70,17 +67,17 @@ class TaskMoved(Message):
 
 
 def as_phift_error(error: Exception) -> PhiftError:
-    """The error itself if a service raised it; else one that says that the program is at fault."""
+    """The error itself if a service raised it; else what the system refused, or that the program is at fault."""
     if isinstance(error, PhiftError):
         return error
-    # The traceback has no local variables in it: a token in one must not reach a file.
-    _log.error("%s", "".join(traceback.format_exception(error)))
-    return PhiftError(
-        t("The program made a mistake: {kind}.", kind=type(error).__name__),
-        code="ProgramError",
+    from tui.services import faults  # with pydantic, which the first frame does without
+
+    if isinstance(error, OSError):
+        return faults.of_the_system(error)
+    return faults.of_the_program(
+        error,
         meaning=t("Nothing was lost: your choices are in the draft, and Azure was left as it is."),
-        next_step=t("Try again; if it comes back, report it with the log file."),
-        raw=str(error),
+        next_step=t("Try again; if it comes back, report it with the end of phift-tui.log (in the state folder)."),
     )
 
 

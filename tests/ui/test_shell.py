@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from tui import actions, preferences, text
 from tui import recipe as recipes
 from tui.app import PhiftApp
 from tui.messages import t
-from tui.services import drafts
+from tui.services import drafts, log
 from tui.services.errors import PhiftError
 from tui.settings import Settings
 from tui.themes import NAMES
@@ -336,15 +337,33 @@ async def test_a_newer_task_of_the_same_group_is_the_only_one_heard(tmp_path: Pa
     assert first.cancel.is_set
 
 
-async def test_a_fault_of_the_program_is_an_error_dialog_not_the_end(tmp_path: Path, wired: Wired) -> None:
+async def test_a_fault_of_the_program_is_an_error_dialog_and_in_the_log_not_the_end(
+    tmp_path: Path, wired: Wired
+) -> None:
     def broken(report: Any, cancel: Any) -> None:
-        raise ZeroDivisionError("secret in the message")
+        raise ZeroDivisionError("said of the fault")
 
+    log.capture(Settings(state=tmp_path))
     app = wizard(tmp_path, "validation")
     async with app.run_test(size=(80, 24)) as pilot:
         app.tasks.start("broken", "Broken", broken)
         await until(pilot, lambda: "ProgramError" in shown(app))
-        assert "secret in the message" not in shown(app)
+        assert "said of the fault" not in shown(app)
+    written = (tmp_path / "phift-tui.log").read_text()
+    assert "Traceback" in written
+    assert "ZeroDivisionError: said of the fault" in written
+
+
+async def test_what_the_disk_refuses_is_no_fault_of_the_program(tmp_path: Path, wired: Wired) -> None:
+    def full(report: Any, cancel: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/home/me/rows.jsonl")
+
+    app = wizard(tmp_path, "validation")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.tasks.start("full", "Writing", full)
+        await until(pilot, lambda: "DiskFull" in shown(app))
+        assert "/home/me/rows.jsonl: the disk is full." in shown(app)
+        assert "Free some space" in shown(app)
 
 
 # --- hostile text ----------------------------------------------------------------------------------------------------

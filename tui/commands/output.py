@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import logging
 import os
 import sys
 import time
@@ -28,13 +26,6 @@ class Interrupted(Cancelled):
 
     exit_code = EXIT_INTERRUPTED
     default_code = "Interrupted"
-
-
-class ProgramError(PhiftError):
-    """The program made a mistake."""
-
-    exit_code = 1
-    default_code = "ProgramError"
 
 
 def again() -> str:
@@ -132,9 +123,8 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> PhiftError:
     """
     from tui import settings
     from tui.recipe import RecipeError
-    from tui.services import log
+    from tui.services import faults, log
     from tui.settings import SettingsError
-    from tui.wording import system_words
 
     match problem:
         case Unreachable() if sandbox:
@@ -159,17 +149,11 @@ def ending(problem: BaseException, *, sandbox: bool = False) -> PhiftError:
                 next_step=t("Mend that and run the same command again."),
             )
         case OSError():
-            full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            return UsageError(
-                ": ".join(str(part) for part in (problem.filename, system_words(problem)) if part) + ".",
-                code="DiskFull" if full else type(problem).__name__,
-                next_step=t("Free some space, and run the same command again.") if full else t("Check that path."),
-            )
+            return faults.of_the_system(problem)
     with suppress(SettingsError, OSError):  # without settings or a place to write there is no log to write to
         log.capture(settings.load())
-        logging.getLogger("phift").error("unexpected error", exc_info=problem)
-    return ProgramError(
-        t("The program made a mistake: {error}.", error=f"{type(problem).__name__}: {problem}"),
+    return faults.of_the_program(
+        problem,
         meaning=t("Nothing was lost."),
         next_step=t("Please report this with the command and the end of phift-tui.log (in the state folder)."),
     )

@@ -593,10 +593,8 @@ def run_wizard(settings: Settings, *, sandbox: bool, recipe: Recipe | None) -> i
         PhiftError: signing in or a step of the run failed, or was cancelled.
     """
     from tui.commands.run import Teller
-    from tui.services import log
     from tui.services.errors import PhiftError
 
-    log.capture(settings)
     output.say(how())
     if sandbox:
         output.say(t("This is the sandbox: Azure on this machine, with a small stand-in model. Nothing is billed."))
