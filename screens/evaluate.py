@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,10 +15,9 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 
 from screens.confirm import Confirm
-from screens.run_page import RunPage
+from screens.run_page import RunPage, day
 from tui import actions, backend
 from tui.messages import t
-from tui.recipe import write_private
 from tui.services.errors import Cancelled, PhiftError
 from tui.services.progress import Cancel, Report
 from tui.text import line
@@ -35,6 +32,7 @@ from tui.widgets.score_table import ScoreTable
 
 if TYPE_CHECKING:
     from tui.services.clients import Azure
+    from tui.services.comparisons import Written
     from tui.services.deployments import Endpoint
     from tui.services.evaluations import AnswerComparison, Asked, RunComparison
     from tui.services.projects import Workspace
@@ -56,18 +54,29 @@ class Looked:
     """None: there is no run, or it did not validate the base model."""
     tuned: Endpoint | None
     base: Endpoint | None
+    written: Result | None
+    """The last comparison of the job."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A comparison, and where it was written."""
+    """A comparison, and what became of it."""
 
     found: AnswerComparison
     job: str
     """The one whose run stands above it."""
-    file: Path
     outcomes: list[str]
     """Of each question, as `Asked.outcome` names them."""
+    said: str
+    """When it was made, and where it is written."""
+
+
+def _result(job: str, written: Written) -> Result:
+    if written.refused:
+        said = t("Not written: {reason}.", reason=written.refused)
+    else:
+        said = t("Asked at {time}, written to {file}.", time=day(written.time), file=written.file)
+    return Result(written.found, job, [asked.outcome() for asked in written.found.asked], said)
 
 
 class EvaluateScreen(RunPage):
@@ -83,6 +92,7 @@ class EvaluateScreen(RunPage):
         super().__init__()
         self._looked: Looked | None = None
         self._result: Result | None = None
+        self._anew = ""
         self._list = RowList(
             (Column("", 10), Column(t("question"), 0), Column(t("line"), 6, right=True, from_width=60)),
             t("No question was asked yet."),
@@ -110,17 +120,20 @@ class EvaluateScreen(RunPage):
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask for the run's validation and the endpoints."""
-        job, chosen = self.wizard.facts.job, self.wizard.facts.endpoint
+        job, chosen, settings = self.wizard.facts.job, self.wizard.facts.endpoint, self.program.settings
+        wanted = job and job != self._anew
 
         def look(report: object, cancel: object) -> Looked:
             run = backend.evaluations.from_run(backend.runs.Watch(azure, workspace, job).poll()) if job else None
             endpoints = [each for each in backend.deployments.listing(azure, workspace) if each.ready]
             tuned = [each for each in endpoints if not is_base(each)]
             mine = next((each for each in tuned if chosen and each.name == chosen.name), next(iter(tuned), None))
-            return Looked(run, mine, next((each for each in endpoints if is_base(each)), None))
+            written = backend.comparisons.latest(settings, job) if wanted else None
+            base = next((each for each in endpoints if is_base(each)), None)
+            return Looked(run, mine, base, _result(job, written) if written else None)
 
         if self._result and self._result.job != job:
-            self.action_ask_again()
+            self._put_away()
         if self._looked is None:
             self.blocked(t("Asking Azure for the run and the endpoints…"))
         self.program.tasks.start(
@@ -134,6 +147,8 @@ class EvaluateScreen(RunPage):
         self.tell_trouble("")
         if looked.run:
             self.query_one(".run-scores", ScoreTable).show_run(looked.run)
+        if looked.written and not self._result and looked.written.job == self.wizard.facts.job:
+            self._answered(looked.written)
         self._show_plan()
 
     def state_changed(self) -> None:
@@ -198,33 +213,19 @@ class EvaluateScreen(RunPage):
         run, job = self._looked.run if self._looked else None, self.wizard.facts.job
 
         def ask(report: Report, cancel: Cancel) -> Result:
-            models, services = backend.catalog, backend.deployments
-            model = models.find(models.models(azure), recipe.model.name) if make_base else None
-            journal = backend.journal.Journal(settings.journal)
-            served = (
-                services.base_endpoint(azure, workspace, model, journal=journal, report=report, cancel=cancel)
-                if model
-                else nullcontext(base)
-            )
-            with served as against:
-                found = backend.evaluations.compare_endpoints(
-                    azure, workspace, against, tuned, file, questions=recipe.evaluation.questions,
-                    max_tokens=recipe.evaluation.max_tokens, seed=recipe.evaluation.seed, report=report, cancel=cancel,
-                )  # fmt: skip
-            moment = azure.now()
-            document = {
-                "time": moment.isoformat(), "file": str(file), "tuned": tuned.name,
-                "base": against.name if against else None, "validation": run.to_json() if run else None,
-                **found.to_json(),
-            }  # fmt: skip
-            path = settings.state / "evaluations" / f"{tuned.name}-{moment:%Y%m%d-%H%M%S}.json"
-            write_private(path, json.dumps(document, indent=1, ensure_ascii=False))
-            return Result(found, job, path, [asked.outcome() for asked in found.asked])
+            models = backend.catalog
+            made = backend.comparisons.make(
+                azure, workspace, tuned, models.find(models.models(azure), recipe.model.name) if make_base else base,
+                file, recipe.evaluation, job=job, validation=run, journal=backend.journal.Journal(settings.journal),
+                report=report, cancel=cancel,
+            )  # fmt: skip
+            return _result(job, made)
 
         def failed(error: PhiftError) -> None:
             if isinstance(error, Cancelled):
-                self.notice(t("Stopped. Enter asks again."))
+                self.notice(t("Stopped. Enter asks again; answers that came are kept for a week."))
             else:
+                self.notice(t("Enter asks again; answers that came are kept for a week."), problem=True)
                 self.program.show_error(error, t("Asking {name}", name=tuned.name))
 
         self.run_task(_ASK, t("Asking {name}", name=tuned.name), ask, self._answered, failed=failed)
@@ -234,7 +235,7 @@ class EvaluateScreen(RunPage):
         self.add_class("-asked")
         self.wizard.mark(self.PLACE, "done")
         self.query_one(".answer-scores", ScoreTable).show_answers(result.found)
-        self.notice(t("Written to {file}", file=result.file))
+        self.notice(result.said)
         self._sync_keys()
         rows = self._list
         rows.show(list(map(self._row, itertools.count(), result.found.asked, result.outcomes)))
@@ -282,9 +283,13 @@ class EvaluateScreen(RunPage):
 
     def action_ask_again(self) -> None:
         """Back to the plan."""
+        self._anew = self._result.job if self._result else ""
+        self._put_away()
+        self._show_plan()
+        self.query(Field).first().editor.focus()
+
+    def _put_away(self) -> None:
         self._result = None
         self._sync_keys()
         self.remove_class("-asked")
         self.query_one(".answer-scores", ScoreTable).remove_class("-filled")
-        self._show_plan()
-        self.query(Field).first().editor.focus()

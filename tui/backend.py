@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tui.services import catalog as catalog
     from tui.services import chat as chat
     from tui.services import cleanup as cleanup
+    from tui.services import comparisons as comparisons
     from tui.services import costs as costs
     from tui.services import datasets as datasets
     from tui.services import deployments as deployments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tui.services import (
     catalog,
     chat,
     cleanup,
+    comparisons,
     deployments,
     evaluations,
     identity,
@@ -285,17 +287,18 @@ def test_an_endpoint_that_is_not_ready_is_waited_for(
 
 
 def test_a_base_models_endpoint_that_stood_already_is_asked_and_left_standing(
-    complete: Course, azure: Azure, place: Workspace, wanted: Recipe, settings: Settings, journal: Journal,
-    tmp_path: Path,
-) -> None:  # fmt: skip
+    complete: Course, azure: Azure, place: Workspace, wanted: Recipe, journal: Journal, tmp_path: Path
+) -> None:
     model = catalog.require(azure, wanted)
     name = deployments.base_name(model)
-    flow = Flow(wanted, tmp_path, settings, connect=lambda: azure, approve=lambda _: True)
     tuned = deployments.get(azure, place, "colours")
 
     def compare() -> list[str]:
-        found = flow._evaluate_answers(azure, place, model, tuned, tmp_path / "rows.jsonl", journal)
-        assert found.comparison
+        made = comparisons.make(
+            azure, place, tuned, model, tmp_path / "rows.jsonl", wanted.evaluation, job="", validation=None,
+            journal=journal, cancel=Cancel(),
+        )  # fmt: skip
+        assert made.found.comparison
         return [one.name for one in deployments.listing(azure, place)]
 
     assert name not in compare()  # one that the run itself made goes
@@ -465,6 +468,57 @@ def test_comparison_without_a_base_scores_one_endpoint(
     empty.write_text('{"messages": [{"role": "user", "content": "no answer"}]}\n')
     with pytest.raises(UsageError):
         evaluations.compare_endpoints(azure, place, None, endpoint, empty)
+
+
+def test_the_runs_comparison_is_written_for_its_job_and_found_again(complete: Course) -> None:
+    assert complete.settings
+    assert complete.outcome
+    assert complete.outcome.job
+    found = comparisons.latest(complete.settings, complete.outcome.job.name)
+    assert found
+    assert found.found == complete.outcome.answers
+    assert found.file.stat().st_mode & 0o777 == 0o600
+    assert comparisons.latest(complete.settings, f"{complete.outcome.job.name}-2") is None
+
+
+def test_a_comparison_that_broke_off_asks_for_the_rest_only(
+    complete: Course, azure: Azure, place: Workspace, chats: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = deployments.get(azure, place, "colours")
+    rows = chats(9, "colours", name="asked.jsonl")
+    asked: list[str] = []
+    limit = [4]
+    lock = threading.Lock()
+    send = chat.complete
+
+    def counted(uri: str, key: Any, messages: Any, **options: Any) -> Any:
+        with lock:
+            if len(asked) == limit[0]:
+                raise ServiceError("The model answered with an error.")
+            asked.append(messages[-1]["content"])
+        return send(uri, key, messages, **options)
+
+    def compare(**options: Any) -> evaluations.AnswerComparison:
+        return evaluations.compare_endpoints(azure, place, None, endpoint, rows, max_tokens=8, **options)
+
+    monkeypatch.setattr(chat, "complete", counted)
+    with pytest.raises(ServiceError):
+        compare()
+    (kept,) = evaluations.folder(azure.settings).glob("unfinished-*.jsonl")
+    with kept.open("a") as file:
+        file.write('\n[0, 8, "bro')  # killed as it wrote
+    assert kept.stat().st_mode & 0o777 == 0o600
+    first = set(asked)
+    asked.clear()
+    limit[0] = -1
+    counts: list[int] = []
+    resumed = compare(report=lambda progress: counts.append(progress.done))
+    assert not first & set(asked)
+    assert (len(first), len(asked), counts) == (4, 5, [5, 6, 7, 8, 9])
+    assert not kept.exists()
+    asked.clear()
+    assert compare() == resumed
+    assert len(asked) == 9, "a whole one is made anew"
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tui.services import drafts
 from tui.services.access import ResourceGroup, Tenant
 from tui.services.chat import Collected, Delta
 from tui.services.cleanup import Item, Outcome
+from tui.services.comparisons import Written
 from tui.services.doctor import Finding
 from tui.services.errors import JobFailed, PhiftError, ServiceError
 from tui.services.evaluations import AnswerComparison, Asked, from_run
@@ -114,9 +115,12 @@ class Everything(Wired):
             },
             "cleanup": {"inventory": lambda *rest: items, "remove": self._remove},
             "chat": {"stream": self._stream, "Collected": Collected},
-            "evaluations": {
-                "from_run": from_run,
-                "compare_endpoints": lambda *rest, **more: AnswerComparison(asked, 0.1, 0.1, found, 1),
+            "evaluations": {"from_run": from_run},
+            "comparisons": {
+                "make": lambda *rest, **more: Written(
+                    AnswerComparison(asked, 0.1, 0.1, found, 1), NOW, Path(f"/state/{poison}")
+                ),
+                "latest": lambda *rest: None,
             },
             "journal": {
                 "Journal": lambda path: SimpleNamespace(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from textual.widgets import Input
 from tui.evaluation.compare import compare
 from tui.recipe import Recipe
 from tui.services.chat import Collected, Delta, Usage
+from tui.services.comparisons import Written
 from tui.services.deployments import Endpoint
-from tui.services.errors import Cancelled, ServiceError
+from tui.services.errors import Cancelled, PhiftError, ServiceError
 from tui.services.evaluations import AnswerComparison, Asked, from_run
 from tui.services.progress import Cancel, Progress
 from tui.widgets.transcript import Transcript
@@ -197,31 +197,35 @@ ROWS = [Asked(1, f"Question 1 {HOSTILE}", RIGHT, tuned=WRONG, base=RIGHT)] + [
 
 
 class Evaluations:
-    """An evaluation service; `made` and `deleted` count endpoints of the base model."""
+    """An evaluation service; `against` is what was to be asked beside the tuned model: a model's name, or none."""
 
     def __init__(self) -> None:
-        self.made = self.deleted = 0
         self.against: list[str | None] = []
+        self.jobs: list[str] = []
+        self.last: Written | None = None
+        self.error: PhiftError | None = None
+        self.refused = ""
         self.hold = threading.Event()
         self.hold.set()
 
-    def compare(
-        self, azure: Any, workspace: Any, base: Endpoint | None, tuned: Endpoint, data: Path, **rest: Any
-    ) -> AnswerComparison:
-        self.against.append(base.name if base else None)
-        rest["report"](Progress("Asking held-out questions", 3, 20, "answers"))
+    def make(
+        self, azure: Any, workspace: Any, tuned: Endpoint, base: Endpoint | str | None, data: Path, chosen: Any,
+        *, job: str, report: Any, cancel: Any, **rest: Any,
+    ) -> Written:  # fmt: skip
+        self.against.append(base.name if isinstance(base, Endpoint) else base)
+        self.jobs.append(job)
+        report(Progress("Asking held-out questions", 3, 20, "answers"))
         while not self.hold.wait(0.01):
-            rest["cancel"].check()
-        found = compare([row.reference for row in ROWS], [row.base or "" for row in ROWS], [row.tuned for row in ROWS])
-        return AnswerComparison(tuple(ROWS), 0.9, 0.9, found if base else None, 0)
+            cancel.check()
+        if self.error:
+            raise self.error
+        return self.written(base is not None)
 
-    @contextmanager
-    def base_endpoint(self, *arguments: Any, **rest: Any) -> Iterator[Endpoint]:
-        self.made += 1
-        try:
-            yield BASE
-        finally:
-            self.deleted += 1
+    def written(self, both: bool = True) -> Written:
+        """A comparison that the tuned model wins."""
+        found = compare([row.reference for row in ROWS], [row.base or "" for row in ROWS], [row.tuned for row in ROWS])
+        answers = AnswerComparison(tuple(ROWS), 0.9, 0.9, found if both else None, 0)
+        return Written(answers, NOW, Path("/state/evaluations/one.json"), self.refused)
 
 
 @pytest.fixture
@@ -233,8 +237,9 @@ def evaluation(monkeypatch: pytest.MonkeyPatch) -> Evaluations:
     put(
         monkeypatch,
         runs={"Watch": watch},
-        evaluations={"from_run": from_run, "compare_endpoints": made.compare},
-        deployments={"listing": lambda *rest: [endpoint()], "base_endpoint": made.base_endpoint},
+        evaluations={"from_run": from_run},
+        comparisons={"make": made.make, "latest": lambda settings, job: made.last},
+        deployments={"listing": lambda *rest: [endpoint()]},
         catalog={"models": lambda azure: None, "find": lambda catalogue, name: name},
         journal={"Journal": lambda path: path},
     )
@@ -262,11 +267,43 @@ async def test_both_models_are_asked_and_the_verdict_is_said_with_its_interval(
         for part in ("95 % interval", "won 9, tied 0, lost 1", "! lost", "expected"):
             assert part in text, part
         assert "\x1b" not in text
-        assert (evaluation.made, evaluation.deleted) == (1, 1)
-        (file,) = (tmp_path / "evaluations").glob("*.json")
-        document = json.loads(file.read_text())
-        assert (document["comparison"]["verdict"], len(document["answers"])) == ("better", 10)
-        assert file.stat().st_mode & 0o777 == 0o600
+        assert "written to /state/evaluations/one.json" in text
+    assert (evaluation.against, evaluation.jobs) == (["Phi-4-mini-instruct"], ["one"])
+
+
+async def test_the_last_comparison_of_the_job_is_there_when_the_page_is_opened_and_can_be_made_anew(
+    tmp_path: Path, evaluation: Evaluations
+) -> None:
+    evaluation.last = evaluation.written()
+    app = evaluate(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "The tuned model is better" in shown(app))
+        assert "Asked at" in shown(app)
+        assert app.wizard.marks["evaluate"].state == "done"
+        await pilot.press("r")
+        await until(pilot, lambda: "Enter asks" in shown(app))
+        await pilot.press("f5")
+        await until(pilot, lambda: not app.tasks.of("evaluate.look"))
+        assert "The tuned model is better" not in shown(app), "it was put away"
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("n")
+        await until(pilot, lambda: "exact answers" in shown(app))
+    assert evaluation.against == [None]
+
+
+async def test_a_comparison_that_the_disk_does_not_take_is_shown_all_the_same(
+    tmp_path: Path, evaluation: Evaluations
+) -> None:
+    evaluation.refused = "the disk is full"
+    app = evaluate(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "Enter asks" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ask the base model too?" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "The tuned model is better" in shown(app))
+        assert "Not written: the disk is full." in shown(app)
 
 
 async def test_answers_of_another_job_make_room_for_the_plan(tmp_path: Path, evaluation: Evaluations) -> None:
@@ -297,10 +334,10 @@ async def test_the_tuned_model_alone_is_asked_when_the_base_is_declined(
         await until(pilot, lambda: "Ask the base model too?" in shown(app))
         await pilot.press("n")
         await until(pilot, lambda: "exact answers" in shown(app))
-        assert (evaluation.against, evaluation.made) == ([None], 0)
+        assert evaluation.against == [None]
 
 
-async def test_a_stopped_evaluation_removes_the_base_endpoint_it_made(tmp_path: Path, evaluation: Evaluations) -> None:
+async def test_a_stopped_evaluation_says_that_its_answers_are_kept(tmp_path: Path, evaluation: Evaluations) -> None:
     evaluation.hold.clear()
     app = evaluate(tmp_path)
     async with app.run_test() as pilot:
@@ -310,6 +347,4 @@ async def test_a_stopped_evaluation_removes_the_base_endpoint_it_made(tmp_path: 
         await pilot.press("y")
         await until(pilot, lambda: "3 of 20 answers" in shown(app))
         await pilot.press("f6")
-        await until(pilot, lambda: "Stopped" in shown(app))
-        assert (evaluation.made, evaluation.deleted) == (1, 1)
-        assert not (tmp_path / "evaluations").exists()
+        await until(pilot, lambda: "Stopped. Enter asks again; answers that came are kept" in shown(app))

@@ -21,6 +21,7 @@ from tui.evaluation.compare import compare
 from tui.recipe import Recipe
 from tui.services.chat import Collected, Delta, Usage
 from tui.services.cleanup import Item
+from tui.services.comparisons import Written
 from tui.services.deployments import Endpoint
 from tui.services.doctor import Finding
 from tui.services.errors import JobFailed
@@ -207,20 +208,18 @@ async def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture
     put(
         monkeypatch,
         runs={"Watch": lambda *rest: SimpleNamespace(poll=lambda: seen, interval=60.0)},
-        evaluations={
-            "from_run": from_run,
-            "compare_endpoints": lambda *rest, **named: AnswerComparison(tuple(ROWS), 0.9, 0.9, found, 0),
+        evaluations={"from_run": from_run},
+        comparisons={
+            "make": lambda *rest, **named: Written(
+                AnswerComparison(tuple(ROWS), 0.9, 0.9, found, 0), NOW, Path("/state/evaluations/one.json")
+            ),
+            "latest": lambda *rest: None,
         },
         deployments={"listing": lambda *rest: [endpoint(), base_endpoint()]},
     )
     monkeypatch.setattr(AZURE, "now", lambda: NOW, raising=False)
     recipe = Recipe(name="support-agent").with_(evaluation__file="heldout.jsonl")
-    act = sees("−78.2%", "The tuned model is better", "won", press=("enter",))
-
-    async def asked(pilot: Pilot[Any]) -> None:
-        await act(pilot)
-        pilot.app.screen.notice("")  # type: ignore[attr-defined]  # names a folder that is another in each run
-
+    asked = sees("−78.2%", "The tuned model is better", "won", press=("enter",))
     await picture(program(tmp_path, "evaluate", recipe=recipe, job="one"), asked)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tui.messages import mark, n, t
 from tui.services import chat, deployments
 from tui.services.errors import PhiftError, UsageError
+from tui.services.kept_answers import KeptAnswers
 from tui.services.progress import Cancel, Progress, Report
 from tui.services.runs import Metric, Snapshot
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.deployments import Endpoint
     from tui.services.projects import Workspace
+    from tui.settings import Settings
 
 _AT_ONCE = 4
 
@@ -184,6 +186,9 @@ def compare_endpoints(
 ) -> AnswerComparison:
     """Ask held-out questions of the tuned model, and of the base model where it is given, and compare.
 
+    Answers are kept in the state folder as they come: the same comparison, made again after it broke off, asks for the
+    others only.
+
     Args:
         azure: the connection.
         workspace: the project of the endpoints.
@@ -200,8 +205,6 @@ def compare_endpoints(
         UsageError: the file has no question.
         PhiftError: an endpoint refused for another reason than content safety.
     """
-    from tui.evaluation.compare import compare
-    from tui.evaluation.metrics import exact_match, token_f1
     from tui.evaluation.questions import questions as chosen
 
     try:
@@ -210,19 +213,46 @@ def compare_endpoints(
         raise UsageError(t("{path} cannot be read: {reason}.", path=data, reason=error.strerror or error)) from None
     if not rows:
         raise UsageError(t("{file} has no row with a user turn and an answer to it.", file=data), code="NoQuestions")
-    asker = _Asker(azure, workspace, rows, max_tokens, seed, report, cancel or Cancel())
+    # A name may serve another model by now; the base model's endpoint may have been made for the comparison only.
+    created = tuned.created.isoformat() if tuned.created else ""
+    models = [[workspace.id, tuned.model, tuned.content_safety, created], base and [base.model, base.content_safety]]
+    kept = KeptAnswers(folder(azure.settings), [models, [row.messages for row in rows], max_tokens, seed])
+    asker = _Asker(azure, workspace, rows, max_tokens, seed, report, cancel or Cancel(), kept)
     answers = asker.ask([tuned] if base is None else [tuned, base])
-    references = [row.reference for row in rows]
     mine, theirs = answers[0], answers[1] if base else None
+    asked = [
+        Asked(row.line, row.messages[-1][1], row.reference, mine[at] or "", (theirs[at] or "") if theirs else None)
+        for at, row in enumerate(rows)
+    ]
+    found = scored(asked, seed, refused=sum(answer is None for given in answers for answer in given))
+    kept.forget()
+    return found
+
+
+def folder(settings: Settings) -> Path:
+    """Where comparisons are written."""
+    return settings.state / "evaluations"
+
+
+def scored(asked: Sequence[Asked], seed: int, *, refused: int) -> AnswerComparison:
+    """Answers compared with what was expected, and with each other where the base model was asked too.
+
+    Args:
+        asked: the questions with their answers; at least one.
+        seed: of the bootstrap.
+        refused: answers that content safety refused.
+    """
+    from tui.evaluation.compare import compare
+    from tui.evaluation.metrics import exact_match, token_f1
+
+    wanted, mine = [one.reference for one in asked], [one.tuned for one in asked]
+    theirs = [one.base for one in asked if one.base is not None]
     return AnswerComparison(
-        asked=tuple(
-            Asked(row.line, row.messages[-1][1], row.reference, mine[at], theirs[at] if theirs else None)
-            for at, row in enumerate(rows)
-        ),
-        exact=sum(exact_match(given, wanted) for given, wanted in zip(mine, references, strict=True)) / len(rows),
-        f1=sum(token_f1(given, wanted) for given, wanted in zip(mine, references, strict=True)) / len(rows),
-        comparison=compare(references, theirs, mine, seed=seed) if theirs else None,
-        refused=asker.refused,
+        asked=tuple(asked),
+        exact=sum(map(exact_match, mine, wanted)) / len(asked),
+        f1=sum(map(token_f1, mine, wanted)) / len(asked),
+        comparison=compare(wanted, theirs, mine, seed=seed) if theirs else None,
+        refused=refused,
     )
 
 
@@ -238,38 +268,34 @@ class _Asker:
         seed: int,
         report: Report | None,
         cancel: Cancel,
+        kept: KeptAnswers,
     ) -> None:
         self._azure, self._workspace, self._rows = azure, workspace, rows
         self._max_tokens, self._seed = max_tokens, seed
-        self._report, self._cancel = report, cancel
-        self.refused = 0
+        self._report, self._cancel, self._kept = report, cancel, kept
 
-    def ask(self, endpoints: list[Endpoint]) -> list[list[str]]:
-        """The answers of each endpoint, in the order of the rows."""
+    def ask(self, endpoints: list[Endpoint]) -> list[list[str | None]]:
+        """The answers of each endpoint, in the order of the rows; None: refused by content safety."""
         secrets = [deployments.keys(self._azure, self._workspace, endpoint.name).primary for endpoint in endpoints]
-        answers = [[""] * len(self._rows) for _ in endpoints]
-        work = [(which, row) for row in range(len(self._rows)) for which in range(len(endpoints))]
+        every = [(which, row) for row in range(len(self._rows)) for which in range(len(endpoints))]
+        work = [place for place in every if place not in self._kept.given]
         # In a random order, a slow or failing stretch of time does not fall on one model only.
         random.Random(self._seed).shuffle(work)  # noqa: S311 - an order, not a secret
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ask") as pool:
-            futures = {
-                pool.submit(self._answer, endpoints[which], secrets[which], self._rows[row]): (which, row)
-                for which, row in work
-            }
+            futures = [pool.submit(self._take, which, row, endpoints[which], secrets[which]) for which, row in work]
             try:
-                for done, future in enumerate(as_completed(futures), 1):
+                for done, future in enumerate(as_completed(futures), len(every) - len(work) + 1):
                     self._cancel.check()
-                    which, row = futures[future]
-                    text = future.result()
-                    if text is None:
-                        self.refused += 1
-                    answers[which][row] = text or ""
+                    future.result()
                     if self._report:
-                        self._report(Progress(t("Asking held-out questions"), done, len(work), "answers"))
+                        self._report(Progress(t("Asking held-out questions"), done, len(every), "answers"))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return answers
+        return [[self._kept.given[which, row] for row in range(len(self._rows))] for which in range(len(endpoints))]
+
+    def _take(self, which: int, row: int, endpoint: Endpoint, key: Any) -> None:
+        self._kept.keep(which, row, self._answer(endpoint, key, self._rows[row]))
 
     def _answer(self, endpoint: Endpoint, key: Any, row: Question) -> str | None:
         messages: list[chat.Message] = [{"role": role, "content": text} for role, text in row.messages]  # type: ignore[typeddict-item]  # roles are the file's

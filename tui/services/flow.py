@@ -19,6 +19,7 @@ from tui.services import (
     catalog,
     chat,
     cleanup,
+    comparisons,
     costs,
     datasets,
     deployments,
@@ -194,7 +195,7 @@ class Flow:
     def _go(self, outcome: Outcome, deploy: bool, evaluate: bool) -> None:
         journal = Journal(self._settings.journal)
         start = self._start(journal, deploy=deploy)
-        azure, model, workspace = start.azure, start.model, start.workspace
+        azure, workspace = start.azure, start.workspace
         outcome.estimate, outcome.workspace = start.estimate, workspace
         try:
             outcome.snapshot = self._monitor(azure, workspace, start.job.name)
@@ -212,7 +213,9 @@ class Flow:
             questions = self._questions(start.prepared)
             outcome.answer = self._ask(azure, workspace, outcome.endpoint, questions)
             if evaluate:
-                outcome.answers = self._evaluate_answers(azure, workspace, model, outcome.endpoint, questions, journal)
+                outcome.answers = self._evaluate_answers(
+                    start, outcome.endpoint, outcome.comparison, questions, journal
+                )
         journal.finish(start.entry, DONE)
         outcome.billable = self._billable(azure, workspace)
 
@@ -513,17 +516,18 @@ class Flow:
             return answer.text
 
     def _evaluate_answers(
-        self, azure: Azure, workspace: Workspace, model: Model, tuned: Endpoint, file: Path, journal: Journal
+        self,
+        start: Started,
+        tuned: Endpoint,
+        validation: evaluations.RunComparison | None,
+        file: Path,
+        journal: Journal,
     ) -> evaluations.AnswerComparison:
         with self._step("evaluate") as done:
-            chosen, report, cancel = self._recipe.evaluation, self._report("evaluate"), self._cancel
-            with deployments.base_endpoint(
-                azure, workspace, model, journal=journal, report=report, cancel=cancel
-            ) as base:  # fmt: skip
-                found = evaluations.compare_endpoints(
-                    azure, workspace, base, tuned, file, questions=chosen.questions, max_tokens=chosen.max_tokens,
-                    seed=chosen.seed, report=report, cancel=cancel,
-                )  # fmt: skip
+            found = comparisons.make(
+                start.azure, start.workspace, tuned, start.model, file, self._recipe.evaluation, job=start.job.name,
+                validation=validation, journal=journal, report=self._report("evaluate"), cancel=self._cancel,
+            ).found  # fmt: skip
             done.fields |= {"part": "answers", **found.to_json()}
             done.text += found.lines()
             return found
