@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.comparisons import Written
     from tui.services.deployments import Endpoint
-    from tui.services.evaluations import AnswerComparison, Asked, RunComparison
+    from tui.services.evaluations import Asked, RunComparison
     from tui.services.projects import Workspace
 
 _ASK = "evaluate"
@@ -54,29 +54,10 @@ class Looked:
     """None: there is no run, or it did not validate the base model."""
     tuned: Endpoint | None
     base: Endpoint | None
-    written: Result | None
+    rows: Path | None
+    """Those that the split held back when it was made."""
+    written: Written | None
     """The last comparison of the job."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """A comparison, and what became of it."""
-
-    found: AnswerComparison
-    job: str
-    """The one whose run stands above it."""
-    outcomes: list[str]
-    """Of each question, as `Asked.outcome` names them."""
-    said: str
-    """When it was made, and where it is written."""
-
-
-def _result(job: str, written: Written) -> Result:
-    if written.refused:
-        said = t("Not written: {reason}.", reason=written.refused)
-    else:
-        said = t("Asked at {time}, written to {file}.", time=day(written.time), file=written.file)
-    return Result(written.found, job, [asked.outcome() for asked in written.found.asked], said)
 
 
 class EvaluateScreen(RunPage):
@@ -91,7 +72,7 @@ class EvaluateScreen(RunPage):
     def __init__(self) -> None:
         super().__init__()
         self._looked: Looked | None = None
-        self._result: Result | None = None
+        self._result: Written | None = None
         self._anew = ""
         self._list = RowList(
             (Column("", 10), Column(t("question"), 0), Column(t("line"), 6, right=True, from_width=60)),
@@ -114,6 +95,10 @@ class EvaluateScreen(RunPage):
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
+    def held_out(self) -> Path | None:
+        """Also the rows of a split that an earlier start of the program made."""
+        return super().held_out() or (self._looked.rows if self._looked else None)
+
     def blocked(self, reason: str) -> None:
         """There is nothing to compare."""
         self.query_one(".plan", Static).update(line(reason))
@@ -121,16 +106,16 @@ class EvaluateScreen(RunPage):
     def ready(self, azure: Azure, workspace: Workspace) -> None:
         """Ask for the run's validation and the endpoints."""
         job, chosen, settings = self.wizard.facts.job, self.wizard.facts.endpoint, self.program.settings
-        wanted = job and job != self._anew
+        recipe, wanted = self.wizard.recipe, job and job != self._anew
 
         def look(report: object, cancel: object) -> Looked:
             run = backend.evaluations.from_run(backend.runs.Watch(azure, workspace, job).poll()) if job else None
             endpoints = [each for each in backend.deployments.listing(azure, workspace) if each.ready]
             tuned = [each for each in endpoints if not is_base(each)]
             mine = next((each for each in tuned if chosen and each.name == chosen.name), next(iter(tuned), None))
-            written = backend.comparisons.latest(settings, job) if wanted else None
             base = next((each for each in endpoints if is_base(each)), None)
-            return Looked(run, mine, base, _result(job, written) if written else None)
+            rows = backend.datasets.held_back(settings.state, recipe, self.wizard.base)
+            return Looked(run, mine, base, rows, backend.comparisons.latest(settings, job) if wanted else None)
 
         if self._result and self._result.job != job:
             self._put_away()
@@ -147,7 +132,7 @@ class EvaluateScreen(RunPage):
         self.tell_trouble("")
         if looked.run:
             self.query_one(".run-scores", ScoreTable).show_run(looked.run)
-        if looked.written and not self._result and looked.written.job == self.wizard.facts.job:
+        if looked.written and not self._result:
             self._answered(looked.written)
         self._show_plan()
 
@@ -212,14 +197,13 @@ class EvaluateScreen(RunPage):
         azure, workspace, recipe, settings = self.azure, self.workspace, self.wizard.recipe, self.program.settings
         run, job = self._looked.run if self._looked else None, self.wizard.facts.job
 
-        def ask(report: Report, cancel: Cancel) -> Result:
+        def ask(report: Report, cancel: Cancel) -> Written:
             models = backend.catalog
-            made = backend.comparisons.make(
+            return backend.comparisons.make(
                 azure, workspace, tuned, models.find(models.models(azure), recipe.model.name) if make_base else base,
                 file, recipe.evaluation, job=job, validation=run, journal=backend.journal.Journal(settings.journal),
                 report=report, cancel=cancel,
             )  # fmt: skip
-            return _result(job, made)
 
         def failed(error: PhiftError) -> None:
             if isinstance(error, Cancelled):
@@ -230,12 +214,15 @@ class EvaluateScreen(RunPage):
 
         self.run_task(_ASK, t("Asking {name}", name=tuned.name), ask, self._answered, failed=failed)
 
-    def _answered(self, result: Result) -> None:
+    def _answered(self, result: Written) -> None:
         self._result = result
         self.add_class("-asked")
         self.wizard.mark(self.PLACE, "done")
         self.query_one(".answer-scores", ScoreTable).show_answers(result.found)
-        self.notice(result.said)
+        if result.refused:
+            self.notice(t("Not written: {reason}.", reason=result.refused), problem=True)
+        else:
+            self.notice(t("Asked at {time}, written to {file}.", time=day(result.time), file=result.file))
         self._sync_keys()
         rows = self._list
         rows.show(list(map(self._row, itertools.count(), result.found.asked, result.outcomes)))

@@ -110,15 +110,14 @@ class PlaygroundScreen(RunPage):
             self._suggest()
 
     def _suggest(self) -> None:
-        file, seed = self.held_out(), self.wizard.recipe.evaluation.seed
-        if file is None:
-            return
+        known, recipe, base, state = self.held_out(), self.wizard.recipe, self.wizard.base, self.program.settings.state
 
         def find(report: Report, cancel: Cancel) -> tuple[tuple[str, str], ...]:
             from tui.evaluation.questions import questions
 
+            file = known or backend.datasets.held_back(state, recipe, base)
             with suppress(OSError):  # a suggestion only; the pages about data say what is wrong with a file
-                for question in questions(file, 1, seed):
+                for question in questions(file, 1, recipe.evaluation.seed) if file else ():
                     return question.messages
             return ()
 

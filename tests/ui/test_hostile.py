@@ -118,7 +118,8 @@ class Everything(Wired):
             "evaluations": {"from_run": from_run},
             "comparisons": {
                 "make": lambda *rest, **more: Written(
-                    AnswerComparison(asked, 0.1, 0.1, found, 1), NOW, Path(f"/state/{poison}")
+                    AnswerComparison(asked, 0.1, 0.1, found, 1), ["won", "tied", "lost"], "one", NOW,
+                    Path(f"/state/{poison}"),
                 ),
                 "latest": lambda *rest: None,
             },

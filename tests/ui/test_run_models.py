@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from tui.evaluation.compare import compare
 from tui.recipe import Recipe
+from tui.services import datasets
 from tui.services.chat import Collected, Delta, Usage
 from tui.services.comparisons import Written
 from tui.services.deployments import Endpoint
@@ -164,6 +165,26 @@ async def test_a_held_out_question_is_offered_with_its_system_prompt(tmp_path: P
         assert [message["content"] for message in talk.told[0]] == ["Be kind.", "What is it?"]
 
 
+def split_before(tmp_path: Path) -> Recipe:
+    """A recipe whose split was made by a start of the program before this one."""
+    recipe = Recipe(name="support-agent").with_(data__train=str(tmp_path / "train.jsonl"))
+    folder = datasets.parts_folder(tmp_path, recipe, tmp_path)
+    folder.mkdir(parents=True)
+    turns = [{"role": "user", "content": "What is held back?"}, {"role": "assistant", "content": "This."}]
+    (folder / "validation.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    return recipe
+
+
+async def test_a_question_of_the_split_is_offered_after_a_new_start(tmp_path: Path, talk: Chat) -> None:
+    async with program(tmp_path, "playground", recipe=split_before(tmp_path)).run_test() as pilot:
+        await until(pilot, lambda: "What is held back?" in shown(pilot.app))
+
+
+async def test_the_splits_rows_are_asked_after_a_new_start(tmp_path: Path, evaluation: Evaluations) -> None:
+    async with program(tmp_path, "evaluate", recipe=split_before(tmp_path), job="one").run_test() as pilot:
+        await until(pilot, lambda: "questions from validation.jsonl" in shown(pilot.app))
+
+
 async def test_what_is_typed_takes_the_place_of_the_question_that_is_offered(tmp_path: Path, talk: Chat) -> None:
     file = tmp_path / "held.jsonl"
     turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "It is."}]
@@ -219,13 +240,20 @@ class Evaluations:
             cancel.check()
         if self.error:
             raise self.error
-        return self.written(base is not None)
+        return self.written(job, both=base is not None)
 
-    def written(self, both: bool = True) -> Written:
+    def written(self, job: str, *, both: bool = True) -> Written:
         """A comparison that the tuned model wins."""
         found = compare([row.reference for row in ROWS], [row.base or "" for row in ROWS], [row.tuned for row in ROWS])
         answers = AnswerComparison(tuple(ROWS), 0.9, 0.9, found if both else None, 0)
-        return Written(answers, NOW, Path("/state/evaluations/one.json"), self.refused)
+        return Written(
+            answers,
+            [one.outcome() for one in ROWS] if both else [""] * len(ROWS),
+            job,
+            NOW,
+            Path("/state/evaluations/one.json"),
+            self.refused,
+        )
 
 
 @pytest.fixture
@@ -274,7 +302,7 @@ async def test_both_models_are_asked_and_the_verdict_is_said_with_its_interval(
 async def test_the_last_comparison_of_the_job_is_there_when_the_page_is_opened_and_can_be_made_anew(
     tmp_path: Path, evaluation: Evaluations
 ) -> None:
-    evaluation.last = evaluation.written()
+    evaluation.last = evaluation.written("one")
     app = evaluate(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "The tuned model is better" in shown(app))

@@ -211,7 +211,11 @@ async def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture
         evaluations={"from_run": from_run},
         comparisons={
             "make": lambda *rest, **named: Written(
-                AnswerComparison(tuple(ROWS), 0.9, 0.9, found, 0), NOW, Path("/state/evaluations/one.json")
+                AnswerComparison(tuple(ROWS), 0.9, 0.9, found, 0),
+                [one.outcome() for one in ROWS],
+                "one",
+                NOW,
+                Path("/state/evaluations/one.json"),
             ),
             "latest": lambda *rest: None,
         },

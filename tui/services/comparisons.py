@@ -34,6 +34,10 @@ class Written:
     """A comparison and its file."""
 
     found: AnswerComparison
+    outcomes: list[str]
+    """Of each question, as `Asked.outcome` names them."""
+    job: str
+    """That trained the model; empty: not known."""
     time: datetime
     """When it was made."""
     file: Path
@@ -96,8 +100,12 @@ def make(
     try:
         write_private(file, text.encode("utf-8", "replace").decode("utf-8"))  # a model may answer with half a character
     except OSError as error:  # what was asked and paid for is shown all the same
-        return Written(found, time, file, system_words(error))
-    return Written(found, time, file)
+        return _written(found, job, time, file, system_words(error))
+    return _written(found, job, time, file)
+
+
+def _written(found: AnswerComparison, job: str, time: datetime, file: Path, refused: str = "") -> Written:
+    return Written(found, [one.outcome() for one in found.asked], job, time, file, refused)
 
 
 class _Document(BaseModel):
@@ -115,5 +123,5 @@ def latest(settings: Settings, job: str) -> Written | None:
         except (OSError, ValueError):  # somebody changed it; one before it may do
             continue
         found = scored(document.answers, document.seed, refused=document.refused)
-        return Written(found, document.time, file)
+        return _written(found, job, document.time, file)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tui.dataset.describe import Stats
     from tui.dataset.report import Report
     from tui.dataset.split import Split
+
+
+_TRAIN, _VALIDATION = "train.jsonl", "validation.jsonl"
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def prepare(
         raise _refused(source, found)
     if recipe.validation.mode != "split":
         return Prepared(source, apart, found, found.rows, _rows(apart), None, found.stats)
-    train, validation = folder / "train.jsonl", folder / "validation.jsonl"
+    train, validation = folder / _TRAIN, folder / _VALIDATION
     parts = _split(recipe, source, train, validation, report, cancel)
     # Rows are counted one by one, so that what is held back can be taken from the whole; it is the smaller part.
     held = _check(validation, None, recipe, model, report, cancel).stats
@@ -134,8 +138,16 @@ def prepare(
 def parts_folder(state: Path, recipe: Recipe, base: Path) -> Path:
     """Where the parts of a recipe's split are written: one place for a file, a share and a seed."""
     chosen = recipe.validation
-    named = f"{recipe.data_path(base).resolve()}\0{chosen.share}\0{chosen.seed}"
+    named = f"{os.path.realpath(recipe.data_path(base))}\0{chosen.share}\0{chosen.seed}"
     return state / "splits" / hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def held_back(state: Path, recipe: Recipe, base: Path) -> Path | None:
+    """The rows that the recipe's split held back when it was last made; None: it was not made on this machine."""
+    if recipe.validation.mode != "split" or not recipe.data.train:
+        return None
+    rows = parts_folder(state, recipe, base) / _VALIDATION
+    return rows if rows.is_file() else None
 
 
 def _split(recipe: Recipe, source: Path, train: Path, validation: Path, report: Tell | None, cancel: Cancel) -> Split:
