@@ -167,6 +167,12 @@ class CleanupScreen(RunPage):
 
     # --- what the user does ------------------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing can be marked where nothing is."""
+        if action == "choose_billing":
+            return any(item.billable for item in self._items.values())
+        return bool(self._items) or action not in ("mark", "choose_all")
+
     def action_mark(self) -> None:
         """Mark the highlighted thing, or no longer."""
         self._list.action_turn_over()

@@ -129,9 +129,12 @@ class DeployScreen(RunPage):
         if found is None:
             return
         self._list.show_endpoints(found.endpoints)
+        self._sync_keys()
         job = found.job
+        self.query_one(".price").display = job is not None
         if job is None:
-            self.blocked(t("No job has completed yet. Enter goes to the monitor."))
+            none = t("No job has completed yet. Enter goes to the monitor.")
+            self.query_one(".job-line", LiveLine).show(Content(none), layout=True)
             return
         self.query_one(".job-line", LiveLine).show(
             Content.assemble(
@@ -142,7 +145,6 @@ class DeployScreen(RunPage):
             layout=True,
         )  # fmt: skip
         self.query_one(".price-text", Static).update(self._price(found))
-        self._sync_keys()
 
     def _name_of(self, found: Found) -> str:
         return self.wizard.recipe.deployment.endpoint or found.name
@@ -164,8 +166,11 @@ class DeployScreen(RunPage):
     def onward_title(self) -> str:
         """Enter deploys what is trained, unless it is."""
         found = self._found
-        wanted = found and found.job and found.job.succeeded and not self._existing(found)
-        return t("Deploy") if wanted else t("Continue")
+        if found is None:
+            return t("Continue")
+        if found.job is None or not found.job.succeeded:
+            return t("Monitor")
+        return t("Continue") if self._existing(found) else t("Deploy")
 
     def _existing(self, found: Found) -> Endpoint | None:
         """The endpoint of the chosen name, where it answers with the tuned model."""

@@ -63,6 +63,7 @@ class MonitorScreen(RunPage):
     def blocked(self, reason: str) -> None:
         """There is no job to show, or not yet."""
         self.set_class(not self._job, "-idle")
+        self._sync_keys()
         self.query_one(".job-line", LiveLine).show(Content(reason))
 
     def ready(self, azure: Azure, workspace: Workspace) -> None:
@@ -149,17 +150,17 @@ class MonitorScreen(RunPage):
         self.query_one(".job-line", LiveLine).show(
             Content.assemble(badge(job.status), "  ", " · ".join(clean_line(part, limit=60) for part in parts if part))
         )
-        line, said, shown = phases(job.status), Content(self._meaning(job)), self.query_one(".phases", LiveLine)
-        if line and line.cell_length + 2 + said.cell_length > (shown.size.width or self.size.width):
-            said = Content("")  # the phase says it in a word
-        shown.show(Content.assemble(line, "  " if line else "", said.stylize("$text-quiet")))
+        line, said = phases(job.status), Content.styled(self._meaning(job), "$text-quiet")
+        # The phase says it in a word, and the key bar where Enter goes.
+        shorter = line or Content.styled(meaning(job.status), "$text-quiet")
+        self.query_one(".phases", LiveLine).show(Content("  ").join([line, said] if line else [said]), shorter)
         step, steps = snapshot.progress or (None, None)
         progress = self.query_one(ProgressLine)
         if step is None or job.terminal:
             progress.show(Content(""))
         else:
             progress.show_progress(t("step"), step, steps, seconds_left=snapshot.seconds_left)
-        self.query_one(".sums", LiveLine).show(Content(self._sums(snapshot)))
+        self.query_one(".sums", LiveLine).show(*map(Content, self._sums(snapshot)))
         self.tell_trouble(snapshot.warnings[-1] if snapshot.warnings else "")
         self.query_one(MetricPanel).show(snapshot.metrics)
         self._show_failure(snapshot.failure)
@@ -171,13 +172,13 @@ class MonitorScreen(RunPage):
         said = meaning(job.status)
         return f"{said} {t('Enter goes to Jobs, where it can be run again.')}" if job.terminal else said
 
-    def _sums(self, snapshot: Snapshot) -> str:
-        job, parts = snapshot.job, []
-        if job.started:
-            spent = ((job.ended or snapshot.fetched) - job.started).total_seconds()
-            parts.append(t("ran {time}", time=duration(spent)))
-        parts.append(self._cost(snapshot))
-        return " · ".join(part for part in parts if part)
+    def _sums(self, snapshot: Snapshot) -> list[str]:
+        """How long it ran and what it cost, and the same in fewer words."""
+        job, cost = snapshot.job, self._cost(snapshot)
+        if not job.started:
+            return [cost]
+        ran = duration(((job.ended or snapshot.fetched) - job.started).total_seconds())
+        return [f"{t('ran {time}', time=ran)} · {cost}", f"{ran} · {cost}", cost]
 
     def _cost(self, snapshot: Snapshot) -> str:
         if snapshot.job.started is None:
@@ -223,10 +224,12 @@ class MonitorScreen(RunPage):
     # --- what the user does ------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A job that ended cannot be cancelled."""
+        """A job that ended cannot be cancelled; without one there is no log either."""
         if action == "cancel_job":
             return True if self.followed.snapshot and not self.followed.snapshot.job.terminal else None
-        return True
+        if action == "raw_answer":
+            return self.followed.snapshot is not None
+        return not (self.has_class("-idle") and action in ("find", "find_next", "follow_log", "log_only"))
 
     def onward_title(self) -> str:
         """Enter deploys what has completed, and waits for what runs."""

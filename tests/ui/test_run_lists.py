@@ -159,6 +159,20 @@ async def test_deploying_says_the_price_asks_shows_the_stages_and_opens_the_play
         assert app.wizard.facts.endpoint == endpoint("support-agent-ep")
 
 
+async def test_without_a_tuned_model_deploy_names_the_monitor_and_no_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services(monkeypatch, [], [])
+    app = program(tmp_path, "deploy")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No job has completed yet. Enter goes to the monitor." in shown(app))
+        await until(pilot, lambda: "Enter Monitor" in shown(app))
+        assert "None: nothing bills by the hour." in shown(app)
+        assert "Price" not in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "monitor")
+
+
 async def test_an_unknown_price_is_called_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     services(monkeypatch, [job("one", "Completed", model="Phi-9")], [endpoint(hourly=None)])
     app = program(tmp_path, "deploy", job="one")
@@ -303,6 +317,18 @@ async def test_removing_the_project_asks_for_its_name_and_forgets_it(
         assert removed == [["endpoint", "model", "data", "project", "hub"]]
         assert "✓ 5 things removed" in shown(app)
         assert (app.wizard.facts.workspace, app.wizard.facts.job) == (None, "")
+
+
+async def test_where_nothing_is_left_no_key_for_marking_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory(monkeypatch, [])
+    app = program(tmp_path, "cleanup")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Nothing is left in this project." in shown(app))
+        bar = shown(app).splitlines()[-1]
+        assert "Enter Continue" in bar
+        assert not any(word in bar for word in ("Mark", "What bills", "All"))
 
 
 async def test_space_marks_and_a_row_that_stays_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -334,6 +334,23 @@ async def test_a_comparison_that_the_disk_does_not_take_is_shown_all_the_same(
         assert "Not written: the disk is full." in shown(app)
 
 
+async def test_on_the_smallest_terminal_questions_stay_in_sight_under_the_figures(
+    tmp_path: Path, evaluation: Evaluations, bulgarian: None
+) -> None:
+    app = evaluate(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "−78.2%" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: type(app.screen).__name__ == "Confirm")
+        await pilot.press("enter")
+        await until(pilot, lambda: "! по-слаб" in shown(app))
+        await pilot.resize_terminal(60, 18)
+        await until(pilot, lambda: "p = 0.021\n              въпрос" in shown(app), "no empty rows between")
+        assert ".json" in shown(app)  # the notice that takes rows
+        assert "! по-слаб" in shown(app)
+        assert "✓ по-добър" in shown(app)
+
+
 async def test_answers_of_another_job_make_room_for_the_plan(tmp_path: Path, evaluation: Evaluations) -> None:
     app = evaluate(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:

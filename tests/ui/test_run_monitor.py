@@ -76,6 +76,19 @@ async def test_a_running_job_shows_state_progress_time_cost_metrics_and_log(
         assert part in text, part
 
 
+async def test_on_the_smallest_terminal_the_figures_are_whole_and_the_log_is_in_sight(
+    tmp_path: Path, watch: Callable[..., Script], bulgarian: None
+) -> None:
+    watch(running(log_tail="the last line\n"))
+    app = program(tmp_path, "monitor", job="support-agent-1", estimate=ESTIMATE)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "остава около 2 мин 11 с" in shown(app))
+        await pilot.resize_terminal(60, 18)
+        await until(pilot, lambda: "% стъпка 40 от 160 · остава около 2 мин 11 с" in shown(app))
+        for part in ("приключване\n", "(прогноза; не се таксува)\n", "the last line\n"):
+            assert part in shown(app), part
+
+
 async def test_the_next_poll_waits_for_the_last_answer(tmp_path: Path, watch: Callable[..., Script]) -> None:
     script = watch(running())
     script.go.clear()
@@ -238,6 +251,8 @@ async def test_without_a_job_enter_leads_to_what_is_missing(
     monkeypatch.setattr(app, "go", gone.append)
     async with app.run_test() as pilot:
         await until(pilot, lambda: said in shown(app))
+        bar = shown(app).splitlines()[-1]
+        assert not any(word in bar for word in ("Find", "Whole log", "Azure's answer"))
         await pilot.press("enter")
         assert gone == [place]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from run_fakes import HOSTILE, WHO, metric, until
+from run_fakes import HOSTILE, WHO, metric, shown, until
 from textual.app import App, ComposeResult
 from textual.content import Content
 
@@ -18,7 +18,7 @@ from tui.widgets.columns import Column, fit
 from tui.widgets.line_buffer import MAX_LINES, MAX_WIDTH, LineBuffer
 from tui.widgets.log_pane import LogPane
 from tui.widgets.metric_panel import Curve, MetricPanel, best, figure
-from tui.widgets.progress_line import duration
+from tui.widgets.progress_line import ProgressLine, duration
 from tui.widgets.row_list import Row, RowList
 from tui.widgets.summary import short_line
 from tui.widgets.topbar import fitting, names
@@ -165,6 +165,29 @@ async def test_a_streamed_answer_is_drawn_at_once_and_then_seldom_and_in_the_end
         talk.end("8 tokens", text="abcdefgh")
         assert drawn == ["a", "abcdefgh"]
         assert talk.messages() == [("user", "question"), ("assistant", "abcdefgh")]
+
+
+async def test_a_name_that_would_be_cut_gets_the_cells_that_other_columns_do_not_need() -> None:
+    rows = RowList([Column("kind", 14), Column("name", 0), Column("bills", 20)], "none")
+    async with Stage(rows).run_test(size=(50, 10)) as pilot:
+        rows.show([row("a", "job", "short", "no")])
+        await until(pilot, lambda: "name" in shown(pilot.app))
+        heads = shown(pilot.app).splitlines()[0]
+        rows.show([row("a", "job", "a-name-of-twenty-two-1", "no")])
+        await until(pilot, lambda: "a-name-of-twenty-two-1" in shown(pilot.app))
+        narrowed = shown(pilot.app).splitlines()[0]
+        assert heads.index("name") > narrowed.index("name") == len(" kind  ")
+        await pilot.resize_terminal(70, 10)
+        await until(pilot, lambda: shown(pilot.app).startswith(f" {'kind':14}  name"))
+
+
+@pytest.mark.parametrize(("width", "bar"), [(70, 20), (56, 10), (44, 0)])
+async def test_a_bar_gives_way_to_the_words_beside_it(width: int, bar: int) -> None:
+    progress = ProgressLine()
+    async with Stage(progress).run_test(size=(width, 3)) as pilot:
+        progress.show_progress("step", 40, 160, seconds_left=131)
+        await until(pilot, lambda: "25% step 40 of 160 · about 2 min 11 s" in shown(pilot.app))
+        assert len(shown(pilot.app).split()[0].rstrip("25%")) == bar
 
 
 def test_times_are_said_as_a_person_says_them() -> None:

@@ -159,6 +159,13 @@ async def test_the_rail_says_done_here_look_with_glyph_and_word(tmp_path: Path, 
         await until(pilot, lambda: app.current_mode == "data")
 
 
+async def test_a_long_name_in_the_rails_line_pushes_no_state_off(tmp_path: Path, wired: Wired, bulgarian: None) -> None:
+    app = wizard(tmp_path, "hyperparameters")
+    app.wizard.mark("jobs", "attention", "")
+    async with app.run_test(size=(60, 18)) as pilot:
+        await until(pilot, lambda: "Хиперпараметри  ······▸·│·····!\n" in shown(app))
+
+
 async def test_ascii_mode_draws_nothing_else(tmp_path: Path, wired: Wired) -> None:
     app = wizard(tmp_path, "data", ascii_only=True)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.content import Content
 
@@ -21,6 +21,27 @@ class Column:
     """Numbers stand to the right."""
     from_width: int = 0
     """Left out of lists narrower than this."""
+
+
+def narrowed(columns: Sequence[Column], rows: Sequence[Sequence[Content]], width: int) -> tuple[Column, ...]:
+    """The columns of a list in `width` cells.
+
+    Where a cell of the column that has what the others leave would be cut, the others are no wider than what is in
+    them.
+    """
+    shown = [(place, column) for place, column in enumerate(columns) if width >= column.from_width]
+    taken = sum(column.width for _, column in shown) + GAP * (len(shown) - 1)
+    free = [place for place, column in shown if not column.width]
+    if all(row[place].cell_length <= width - taken for row in rows for place in free):
+        return tuple(columns)
+
+    def widest(place: int) -> int:
+        return max(Content(columns[place].title).cell_length, *(row[place].cell_length for row in rows))
+
+    return tuple(
+        replace(column, width=min(column.width, widest(place))) if column.width else column
+        for place, column in enumerate(columns)
+    )
 
 
 def fit(cells: Sequence[Content], columns: Sequence[Column], width: int) -> Content:

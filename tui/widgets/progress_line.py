@@ -14,7 +14,8 @@ from tui.widgets.live_line import LiveLine
 if TYPE_CHECKING:
     from tui.tasks import Task
 
-_BAR = 20
+_BARS = (20, 10, 0)
+"""Cells of the bar, the second where the first leaves too little for the words, and so on."""
 
 
 def duration(seconds: float) -> str:
@@ -27,31 +28,36 @@ def duration(seconds: float) -> str:
     return t("{hours} h {minutes:02} min", hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
+def _with_bar(share: float, cells: int, words: str) -> Content:
+    full = int(share * cells)
+    bar = [("█" * full, "$primary"), ("░" * (cells - full), "$text-quiet"), (" " if cells else "", "")]
+    return Content.assemble(*bar, (f"{share:4.0%} ", "bold"), words)
+
+
 class ProgressLine(LiveLine):
     """A bar for what can be counted; words alone for what cannot; no row while there is nothing to say."""
 
     DEFAULT_CSS = "ProgressLine { display: none; }"
 
-    def show(self, shown: Content, *, layout: bool = False) -> None:
-        """Show this from now on."""
+    def show(self, shown: Content, *shorter: Content, layout: bool = False) -> None:
+        """Show this from now on, or the first of the shorter ones that fits."""
         self.display = bool(shown.plain)
-        super().show(shown, layout=layout)
+        super().show(shown, *shorter, layout=layout)
 
     def show_progress(
         self, stage: str, done: float | None, total: float | None, unit: str = "", seconds_left: float | None = None
     ) -> None:
         """Show the stage with its amounts; `seconds_left` is an estimate and is called so."""
-        parts: list[Content | tuple[str, str]] = []
-        if done is not None and total:
-            share = min(max(done / total, 0.0), 1.0)
-            full = int(share * _BAR)
-            parts += [("█" * full, "$primary"), ("░" * (_BAR - full), "$text-quiet"), (f" {share:4.0%} ", "bold")]
-        parts.append(Content(stage))
+        words = stage
         if done is not None:
-            parts.append(Content(f" {clean_line(Progress(stage, done, total, unit).amount())}"))
+            words += f" {clean_line(Progress(stage, done, total, unit).amount())}"
         if seconds_left is not None:
-            parts.append(Content(t(" · about {time} left", time=duration(seconds_left))))
-        self.show(Content.assemble(*parts))
+            words += t(" · about {time} left", time=duration(seconds_left))
+        if done is None or not total:
+            self.show(Content(words))
+            return
+        share = min(max(done / total, 0.0), 1.0)
+        self.show(*(_with_bar(share, cells, words) for cells in _BARS))
 
     def show_task(self, task: Task[Any] | None) -> None:
         """Show how far a task is; nothing where none runs."""

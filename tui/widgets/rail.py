@@ -102,10 +102,12 @@ class Rail(Widget, can_focus=True):
             Content.styled(f" {t(place.title)} ", "reverse" if self.has_focus else "bold $text-primary"),
             Content.styled(f" {word} " if word else " ", _STYLES[state]),
         ]
+        room = self.size.width - sum(part.cell_length for part in parts)
+        gap = " " if 2 * len(PLACES) + 2 <= room else ""
         for each, other in enumerate(PLACES):
             style = _STYLES[self.states[each]]
             glyph = GLYPHS[self.states[each]]
             if other.setup is False and PLACES[each - 1].setup:
-                parts.append(Content.styled(" │", "$text-quiet"))
-            parts.append(Content.styled(f" {glyph}", "reverse" if self.has_focus and each == index else style))
+                parts.append(Content.styled(f"{gap}│", "$text-quiet"))
+            parts.append(Content.styled(f"{gap}{glyph}", "reverse" if self.has_focus and each == index else style))
         return Content("").join(parts)

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.widgets.columns import Column, fit
+from tui.widgets.columns import Column, fit, narrowed
 from tui.widgets.live_line import LiveLine
 
 
@@ -39,7 +39,7 @@ class RowList(Vertical):
 
     def __init__(self, columns: Sequence[Column], empty: str, *, classes: str = "") -> None:
         super().__init__(classes=f"-empty {classes}")
-        self._columns = tuple(columns)
+        self._columns = self._fitted = tuple(columns)
         self._rows: tuple[Row, ...] = ()
         self._heads = LiveLine(classes="columns")
         self._reason = Static(Content(empty), classes="empty", markup=False)
@@ -75,7 +75,7 @@ class RowList(Vertical):
         self.options.can_focus = bool(rows)  # or a list that is not seen would swallow Enter
         if not rows and self.options.has_focus:
             self.screen.set_focus(None)
-        if [row.key for row in before] != [row.key for row in self._rows]:
+        if self._fit_columns() or [row.key for row in before] != [row.key for row in self._rows]:
             self._replace_all()
             return
         for row, gone in zip(self._rows, before, strict=True):
@@ -96,7 +96,14 @@ class RowList(Vertical):
             self.highlight(key)
 
     def _prompt(self, row: Row) -> Content:
-        return fit(row.cells, self._columns, self._room)
+        return fit(row.cells, self._fitted, self._room)
+
+    def _fit_columns(self) -> bool:
+        """Make room for what is in the rows; whether the columns are others now."""
+        before = self._fitted
+        self._fitted = narrowed(self._columns, [row.cells for row in self._rows], self._room)
+        self._heads.show(fit([Content(column.title) for column in self._columns], self._fitted, self._room))
+        return self._fitted != before
 
     @property
     def _room(self) -> int:
@@ -104,5 +111,5 @@ class RowList(Vertical):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the columns to the new width."""
-        self._heads.show(fit([Content(column.title) for column in self._columns], self._columns, self._room))
+        self._fit_columns()
         self._replace_all()

@@ -13,6 +13,8 @@ from tui.widgets.columns import GAP, Column, fit
 from tui.widgets.metric_panel import figure
 
 if TYPE_CHECKING:
+    from textual.geometry import Size
+
     from tui.evaluation.compare import Comparison, Difference
     from tui.services.evaluations import AnswerComparison, RunComparison
 
@@ -118,17 +120,20 @@ class ScoreTable(Static):
     def _show(self, rows: list[Row | Content]) -> None:
         self._rows = rows
         self.add_class("-filled")
-        self._draw()
+        self.update(self._fitted(self.size.width or _WIDTH))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The height of the table in this width; that of what was drawn for another would leave empty rows."""
+        return self._fitted(width).get_height({}, width)
 
     def on_resize(self) -> None:
         """The columns follow the width."""
-        self._draw()
+        self.update(self._fitted(self.size.width or _WIDTH), layout=False)
 
-    def _draw(self) -> None:
-        width = self.size.width or _WIDTH
+    def _fitted(self, width: int) -> Content:
         columns = _columns([row for row in self._rows if not isinstance(row, Content)], width)
         lines = [
             row if isinstance(row, Content) else fit([_cell(cell) for cell in row], columns, min(width, _WIDTH))
             for row in self._rows
         ]
-        self.update(Content("\n").join(lines))
+        return Content("\n").join(lines)
