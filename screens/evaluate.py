@@ -18,6 +18,7 @@ from screens.confirm import Confirm
 from screens.run_page import RunPage, day
 from tui import actions, backend
 from tui.messages import t
+from tui.paths import abbreviated
 from tui.services.errors import Cancelled, PhiftError
 from tui.services.progress import Cancel, Report
 from tui.text import line
@@ -222,7 +223,8 @@ class EvaluateScreen(RunPage):
         if result.refused:
             self.notice(t("Not written: {reason}.", reason=result.refused), problem=True)
         else:
-            self.notice(t("Asked at {time}, written to {file}.", time=day(result.time), file=result.file))
+            file = abbreviated(result.file)
+            self.notice(t("Asked at {time}, written to {file}.", time=day(result.time), file=file))
         self._sync_keys()
         rows = self._list
         rows.show(list(map(self._row, itertools.count(), result.found.asked, result.outcomes)))

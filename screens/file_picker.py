@@ -20,7 +20,7 @@ from screens.dialog import Dialog, Key
 from tui import text
 from tui.folders import Entry, listing
 from tui.messages import n, size, t
-from tui.paths import expanded
+from tui.paths import abbreviated, expanded
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Cancel, Report
 from tui.widgets.path_suggester import PathSuggester
@@ -98,9 +98,7 @@ class FilePicker(Dialog[Path]):
         self.program.tasks.cancel(TASK)
 
     def _folder_text(self) -> str:
-        home = str(Path.home())
-        shown = str(self.folder).rstrip("/") + "/"
-        return "~" + shown.removeprefix(home) if shown.startswith(home + "/") else shown
+        return abbreviated(str(self.folder).rstrip("/") + "/")
 
     def _note(self, message: str, style: str = "") -> None:
         self.query_one("#picker-note", Static).update(text.line(message, style))

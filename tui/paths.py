@@ -1,7 +1,8 @@
-"""Paths as a person types them."""
+"""Paths as a person types and reads them."""
 
 from __future__ import annotations
 
+import os.path
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,3 +13,9 @@ def expanded(path: str | Path) -> Path:
     with suppress(RuntimeError):
         return typed.expanduser()
     return typed
+
+
+def abbreviated(path: str | Path) -> str:
+    """The path with `~` for the person's home."""
+    home, shown = os.path.expanduser("~").rstrip("/"), str(path)
+    return "~" + shown.removeprefix(home) if home and shown.startswith(f"{home}/") else shown

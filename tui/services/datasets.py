@@ -160,7 +160,8 @@ def _split(recipe: Recipe, source: Path, train: Path, validation: Path, report: 
 
     chosen = recipe.validation
     try:
-        train.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (train.parent.parent, train.parent):  # `parents=True` gives its mode to the last one only
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return split(source, chosen.share, chosen.seed, train, validation, progress=progress)
     except SplitError as error:
         raise DataRefused(
