@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from program_kit import Ended
 
+from tui import preferences
 from tui import recipe as recipes
 from tui.recipe import Recipe
 
@@ -75,6 +76,8 @@ def test_it_is_walked_from_the_first_question_to_a_removed_endpoint(
     kept = drafts()
     assert kept.target.hub == target.hub
     assert (kept.model.name, kept.validation.share, kept.hyperparameters.epochs) == ("Phi-4-mini-instruct", 0.25, 1)
+    left = preferences.load(tmp_path / "home" / "state" / "phift-tui").left[kept.name]
+    assert (left.place, bool(left.job), left.sandbox) == ("monitor", True, True)
 
 
 @pytest.mark.parametrize(("last", "code"), [("q\n", 0), ("", 7), ("\udcff\udcfe\n", 7)])
@@ -112,3 +115,18 @@ def test_a_draft_that_is_there_is_offered_and_a_new_one_gets_a_name_of_its_own(c
         "first-group",
         "second-group",
     ]
+
+
+def test_a_draft_goes_on_where_it_was_left(cli: Cli, write: Write, drafts: Callable[[], Recipe]) -> None:
+    _, recipe = write()
+    target = recipe.target
+    project = (target.resource_group, "", target.hub, target.project)
+    left = cli("--plain", "--sandbox", stdin="\n".join((*project, "Phi-4-mini-instruct", "serverless", "q\n")))
+    assert left.code == 0
+    gone_on = cli("--plain", "--sandbox", stdin="\n\n<\n")
+    assert "Go on at Data, where this draft was left?" in gone_on.err
+    steps = re.findall(r"Step \d of 8: ([^\n]+)", gone_on.err)
+    assert steps == ["Sign in", "Data", "Model"]
+    again = cli("--plain", "--sandbox", stdin="\nno\nq\n")
+    assert re.findall(r"Step \d of 8: ([^\n]+)", again.err) == ["Sign in", "Hub and project"]
+    assert f"[{target.resource_group}]" in again.err

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
+from tui import preferences
 from tui.commands import common, output
 from tui.commands.questions import Back, NoInput, Quit, ask, ask_yes, how, read
 from tui.messages import mark, n, t
 from tui.paths import expanded
+from tui.preferences import Left
 from tui.recipe import LABELS, Engine, Recipe, RecipeError, field_of, help_of, script_only
-from tui.wording import range_of
+from tui.wizard import BY_NAME
+from tui.wording import range_of, system_words
 
 if TYPE_CHECKING:
     from tui.commands.run import Teller
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from tui.services.clients import Azure
     from tui.services.costs import Estimate
     from tui.services.deployments import Endpoint
+    from tui.services.flow import Event
     from tui.services.projects import Workspace
     from tui.settings import Settings
 
@@ -60,6 +64,8 @@ _CODE = {
 }
 _STATUS = {"available": "available", "deprecated": "deprecated", "retired": "retired", "unknown": "unknown"}
 _NEW = mark("new")
+_PLACES = ("sign_in", "project", "model", "data", "validation", "hyperparameters", "review", "review")
+"""Of each step, the place of the wizard with a screen that it stands for."""
 
 
 class PlainWizard:
@@ -79,6 +85,7 @@ class PlainWizard:
         self._secret: str | None = None
         self._locations: list[str] = []
         self._answered = False
+        self._go_on_at = 0
         self.recipe = recipe
         self.deploy = True
         self.evaluate = True
@@ -93,6 +100,26 @@ class PlainWizard:
                 self._settings, sandbox=self._sandbox, prompt=common.show_code, secret=self._secret
             )
         return self._azure
+
+    def take_up(self) -> None:
+        """Offer, after the sign-in, to go on where the draft was left, here or on a screen."""
+        left = preferences.load(self._settings.state).left.get(self.recipe.name)
+        if left and left.sandbox == self._sandbox and left.place in BY_NAME:
+            names = list(BY_NAME)
+            asked = enumerate(map(names.index, _PLACES[:-1]))
+            last = len(_PLACES) - 2  # before the review, so that what happens after the training is asked
+            self._go_on_at = next((step for step, place in asked if place >= names.index(left.place)), last)
+
+    def _leave_at(self, place: str, job: str = "") -> None:
+        """Remember where the person is, for the next start, here or on a screen."""
+        known = preferences.load(self._settings.state)
+        before = known.left.get(self.recipe.name)
+        if not job and before and before.sandbox == self._sandbox:
+            job = before.job
+        names = list(BY_NAME)
+        done = tuple(names[1 : names.index(place)])
+        left = Left(place=place, done=done, job=job, sandbox=self._sandbox)
+        preferences.save(known.with_left(self.recipe.name, left), self._settings.state)
 
     def walk(self, *, again: bool = False) -> None:
         """Ask all questions and show the recipe; the draft is saved after each answer.
@@ -129,12 +156,24 @@ class PlainWizard:
             output.say()
             output.say(t("Step {number} of {last}: {title}", number=at + 1, last=len(steps), title=titles[at]))
             self._answered = False
+            if at > 1:
+                self._leave_at(_PLACES[at])
             try:
                 steps[at]()
+                after = self._goes_on(titles) if at == 0 else at + 1
             except Back:
                 at = at if self._answered else max(at - 1, 0)
             else:
-                at += 1
+                at = after
+
+    def _goes_on(self, titles: Sequence[str]) -> int:
+        """The step after the sign-in."""
+        there, self._go_on_at = self._go_on_at, 0
+        if there > 1:
+            question = t("Go on at {title}, where this draft was left?", title=titles[there])
+            if ask_yes(question, True, t("No asks every question again, with the answers it has.")):
+                return there
+        return 1
 
     def _ask(self, label: str, default: str = "", **more: Any) -> str:
         """`ask`, remembering that this step has an answer, so that `<` leads to its beginning first."""
@@ -438,7 +477,8 @@ class PlainWizard:
             try:
                 made = fix.apply(path, target, rules=self._rules())
             except (OSError, fix.FixError) as error:
-                return t("Not written: {reason}.", reason=error)
+                reason = system_words(error) if isinstance(error, OSError) else error
+                return t("Not written: {reason}.", reason=reason)
             output.say("  " + n("{count} row is written.", "{count} rows are written.", made.rows_written))
             return ""
 
@@ -516,6 +556,11 @@ class PlainWizard:
                 output.say(f"  {line}")
             return self._ask_yes(t("Submit this run?"), False, t("The run is billed as estimated."))
 
+        def on_event(event: Event) -> None:
+            if (event.step, event.status) == ("submit", "done"):
+                self._leave_at("monitor", str(event.fields["job"]))
+            teller(event)
+
         with common.cancel_on_signal() as cancel:
             outcome = flow.Flow(
                 self.recipe,
@@ -523,7 +568,7 @@ class PlainWizard:
                 self._settings,
                 connect=lambda: self.azure,
                 approve=approve,
-                on_event=teller,
+                on_event=on_event,
                 cancel=cancel,
             ).run(deploy=self.deploy, evaluate=self.evaluate)
         with suppress(Back):  # what is done is not undone
@@ -603,6 +648,8 @@ def run_wizard(settings: Settings, *, sandbox: bool, recipe: Recipe | None) -> i
     try:
         wizard = PlainWizard(settings, sandbox=sandbox, recipe=recipe or _draft(settings))
         name = wizard.recipe.name
+        if recipe is None:
+            wizard.take_up()
         output.say(t("The draft is called {name}.", name=name))
         again = False
         while True:
