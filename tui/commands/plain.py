@@ -113,12 +113,11 @@ class PlainWizard:
     def _leave_at(self, place: str, job: str = "") -> None:
         """Remember where the person is, for the next start, here or on a screen."""
         known = preferences.load(self._settings.state)
-        before = known.left.get(self.recipe.name)
-        if not job and before and before.sandbox == self._sandbox:
-            job = before.job
+        left = known.left.get(self.recipe.name)
+        before = left if left and left.sandbox == self._sandbox else Left(place=place)
         names = list(BY_NAME)
-        done = tuple(names[1 : names.index(place)])
-        left = Left(place=place, done=done, job=job, sandbox=self._sandbox)
+        done = {*before.done, *names[1 : names.index(place)]}
+        left = Left(place=place, done=tuple(sorted(done)), job=job or before.job, sandbox=self._sandbox)
         preferences.save(known.with_left(self.recipe.name, left), self._settings.state)
 
     def walk(self, *, again: bool = False) -> None:
