@@ -34,23 +34,31 @@ def listing(folder: Path, cancel: Cancel) -> list[Entry]:
         Cancelled: a stop was asked for.
     """
     with os.scandir(folder) as scan:
-        found = [each for each in islice(scan, _ENTRIES) if not each.name.startswith(".")]
+        names = [each for each in islice(scan, _ENTRIES) if not each.name.startswith(".")]
     entries, left = [], _COUNTED
-    for each in sorted(found, key=lambda each: (not each.is_dir(), not each.name.endswith(".jsonl"), each.name)):
+    found = [(not _is_folder(each), not each.name.endswith(".jsonl"), each.name, each) for each in names]
+    for is_file, _, _, each in sorted(found, key=lambda row: row[:3]):
         cancel.check()
-        if each.is_dir():
+        if not is_file:
             entries.append(Entry(each.name, each.path, None))
             continue
         try:
             size = each.stat().st_size
         except OSError:
-            continue  # removed since the folder was read, or a dangling link
+            continue  # removed since the folder was read, or a link to nowhere or to itself
         rows = None
         if each.name.endswith(".jsonl") and size <= min(_COUNTED_FILE, left):
             left -= size
             rows = _rows(Path(each.path))
         entries.append(Entry(each.name, each.path, size, rows))
     return entries
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _rows(path: Path) -> int | None:
