@@ -15,10 +15,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 from wizard_fakes import GOOD, Wired, recipe, wizard
 
-from tui import folders
+from tui import backend, folders
 from tui import recipe as recipes
 from tui.dataset import convert
 from tui.services import drafts
+from tui.services.errors import UsageError
 from tui.settings import Settings
 
 
@@ -224,6 +225,26 @@ async def test_code_that_takes_long_is_shown_when_it_is_there_and_keeps_no_key_m
         await pilot.press("f8")
         await until(pilot, lambda: app.current_mode == "model")
         gate.set()
+        await until(pilot, lambda: "az ml job create" in shown(app))
+
+
+async def test_code_that_cannot_be_written_says_why_and_is_asked_for_again(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(recipe: object, model: object) -> str:
+        raise UsageError("This engine has no such code.", next_step="Choose another.")
+
+    app = wizard(tmp_path, "review")
+    async with app.run_test(size=(80, 24)) as pilot:
+        with monkeypatch.context() as broken:
+            broken.setattr(backend.export, "as_cli", fails)
+            await app.run_action("export('cli')")
+            await until(pilot, lambda: "This engine has no such code." in shown(app))
+            await pilot.press("escape", "right", "right", "right")
+            await until(pilot, lambda: "Choose another." in shown(app), "the review's own view says it too")
+            await pilot.press("escape")
+        await until(pilot, lambda: "Choose another." not in shown(app))
+        await pilot.press("left", "right")
         await until(pilot, lambda: "az ml job create" in shown(app))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -319,3 +321,24 @@ def test_a_conversion_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> N
     with pytest.raises(InterruptedError):
         convert(path, out, progress=stop)
     assert [each.name for each in folder.iterdir()] == ["in.jsonl"]
+
+
+@pytest.fixture
+def little_room() -> Iterator[None]:
+    """Files cannot grow beyond 16 kB, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_in_the_middle_leaves_the_file_that_was_there(tmp_path: Path, little_room: None) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    path, out = folder / "in.csv", folder / "out.jsonl"
+    path.write_text("Question,Answer\n" + "a,b\n" * 3000)
+    out.write_text("mine")
+    with pytest.raises(OSError, match="File too large"):
+        convert(path, out)
+    assert out.read_text() == "mine"
+    assert sorted(each.name for each in folder.iterdir()) == ["in.csv", "out.jsonl"]
