@@ -135,7 +135,10 @@ class Terminal:
             if time.monotonic() > end:
                 pytest.fail(f"never came: {text!r}\n{self.text}")
             if select.select([self._master], [], [], 0.1)[0]:
-                chunk = os.read(self._master, 65536)
+                try:
+                    chunk = os.read(self._master, 65536)
+                except OSError:  # nobody is left who could write
+                    pytest.fail(f"never came: {text!r}\n{self.text}")
                 self.raw += chunk
                 self._stream.feed(chunk)
 

@@ -67,10 +67,12 @@ def test_a_hostile_job_at_the_monitor(start: Start, home: Path) -> None:
     child = {"env": {"PYTHONPATH": str(HERE.parent / "ui"), "COLORTERM": "truecolor"}, "columns": 120, "rows": 40}
     terminal = start(str(home), script=HERE / "watched_program.py", **child)
     terminal.wait_for("1,600")
-    for key in (b"l", b"l", b"v", PLAIN_TEXT):
+    for key, opened in ((b"l", ""), (b"l", ""), (b"v", "Esc Close"), (PLAIN_TEXT, "Esc Close")):
         terminal.quiet(0.2)
         terminal.send(key)
-        terminal.wait_for("evil")
         terminal.quiet(0.2)
+        terminal.wait_for(lambda text, opened=opened: opened in text and "evil" in text)  # type: ignore[misc]  # bound now
         terminal.send(ESCAPE)
+        terminal.wait_for(lambda text: "Esc Close" not in text)
+    terminal.quiet(0.2)
     assert_harmless(terminal)

@@ -14,3 +14,4 @@ def at_project(terminal: Terminal) -> None:
         terminal.quiet(0.1)
         terminal.send(NEXT)
     terminal.wait_for("phift-hub")
+    terminal.quiet(0.1)
