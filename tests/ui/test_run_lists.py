@@ -290,6 +290,7 @@ async def test_what_bills_is_marked_and_removed_once_its_number_is_typed(
         await pilot.press("enter")
         await until(pilot, lambda: "Remove 1 thing from Azure?" in shown(app))
         await pilot.press("2", "enter")
+        await until(pilot, lambda: "That is something else; nothing was removed." in shown(app))
         assert removed == [], "another number removes nothing"
         app.screen.query_one(Input).value = "1"
         await pilot.press("enter")
@@ -310,6 +311,7 @@ async def test_removing_the_project_asks_for_its_name_and_forgets_it(
         await pilot.press("a", "enter")
         await until(pilot, lambda: "type the name support-agent" in shown(app))
         await pilot.press(*"phift", "enter")
+        await until(pilot, lambda: "That is something else; nothing was removed." in shown(app))
         assert removed == [], "another name removes nothing"
         app.screen.query_one(Input).value = "support-agent"
         await pilot.press("enter")
