@@ -138,6 +138,9 @@ class PhiftApp(TerminalApp):
         self.settings, self.given = settings, recipe
         self.wizard = Wizard(recipe or Recipe(), base or Path.cwd(), self._state_changed)
         self.autosave = Autosave(self)
+        if self._has_few_colours:
+            for theme in themes.for_few_colours():
+                self.register_theme(theme)
         wanted = themes.WITHOUT_COLOUR if self.no_color else settings.theme or self.preferences.theme
         self._theme_chosen = wanted in self.available_themes
         self.theme = wanted if self._theme_chosen else self._fitting_theme()
@@ -215,8 +218,12 @@ class PhiftApp(TerminalApp):
                     self.show_error(task.error, task.title)
         self.tasks_signal.publish(None)
 
+    @property
+    def _has_few_colours(self) -> bool:
+        return self.console.color_system == "standard"
+
     def _fitting_theme(self) -> str:
-        return themes.fitting(self._light, few_colours=self.console.color_system == "standard")
+        return themes.fitting(self._light, few_colours=self._has_few_colours)
 
     def on_background_seen(self, event: BackgroundSeen) -> None:
         """The terminal told its background: unless a theme was chosen, take the one for it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.theme import Theme
 
 
@@ -210,6 +212,32 @@ THEMES = (DARK, LIGHT, CONTRAST, SAFE, ANSI_DARK, ANSI_LIGHT)
 
 NAMES = tuple(theme.name for theme in THEMES)
 """What the appearance dialog offers."""
+
+
+def _with(theme: Theme, variables: dict[str, str]) -> Theme:
+    return replace(theme, variables={**theme.variables, **variables})
+
+
+def for_few_colours() -> tuple[Theme, ...]:
+    """The themes of colours of their own, for a terminal of sixteen, under the same names.
+
+    The greys of the surfaces would become the one grey of the sixteen, on which red and yellow are hard to see: dark
+    surfaces are black here, and the marked row is blue.
+    """
+    row = {"block-cursor-background": "#000080"}
+    edges = {"boost": "#000000", "border-blurred": "#808080", "scrollbar": "#808080"}
+    dark = {**row, **edges, "block-cursor-blurred-background": "#000000"}
+    light = {"text-quiet": "#000000", "text-warning": "#800080", "text-accent": "#800080", "border-blurred": "#000000"}
+    black = "#000000"
+    return (
+        *(
+            _with(replace(each, primary="#00ffff", background=black, surface=black, panel=black), dark)
+            for each in (DARK, SAFE)
+        ),
+        _with(replace(LIGHT, warning="#800080", accent="#800080"), light),
+        _with(CONTRAST, row),
+    )
+
 
 WITHOUT_COLOUR = "ansi-dark"
 """The theme that sends no colour at all when NO_COLOR is set."""

@@ -193,6 +193,17 @@ async def test_every_theme_draws_every_step(tmp_path: Path, wired: Wired, theme:
         await until(pilot, lambda: "available" in shown(app))
 
 
+async def test_sixteen_colours_take_surfaces_on_which_red_and_yellow_are_seen(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLORTERM", raising=False)
+    app = wizard(tmp_path, "project", settings=Settings(state=tmp_path, theme="phift-dark"))
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.theme == "phift-dark")
+        assert app.screen.query_one("#keybar").styles.background.hex == "#000000"
+
+
 def test_no_color_takes_the_theme_without_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert PhiftApp(Settings(state=tmp_path, theme="phift-light")).theme == "ansi-dark"
