@@ -33,6 +33,7 @@ class Jump(Overlay[None]):
         super().__init__(id="jump")
         self._below: Screen[Any] = self.app.screen
         self._widgets: dict[str, Widget] = dict(self._lettered())
+        self._drawn_in = self.app.size
 
     def _lettered(self) -> Iterator[tuple[str, Widget]]:
         places = {place.key for place in PLACES}
@@ -63,6 +64,17 @@ class Jump(Overlay[None]):
         with Vertical(id="jump-places"):
             yield Static(t("Jump to a field by its letter, or to:"), markup=False)
             yield KeyLine([*_places(), *below], name="jump-keys")
+
+    def on_resize(self) -> None:
+        """Put the letters where the fields are in a terminal of another size."""
+        if self._drawn_in != self.app.size:
+            self._drawn_in = self.app.size
+            self._below.call_after_refresh(self._draw_anew)
+
+    def _draw_anew(self) -> None:
+        if self.is_attached:
+            self._widgets = dict(self._lettered())
+            self.refresh(recompose=True)
 
     def on_key(self, event: events.Key) -> None:
         """Go where the key leads."""

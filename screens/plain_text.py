@@ -15,6 +15,10 @@ from screens.dialog import Dialog, Key
 from tui import text
 from tui.messages import n, t
 from tui.recipe import write_private
+from tui.services.errors import PhiftError, UsageError
+from tui.wording import system_words
+
+_WRITE = "plain.write"
 
 
 class PlainText(Dialog[None]):
@@ -69,18 +73,31 @@ class PlainText(Dialog[None]):
 
     @on(Input.Submitted)
     def _write(self, event: Input.Submitted) -> None:
-        if not event.value.strip():
+        typed, content = event.value.strip(), self.raw if self.raw.endswith("\n") else self.raw + "\n"
+        if not typed or self.program.tasks.of(_WRITE):
             return
-        try:
-            path = Path(event.value.strip()).expanduser()
-            if path.exists():
-                self._note(t("{path} exists; choose another name.", path=path))
-                return
-            write_private(path, self.raw if self.raw.endswith("\n") else self.raw + "\n")
-        except (OSError, RuntimeError) as error:  # expanduser raises the latter: nobody has that name
-            self._note(t("Not written: {reason}.", reason=getattr(error, "strerror", None) or error))
-            return
-        lines = self.raw.count("\n") + 1
-        self._note(n("Written {count} line to {path}.", "Written {count} lines to {path}.", lines, path=path))
-        event.input.display = False
-        self.query_one(TextArea).focus()
+
+        def work(report: object, cancel: object) -> Path:
+            try:
+                path = Path(typed).expanduser()
+                if path.exists():
+                    raise UsageError(t("{path} exists; choose another name.", path=path))
+                write_private(path, content)
+            except OSError as error:
+                raise UsageError(t("Not written: {reason}.", reason=system_words(error))) from None
+            except RuntimeError as error:  # of expanduser: nobody has that name
+                raise UsageError(t("Not written: {reason}.", reason=error)) from None
+            return path
+
+        self.program.tasks.start(_WRITE, t("Writing the file"), work, done=self._written, failed=self._not_written)
+
+    def _written(self, path: Path) -> None:
+        if self.is_attached:
+            lines = self.raw.count("\n") + 1
+            self._note(n("Written {count} line to {path}.", "Written {count} lines to {path}.", lines, path=path))
+            self.query_one(Input).display = False
+            self.query_one(TextArea).focus()
+
+    def _not_written(self, error: PhiftError) -> None:
+        if self.is_attached:
+            self._note(error.message)

@@ -493,6 +493,27 @@ async def test_jump_mode_goes_to_a_field_and_to_a_place(tmp_path: Path, wired: W
         await until(pilot, lambda: app.current_mode == "validation")
 
 
+async def test_the_letters_of_jump_mode_follow_the_fields_to_another_size(tmp_path: Path, wired: Wired) -> None:
+    def letters_stand_at_their_fields() -> bool:
+        jump: Any = app.screen
+        places = {str(label.content).strip(): label.region.offset for label in jump.query(".jump-label")}
+        fields = {letter: widget.region for letter, widget in jump._widgets.items() if letter in places}
+        wanted = {letter: (max(region.x - 1, 0), region.y) for letter, region in fields.items()}
+        return bool(places) and {letter: tuple(offset) for letter, offset in places.items()} == wanted
+
+    app = wizard(tmp_path, "project")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: "Jump to a field by" in shown(app))
+        await until(pilot, letters_stand_at_their_fields)
+        before = {label.region for label in app.screen.query(".jump-label")}
+        await pilot.resize_terminal(140, 40)
+        await until(pilot, lambda: before != {label.region for label in app.screen.query(".jump-label")})
+        await until(pilot, letters_stand_at_their_fields)
+        await pilot.press("6")
+        await until(pilot, lambda: app.current_mode == "validation")
+
+
 async def test_q_is_a_letter_in_a_field_and_the_end_outside_of_it(tmp_path: Path, wired: Wired) -> None:
     app = wizard(tmp_path, "project")
     async with app.run_test(size=(80, 24)) as pilot:
