@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
 from collections.abc import Callable, Iterable
 from encodings.utf_8 import IncrementalDecoder
 from time import monotonic
+from types import FrameType
 from typing import IO, Any
 
 from textual import events
 from textual._xterm_parser import XTermParser
 from textual.constants import ESCAPE_DELAY
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 from textual.message import Message
 
 from tui import terminal
@@ -40,16 +43,37 @@ class LastingDriver(LinuxDriver):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._frames = Frames(self._get_terminal_size, erases_in_colour=terminal.erases_in_colour())
         if self._file is not None:
-            frames = Frames(self._get_terminal_size, erases_in_colour=terminal.erases_in_colour())
-            self._file = _LastingFile(self._file, frames)  # type: ignore[assignment]  # Textual writes, flushes and asks fileno
+            self._file = _LastingFile(self._file, self._frames)  # type: ignore[assignment]  # Textual writes, flushes and asks fileno
 
     def start_application_mode(self) -> None:
         """As Textual's; then the terminal is asked for its background, and its answer awaited by nobody."""
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's has no annotations
+        self._watch_size()
         if terminal.answers_questions():
             self.write(terminal.ASK_BACKGROUND)
             self.flush()
+
+    def _watch_size(self) -> None:
+        """Take the size where it is told, on the event loop, and tell of every change.
+
+        Textual takes it where the signal is caught: one signal within another, and the older size is told last. It
+        draws nothing where the size is the one it knew, whatever the terminal has made of its contents meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            if not self._in_band_window_resize:
+                size = Size(*self._get_terminal_size())
+                self._app.post_message(events.Resize(size, size))
+            self._app.post_message(SizeChanged())
+
+        def resized(number: int, stack: FrameType | None) -> None:
+            self._frames.resized()
+            loop.call_soon_threadsafe(tell)
+
+        signal.signal(signal.SIGWINCH, resized)
 
     def write(self, data: str) -> None:
         """As Textual's; but the shape of a pointer that is left to the terminal is the terminal's own.
@@ -116,6 +140,10 @@ class BackgroundSeen(Message):
     def __init__(self, light: bool) -> None:
         super().__init__()
         self.light = light
+
+
+class SizeChanged(Message):
+    """The terminal had another size, though it may have its old one again."""
 
 
 class PasteCut(Message):

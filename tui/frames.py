@@ -177,6 +177,12 @@ class _Row:
         )
 
 
+def _reaches_beyond(pieces: list[_Piece], width: int) -> bool:
+    """Whether a row is longer than the terminal for certain, so that its end would be drawn into other rows."""
+    last = max(start + len(text) for start, _, text in pieces)
+    return last > width and all(_PLAIN.fullmatch(text) for _, _, text in pieces)
+
+
 class _Pen:
     """Writes cells with the fewest bytes, knowing where the cursor is and which style is set."""
 
@@ -289,6 +295,10 @@ class Frames:
             sent, self._held = self._held + sent, ""
         return sent
 
+    def resized(self) -> None:
+        """The terminal had another size, though it may have its old one again: it kept of the screen what it liked."""
+        self._size = (0, 0)
+
     def forget(self) -> None:
         """Something else was drawn: nothing is known of the screen any more."""
         width, height = self._size
@@ -323,7 +333,7 @@ class Frames:
         pen = _Pen(self._cursor, size, erases_in_colour=self._erases_in_colour)
         segments: dict[_Style, list[tuple[int, _Row, int, int]]] = {}
         for y, pieces in sorted(rows.items()):
-            if y >= height:
+            if y >= height or _reaches_beyond(pieces, width):
                 continue  # drawn for a larger terminal, before its new size was heard of
             before = self._rows[y]
             row = before.with_pieces(pieces)

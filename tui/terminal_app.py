@@ -139,6 +139,10 @@ class TerminalApp(App[None]):
         """The screen is empty: after `fg` Textual draws what changes only."""
         self.refresh(layout=True)
 
+    def on_size_changed(self) -> None:
+        """The terminal may have moved or cut what was on the screen, also where it has its old size again."""
+        self.refresh(layout=True)
+
     def action_redraw(self) -> None:
         """All of the screen, whatever is on it."""
         self.send(terminal.ERASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,3 +41,15 @@ def test_a_storm_of_sizes_leaves_the_screen_right_and_the_draft_whole(start: Sta
     assert terminal.is_sane()
     (draft,) = (state / "drafts").glob("*.toml")
     assert recipe.load(draft).target.hub == "phift-hub-25-75-125-175-more"
+
+
+def test_a_size_that_came_and_went_unseen_leaves_nothing_behind(start: Start, state: Path) -> None:
+    terminal = start(env={"PATH": "/nonexistent"})
+    at_project(terminal)
+    seen = terminal.cells()
+    terminal.signal(signal.SIGSTOP)
+    for columns, rows in ((1, 1), (80, 24)):
+        terminal.resize(columns, rows)
+    assert terminal.cells() != seen, "the terminal has cut what was on it"
+    terminal.signal(signal.SIGCONT)
+    terminal.wait_for(lambda _: terminal.cells() == seen)

@@ -117,6 +117,21 @@ def test_what_is_on_the_screen_is_not_sent_again() -> None:
     assert frames.shorten(written.replace("word", "ward")) == f"{moved(3, 1)}\x1b[1;31ma\x1b[1H\x1b[m"
 
 
+def test_a_frame_for_a_wider_terminal_is_not_drawn_into_other_rows() -> None:
+    frames = known()
+    assert frames.shorten(f"{moved(0, 1)}{'a' * (WIDTH + 1)}\n{moved(0, 0)}") == ""
+    assert "aaa" in frames.shorten(f"{moved(0, 1)}{'a' * WIDTH}\n{moved(0, 0)}")
+
+
+def test_after_a_change_of_the_size_all_is_sent_though_the_size_is_the_same() -> None:
+    frames = known()
+    written = f"{moved(0, 0)}{'a' * WIDTH}\n{moved(0, 0)}"
+    assert "aaa" in frames.shorten(written)
+    assert frames.shorten(written) == ""
+    frames.resized()
+    assert "aaa" in frames.shorten(written)
+
+
 def test_nothing_is_synchronised_where_nothing_is_sent() -> None:
     frames = known()
     assert [frames.shorten(each) for each in (SYNC_START, moved(0, 0), SYNC_END)] == ["", "", ""]
