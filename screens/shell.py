@@ -183,7 +183,8 @@ class Shell(Screen[None]):
         self._sync_top(event.size)
 
     def _sync_top(self, size: Size) -> None:
-        self.query_one(TopBar).sync(self.wizard, width=size.width, sandbox=self.in_sandbox)
+        saved = not self.program.autosave.refused
+        self.query_one(TopBar).sync(self.wizard, width=size.width, sandbox=self.in_sandbox, saved=saved)
 
     def _sync_summary(self, size: Size) -> None:
         column = size.width >= COLUMN_WIDTH

@@ -24,9 +24,11 @@ from textual.signal import Signal
 
 from assets import ROOT
 from tui import actions, messages, terminal, themes
+from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError
 from tui.tasks import TaskMoved, Tasks
 from tui.terminal_app import TerminalApp
+from tui.text import clean_line
 from tui.watching import JobWatch
 from tui.wizard import PLACES, Wizard
 
@@ -106,7 +108,7 @@ class PhiftApp(TerminalApp):
         """
         super().__init__(ascii_only=ascii_only)
         self.sandbox = sandbox
-        self.begun = False
+        self.begun = self._quits_unsaved = False
         self.tasks = Tasks(self.post_message, sandbox=sandbox)
         self.state_signal: Signal[None] = Signal(self, "state")
         self.tasks_signal: Signal[None] = Signal(self, "tasks")
@@ -170,19 +172,36 @@ class PhiftApp(TerminalApp):
 
     def leave(self, number: int) -> None:
         """The system's signal `number` asks to end: write the draft before."""
-        self._finish()
-        super().leave(number)
-
-    def _finish(self) -> None:
-        """Before the end: stop what can be stopped, write the draft."""
-        self.tasks.cancel_all()
         if self.begun:
             with contextlib.suppress(PhiftError):  # nobody is left to be told
                 self.autosave.now()
+        self.tasks.cancel_all()
+        super().leave(number)
 
     async def action_quit(self) -> None:
-        """Leave: write the draft, leave hung calls behind."""
-        self._finish()
+        """Leave: write the draft, leave hung calls behind; what cannot be written is not lost without a question."""
+        if self.begun and not self._quits_unsaved:
+            try:
+                self.autosave.now()
+            except PhiftError as error:
+                from screens.confirm import Confirm
+
+                self._quits_unsaved = True  # the same key again is an answer too
+                lost = t("What was not written is lost with the program.")
+                question = Confirm(
+                    t("Quit without the draft?"), f"{clean_line(error.message)}\n\n{lost}", yes=t("Quit"), no=t("Stay")
+                )
+                self.push_screen(question, self._quit_unsaved)
+                return
+        self._quit()
+
+    def _quit_unsaved(self, answer: bool | None) -> None:
+        self._quits_unsaved = False
+        if answer:
+            self._quit()
+
+    def _quit(self) -> None:
+        self.tasks.cancel_all()
         said = ""
         if self.begun:
             from tui.farewell import farewell

@@ -302,18 +302,74 @@ async def test_drafts_are_renamed_copied_and_removed(tmp_path: Path, wired: Wire
     assert app.wizard.recipe.name == "second try"
 
 
-async def test_a_draft_that_cannot_be_written_is_said_and_the_choices_are_kept(
+async def test_a_draft_that_cannot_be_written_is_said_once_and_shown_until_it_is(
     tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tried: list[str] = []
+
     def full(settings: Settings, recipe: recipes.Recipe) -> Path:
+        tried.append(recipe.target.hub)
         raise PhiftError("The draft could not be written: disk full.", code="DraftNotSaved")
 
-    monkeypatch.setattr(drafts, "save", full)
-    app = wizard(tmp_path, "hyperparameters")
+    app = wizard(tmp_path, "project")
     async with app.run_test(size=(80, 24)) as pilot:
-        app.wizard.change(hyperparameters__epochs=7)
-        await until(pilot, lambda: "disk full" in shown(app))
-        assert app.wizard.recipe.hyperparameters.epochs == 7
+        with monkeypatch.context() as broken:
+            broken.setattr(drafts, "save", full)
+            await pilot.press("end", "a")
+            await until(pilot, lambda: "disk full" in shown(app))
+            await pilot.press("escape", "b")
+            await until(pilot, lambda: tried[-1].endswith("hubab"), "it was tried again")
+            await until(pilot, lambda: not app.tasks.of("draft.save"))
+            assert "disk full" not in shown(app), "nobody is interrupted at each letter"
+            assert "! not saved" in shown(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "! not saved" not in shown(app))
+    assert drafts.load(app.settings, "support-agent").target.hub == "phift-hubabc"
+
+
+async def test_what_cannot_be_written_is_not_lost_with_the_program_without_a_question(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def hangs(settings: Settings, recipe: recipes.Recipe) -> Path:
+        answers.wait(60)
+        raise PhiftError("No.")
+
+    app = wizard(tmp_path, "project")
+    async with app.run_test(size=(80, 24)) as pilot:
+        monkeypatch.setattr(drafts, "save", hangs)
+        await pilot.press("end", "a", "ctrl+q")
+        await until(pilot, lambda: "Quit without the draft?" in shown(app) and "does not answer" in shown(app))
+        await pilot.press("n")
+        await until(pilot, lambda: "Quit without" not in shown(app))
+        assert app.is_running
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: "Quit without the draft?" in shown(app))
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: app._exit, "the same key once more is an answer")
+    answers.set()
+
+
+async def test_the_end_waits_for_the_draft_that_is_being_written(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, save = threading.Event(), drafts.save
+
+    def slow(settings: Settings, recipe: recipes.Recipe) -> Path:
+        begun.set()
+        threading.Event().wait(0.2)
+        return save(settings, recipe)
+
+    monkeypatch.setattr(drafts, "save", slow)
+    monkeypatch.setattr("tui.autosave._PATIENCE", 60.0)
+    app = wizard(tmp_path, "project")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("end", "a")
+        await until(pilot, begun.is_set)
+        await pilot.press("b", "ctrl+q")
+        await until(pilot, lambda: app._exit)
+        assert drafts.load(app.settings, "support-agent").target.hub == "phift-hubab"
 
 
 # --- background tasks ------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def save(settings: Settings, recipe: Recipe) -> Path:
         recipes.save(recipe, path)
     except OSError as error:
         raise PhiftError(
-            t("The draft could not be written to {path}: {reason}.", path=path, reason=error.strerror or error),
+            t("The draft could not be written to {path}: {reason}.", path=path, reason=system_words(error)),
             code="DraftNotSaved",
             meaning=t("The choices are kept while the program runs."),
             next_step=t("Free space or mend the folder's permissions; the next change tries again."),

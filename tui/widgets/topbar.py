@@ -58,13 +58,14 @@ class TopBar(Horizontal):
         yield Static(id="topbar-identity", markup=False)
         yield Static(t(BADGE), id="topbar-badge", markup=False)
 
-    def sync(self, wizard: Wizard, *, width: int, sandbox: bool) -> None:
+    def sync(self, wizard: Wizard, *, width: int, sandbox: bool, saved: bool) -> None:
         """Show the draft's name, the identity in use, and whether it is the sandbox's; draws only what changed.
 
         Args:
             wizard: has the draft and the connection.
             width: cells of the terminal.
             sandbox: whether Azure is the sandbox.
+            saved: whether the disk took the draft.
         """
         azure = wizard.facts.azure
         stand_in = azure.stand_in if azure else ""
@@ -73,6 +74,8 @@ class TopBar(Horizontal):
         title = Content.assemble(
             (" phift-tui ", "bold $text-primary"), (text.clean_line(wizard.recipe.name, limit=60), "")
         )
+        if not saved:
+            title = Content("  ").join([title, Content.styled(t("! not saved"), "bold $text-warning")])
         title = title.truncate(max(room - _LEAST, _LEAST), ellipsis=True)
         who = fitting(names(azure.identity) if azure else (t("not signed in"),), room - title.cell_length - 4)
         shown = (title.plain, who, badge, sandbox)
