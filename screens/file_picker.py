@@ -63,6 +63,7 @@ class FilePicker(Dialog[Path]):
         self._start = start
         self.folder = start.parent if start.suffix else start
         """The one that is listed; until it was read, where it probably is."""
+        self._shown: Looked | None = None
 
     def heading(self) -> str:
         """That a file is to be chosen."""
@@ -96,6 +97,15 @@ class FilePicker(Dialog[Path]):
     def on_unmount(self) -> None:
         """Closing stops the reading."""
         self.program.tasks.cancel(TASK)
+
+    def on_resize(self) -> None:
+        """Names have another width."""
+        super().on_resize()
+        if self._shown:
+            listing = self.query_one("#picker-list", OptionList)
+            highlighted = listing.highlighted
+            self._list(self._shown)
+            listing.highlighted = highlighted
 
     def _folder_text(self) -> str:
         return abbreviated(str(self.folder).rstrip("/") + "/")
@@ -144,7 +154,7 @@ class FilePicker(Dialog[Path]):
         if isinstance(found, Path):
             self.dismiss(found)
             return
-        self.folder = found.folder
+        self.folder, self._shown = found.folder, found
         line = self.query_one("#picker-path", Input)
         line.value = self._folder_text()
         line.cursor_position = len(line.value)

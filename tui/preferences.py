@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -65,8 +66,9 @@ def load(state: Path) -> Preferences:
 
 def save(preferences: Preferences, state: Path) -> None:
     """Write them; where the folder cannot be written they last as long as the program."""
-    with contextlib.suppress(OSError):
-        write_private(_path(state), preferences.model_dump_json(indent=1))
+    text = json.dumps(preferences.model_dump(), indent=1, ensure_ascii=False)
+    with contextlib.suppress(OSError):  # the name of a file may have bytes that are no text
+        write_private(_path(state), text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _path(state: Path) -> Path:

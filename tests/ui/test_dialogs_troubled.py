@@ -103,6 +103,21 @@ async def test_a_folder_that_cannot_be_read_says_why_and_the_one_above_is_a_key_
         await until(pilot, lambda: "samples/" in shown(app) and "cannot be read" not in shown(app))
 
 
+async def test_sizes_and_rows_stay_in_sight_in_a_terminal_of_another_size(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path / "state", "data", of=recipe(data__train=str(GOOD)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f6")
+        await until(pilot, lambda: GOOD.name in shown(app) and " rows" in shown(app))
+        await pilot.press("down")
+        listing = app.screen.query_one("#picker-list", OptionList)
+        await until(pilot, lambda: listing.has_focus)
+        await pilot.press("down")
+        await until(pilot, lambda: listing.highlighted == 2)
+        await pilot.resize_terminal(60, 18)
+        await until(pilot, lambda: app.screen.size.width == 60 and " rows" in shown(app) and "…" not in shown(app))
+        assert listing.highlighted == 2
+
+
 # --- drafts ----------------------------------------------------------------------------------------------------------
 
 

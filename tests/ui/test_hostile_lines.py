@@ -207,7 +207,7 @@ class World:
             approve(poisoned(ESTIMATE, self.poison, keep=KEPT))
             for step in get_args(flow.Step):
                 on_event(flow.Event(step, "started"))
-                on_event(flow.Event(step, "done", {"name": self.poison}, (self.poison, "so")))
+                on_event(flow.Event(step, "done", {"name": self.poison, "job": self.poison}, (self.poison, "so")))
             if self.fails:
                 raise self.fails
             return flow.Outcome(workspace=WORKSPACE, endpoint=self.endpoints[0])

@@ -88,3 +88,10 @@ def test_the_drafts_left_last_are_kept() -> None:
     assert len(remembered.left) == DRAFTS_LEFT
     assert list(remembered.left)[-1] == "draft 2"
     assert "draft 1" not in remembered.left
+
+
+def test_a_name_that_is_no_text_does_not_cost_the_other_preferences(tmp_path: Path) -> None:
+    files = Preferences(theme="phift-light", recent_files=("/data/caf\udce9.jsonl", "/data/rows.jsonl"))
+    preferences.save(files, tmp_path)
+    known = preferences.load(tmp_path)
+    assert (known.theme, known.recent_files[1]) == ("phift-light", "/data/rows.jsonl")

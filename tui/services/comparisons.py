@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -89,13 +89,17 @@ def make(
             azure, workspace, against, tuned, data, questions=chosen.questions, max_tokens=chosen.max_tokens,
             seed=chosen.seed, report=report, cancel=cancel,
         )  # fmt: skip
+        # Before the base model's endpoint is removed: what was asked is not lost where that fails.
+        return _write(azure, found, job, chosen.seed, {
+            "file": str(data), "tuned": tuned.name, "base": against.name if against else None,
+            "validation": validation.to_json() if validation else None,
+        })  # fmt: skip
+
+
+def _write(azure: Azure, found: AnswerComparison, job: str, seed: int, about: dict[str, Any]) -> Written:
     time = azure.now()
-    file = folder(azure.settings) / f"{job or tuned.name}-{time:%Y%m%d-%H%M%S}.json"
-    document = {
-        "time": time.isoformat(), "job": job, "file": str(data), "tuned": tuned.name,
-        "base": against.name if against else None, "seed": chosen.seed,
-        "validation": validation.to_json() if validation else None, **found.to_json(),
-    }  # fmt: skip
+    file = folder(azure.settings) / f"{job or about['tuned']}-{time:%Y%m%d-%H%M%S}.json"
+    document = {"time": time.isoformat(), "job": job, "seed": seed, **about, **found.to_json()}
     text = json.dumps(document, indent=1, ensure_ascii=False)
     try:
         write_private(file, text.encode("utf-8", "replace").decode("utf-8"))  # a model may answer with half a character
@@ -120,8 +124,8 @@ def latest(settings: Settings, job: str) -> Written | None:
     for file in sorted(folder(settings).glob(f"{glob.escape(job)}-????????-??????.json"), reverse=True):
         try:
             document = _Document.model_validate_json(file.read_bytes())
+            found = scored(document.answers, document.seed, refused=document.refused)
         except (OSError, ValueError):  # somebody changed it; one before it may do
             continue
-        found = scored(document.answers, document.seed, refused=document.refused)
         return _written(found, job, document.time, file)
     return None
