@@ -24,11 +24,9 @@ from textual.signal import Signal
 
 from assets import ROOT
 from tui import actions, messages, terminal, themes
-from tui.messages import t
 from tui.services.errors import Cancelled, PhiftError
 from tui.tasks import TaskMoved, Tasks
 from tui.terminal_app import TerminalApp
-from tui.text import clean_line
 from tui.watching import JobWatch
 from tui.wizard import PLACES, Wizard
 
@@ -115,6 +113,7 @@ class PhiftApp(TerminalApp):
         self.job_signal: Signal[None] = Signal(self, "job")
         self.followed = JobWatch(self)
         self._light = terminal.background_is_light()
+        self._few_colours = self.console.color_system == "standard"
         if settings is not None:
             self.begin(settings, recipe, base)
 
@@ -140,7 +139,7 @@ class PhiftApp(TerminalApp):
         self.settings, self.given = settings, recipe
         self.wizard = Wizard(recipe or Recipe(), base or Path.cwd(), self._state_changed)
         self.autosave = Autosave(self)
-        if self._has_few_colours:
+        if self._few_colours:
             for theme in themes.for_few_colours():
                 self.register_theme(theme)
         wanted = themes.WITHOUT_COLOUR if self.no_color else settings.theme or self.preferences.theme
@@ -184,14 +183,10 @@ class PhiftApp(TerminalApp):
             try:
                 self.autosave.now()
             except PhiftError as error:
-                from screens.confirm import Confirm
+                from tui.farewell import unsaved
 
                 self._quits_unsaved = True  # the same key again is an answer too
-                lost = t("What was not written is lost with the program.")
-                question = Confirm(
-                    t("Quit without the draft?"), f"{clean_line(error.message)}\n\n{lost}", yes=t("Quit"), no=t("Stay")
-                )
-                self.push_screen(question, self._quit_unsaved)
+                self.push_screen(unsaved(error), self._quit_unsaved)
                 return
         self._quit()
 
@@ -237,12 +232,8 @@ class PhiftApp(TerminalApp):
                     self.show_error(task.error, task.title)
         self.tasks_signal.publish(None)
 
-    @property
-    def _has_few_colours(self) -> bool:
-        return self.console.color_system == "standard"
-
     def _fitting_theme(self) -> str:
-        return themes.fitting(self._light, few_colours=self._has_few_colours)
+        return themes.fitting(self._light, few_colours=self._few_colours)
 
     def on_background_seen(self, event: BackgroundSeen) -> None:
         """The terminal told its background: unless a theme was chosen, take the one for it."""

@@ -10,7 +10,7 @@ from textual.timer import Timer
 from tui import backend, preferences, resuming
 from tui.messages import t
 from tui.services.errors import PhiftError
-from tui.tasks import as_phift_error
+from tui.tasks import as_phift_error, within
 
 if TYPE_CHECKING:
     from tui.app import PhiftApp
@@ -104,22 +104,12 @@ class Autosave:
         if not self._pending:
             return
         recipe, remembered = self._program.wizard.recipe, self._program.preferences
-        outcome: list[PhiftError | None] = []
-
-        def write() -> None:
-            try:
-                self._write(recipe, remembered)
-            except Exception as error:
-                outcome.append(as_phift_error(error))
-            else:
-                outcome.append(None)
-
-        thread = threading.Thread(target=write, name="draft", daemon=True)
-        thread.start()
-        thread.join(_PATIENCE)
-        error = outcome[0] if outcome else self._no_answer()
-        if error:
-            raise error
+        try:
+            within(_PATIENCE, lambda: self._write(recipe, remembered))
+        except TimeoutError:
+            raise self._no_answer() from None
+        except Exception as error:
+            raise as_phift_error(error) from None
 
     def _no_answer(self) -> PhiftError:
         return PhiftError(

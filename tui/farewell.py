@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
+from screens.confirm import Confirm
 from tui import backend
 from tui.messages import t
 from tui.services.errors import PhiftError
+from tui.tasks import within
 from tui.text import clean_line
 
 if TYPE_CHECKING:
@@ -40,17 +41,16 @@ def _command(program: PhiftApp, words: str) -> str:
 
 def _standing(program: PhiftApp) -> list[str]:
     """The project's endpoints by the journal: Azure is not asked, and the end does not wait for it."""
-    workspace, found = program.wizard.facts.workspace, list[str]()
+    workspace = program.wizard.facts.workspace
     if workspace is None:
-        return found
+        return []
+    try:
+        return within(_PATIENCE, lambda: backend.journal.Journal(program.settings.journal).standing(workspace.id))
+    except (PhiftError, TimeoutError):
+        return []  # who reads the journal to act on it is told what is wrong with it
 
-    def look() -> None:
-        try:
-            found.extend(backend.journal.Journal(program.settings.journal).standing(workspace.id))
-        except PhiftError:
-            return  # who reads the journal to act on it is told what is wrong with it
 
-    reader = threading.Thread(target=look, daemon=True)
-    reader.start()
-    reader.join(_PATIENCE)
-    return list(found)
+def unsaved(error: PhiftError) -> Confirm:
+    """The question before the end where the disk does not take the draft."""
+    lost = t("What was not written is lost with the program.")
+    return Confirm(t("Quit without the draft?"), f"{clean_line(error.message)}\n\n{lost}", yes=t("Quit"), no=t("Stay"))

@@ -67,8 +67,8 @@ def load(state: Path) -> Preferences:
 def save(preferences: Preferences, state: Path) -> None:
     """Write them; where the folder cannot be written they last as long as the program."""
     text = json.dumps(preferences.model_dump(), indent=1, ensure_ascii=False)
-    with contextlib.suppress(OSError):  # the name of a file may have bytes that are no text
-        write_private(_path(state), text.encode("utf-8", "replace").decode("utf-8"))
+    with contextlib.suppress(OSError):
+        write_private(_path(state), text)
 
 
 def _path(state: Path) -> Path:

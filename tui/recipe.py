@@ -372,13 +372,15 @@ def save(recipe: Recipe, path: Path) -> None:
 def write_private(path: Path, text: str) -> None:
     """Replace the file at `path` atomically with `text`, mode 0600, its folder 0700 if it has to be made.
 
+    Half a character, which a model may answer with and a file's name may have, is written as a question mark.
+
     Raises:
         OSError: the folder cannot be written or the disk is full; the old file is intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

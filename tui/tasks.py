@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from functools import partial
+from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from textual.message import Message
 
@@ -64,6 +65,35 @@ class TaskMoved(Message):
     def can_replace(self, message: Message) -> bool:
         """Progress that nobody has seen yet is replaced by newer progress; an end is not."""
         return isinstance(message, TaskMoved) and message.task is self.task and not message.ended
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """What a call returns that may hang, made where a person waits for it.
+
+    Raises:
+        TimeoutError: it has not ended in that time; it is left behind.
+        Exception: of the call.
+    """
+    ended: list[Callable[[], T]] = []
+
+    def run() -> None:
+        try:
+            result = call()
+        except Exception as error:
+            ended.append(partial(_raise, error))
+        else:
+            ended.append(lambda: result)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not ended:
+        raise TimeoutError
+    return ended[0]()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def as_phift_error(error: Exception) -> PhiftError:

@@ -281,6 +281,15 @@ def evaluate(tmp_path: Path) -> Any:
     return program(tmp_path, "evaluate", recipe=recipe, job="one")
 
 
+async def asked_both(pilot: Any) -> None:
+    """Ask both models from the plan, and wait for the verdict."""
+    await until(pilot, lambda: "Enter asks" in shown(pilot.app))
+    await pilot.press("enter")
+    await until(pilot, lambda: "Ask the base model too?" in shown(pilot.app))
+    await pilot.press("enter")
+    await until(pilot, lambda: "The tuned model is better" in shown(pilot.app))
+
+
 async def test_both_models_are_asked_and_the_verdict_is_said_with_its_interval(
     tmp_path: Path, evaluation: Evaluations
 ) -> None:
@@ -326,11 +335,7 @@ async def test_a_comparison_that_the_disk_does_not_take_is_shown_all_the_same(
     evaluation.refused = "the disk is full"
     app = evaluate(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "Enter asks" in shown(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Ask the base model too?" in shown(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "The tuned model is better" in shown(app))
+        await asked_both(pilot)
         assert "Not written: the disk is full." in shown(app)
 
 
@@ -354,11 +359,7 @@ async def test_on_the_smallest_terminal_questions_stay_in_sight_under_the_figure
 async def test_answers_of_another_job_make_room_for_the_plan(tmp_path: Path, evaluation: Evaluations) -> None:
     app = evaluate(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "Enter asks" in shown(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Ask the base model too?" in shown(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "The tuned model is better" in shown(app))
+        await asked_both(pilot)
         app.go("cleanup")
         app.go("evaluate")
         await until(pilot, lambda: "The tuned model is better" in shown(app), "they are kept for their job")

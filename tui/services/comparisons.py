@@ -100,9 +100,8 @@ def _write(azure: Azure, found: AnswerComparison, job: str, seed: int, about: di
     time = azure.now()
     file = folder(azure.settings) / f"{job or about['tuned']}-{time:%Y%m%d-%H%M%S}.json"
     document = {"time": time.isoformat(), "job": job, "seed": seed, **about, **found.to_json()}
-    text = json.dumps(document, indent=1, ensure_ascii=False)
     try:
-        write_private(file, text.encode("utf-8", "replace").decode("utf-8"))  # a model may answer with half a character
+        write_private(file, json.dumps(document, indent=1, ensure_ascii=False))
     except OSError as error:  # what was asked and paid for is shown all the same
         return _written(found, job, time, file, system_words(error))
     return _written(found, job, time, file)
