@@ -123,6 +123,9 @@ def _wizard(args: argparse.Namespace) -> int:
         return output.EXIT_USAGE
     if args.no_color:
         os.environ["NO_COLOR"] = "1"
+    import gc
+
+    gc.disable()  # until the first page: what is loaded for it is no garbage, and looking takes a tenth of the time
     from tui.guard import guarded_terminal
 
     with guarded_terminal() as noted:

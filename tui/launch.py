@@ -6,6 +6,7 @@ with the same message and exit code as without a screen.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -81,9 +82,17 @@ class Launched(PhiftApp):
                 raise event.outcome
             self.stylesheet.read_all(STYLES)  # parsed with the theme that is set next
             self.begin(*event.outcome)
+            self.stylesheet.set_variables(self.get_css_variables())  # of that theme, before the first page is styled
         except Exception as error:
             self.failure = error
             self.exit(return_code=1)
             return
         self.switch_mode(PLACES[0].name)
         self.call_after_refresh(self.offer)
+        self.call_after_refresh(_collect_garbage)
+
+
+def _collect_garbage() -> None:
+    """From now on, and without going through what was loaded for the first page again and again."""
+    gc.freeze()
+    gc.enable()

@@ -20,6 +20,7 @@ from tui import courtesy, terminal, themes
 from tui.filters import AsciiFilter, ControlFilter
 from tui.key_order import KeyOrder
 from tui.messages import t
+from tui.stylesheet import LastingStylesheet
 from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class TerminalApp(App[None]):
             ascii_only: draw with ASCII characters only; also where the locale has no others.
         """
         super().__init__()
+        self.stylesheet = LastingStylesheet(variables=self.get_css_variables())
         self._nets: list[LineFilter] = [ControlFilter()]
         if ascii_only or not terminal.speaks_unicode():
             self._nets.append(AsciiFilter())

@@ -1,6 +1,7 @@
 """The program beside a bare Textual program, and beside harlequin and posting from PyPI, in one run.
 
-Start and quit are medians of several rounds, taken in turn, so that what else the machine does meets all alike.
+Start and quit are medians of several rounds, taken in turn, so that what else the machine does meets all alike; so are
+their ratios, each made within one round.
 harlequin and posting are installed into `.venv/bench` at the first run, each into an environment of its own, since they
 want different Textuals; without the registry they are left out with a message.
 """
@@ -27,7 +28,7 @@ from emulated_terminal import Terminal  # noqa: E402  # the path comes first
 from tui import preferences  # noqa: E402
 from tui.preferences import Preferences  # noqa: E402
 
-ROUNDS = 5
+ROUNDS = 9
 KEYS = 60
 CTRL_Q, F8, TAB = b"\x11", b"\x1b[19~", b"\t"
 CTRL_C = b"\x03"
@@ -140,14 +141,18 @@ def starts(programs: dict[str, tuple[Callable[[], Terminal], str, bytes]], bound
     medians = {
         name: [statistics.median(values) for values in zip(*rounds, strict=True)] for name, rounds in taken.items()
     }
-    bare, own, page = (medians[name][0] for name in ("bare Textual", "phift-tui", "its first page"))
+
+    def ratio(name: str, other: str) -> float:
+        """The median of what the first frames of two programs took beside each other."""
+        return statistics.median(one[0] / two[0] for one, two in zip(taken[name], taken[other], strict=True))
+
     print(f"{'':14} {'first frame':>12} {'of bare':>8} {'quit':>8}")
     for name, (start, end) in medians.items():
-        print(f"{name:14} {start:10.2f} s {start / bare:7.2f}x {end:6.2f} s")
-    bounds.tell("first frame / bare Textual's", own / bare, 1.25)
+        print(f"{name:14} {start:10.2f} s {ratio(name, 'bare Textual'):7.2f}x {end:6.2f} s")
+    bounds.tell("first frame / bare Textual's", ratio("phift-tui", "bare Textual"), 1.25)
     for name in PEERS:
         if name in medians:
-            bounds.tell(f"first page / {name}'s first frame", page / medians[name][0], 1.0)
+            bounds.tell(f"first page / {name}'s first frame", ratio("its first page", name), 1.0)
     bounds.tell("quit, nothing pending", medians["phift-tui"][1], 1.0, "s")
 
 
@@ -219,6 +224,7 @@ def main() -> int:
             "XDG_STATE_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config"), "PYTHONPATH": str(ROOT),
         }  # fmt: skip
         environment.pop("COLORTERM", None)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled as for any user, and as the others are by pip
 
         def program(*command: str) -> Terminal:
             return Terminal([], environment, 120, 40, program=command)

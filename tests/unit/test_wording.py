@@ -24,6 +24,7 @@ from tui.wording import system_words
         ({"target__hub": "no spaces"}, "3 to 33 letters"),
         ({"target__resource_group": "ends.with.dot."}, "no dot at the end"),
         ({"target__resource_group": "group\x1b[31m"}, "1 to 90 letters"),
+        ({"target__resource_group": "g" * 91}, "up to 90 characters"),
         ({"deployment__endpoint": "1st"}, "2 to 52 letters"),
         ({"output__suffix": "x" * 19}, "up to 18 letters"),
         ({"name": ""}, "up to 60 letters"),
