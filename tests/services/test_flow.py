@@ -293,9 +293,9 @@ def test_a_base_models_endpoint_that_stood_already_is_asked_and_left_standing(
     name = deployments.base_name(model)
     tuned = deployments.get(azure, place, "colours")
 
-    def compare() -> list[str]:
+    def compare(base: catalog.Model | deployments.Endpoint = model) -> list[str]:
         made = comparisons.make(
-            azure, place, tuned, model, tmp_path / "rows.jsonl", wanted.evaluation, job="", validation=None,
+            azure, place, tuned, base, tmp_path / "rows.jsonl", wanted.evaluation, job="", validation=None,
             journal=journal, cancel=Cancel(),
         )  # fmt: skip
         assert made.found.comparison
@@ -308,6 +308,12 @@ def test_a_base_models_endpoint_that_stood_already_is_asked_and_left_standing(
     assert not item.billable
     assert "by the token" in item.line()
     deployments.delete(azure, place, name)
+    for found_again in (False, True):  # by its name, or in the list of a page: one that a killed program left goes
+        left = deployments.deploy_base(azure, place, model, of_comparison=True, journal=journal)
+        assert left
+        (item,) = (one for one in cleanup.inventory(azure, place) if one.name == name)
+        assert "made for a comparison" in item.line()
+        assert name not in compare(left if found_again else model)
 
 
 def test_a_name_that_is_taken_is_refused(complete: Course, azure: Azure, place: Workspace, journal: Journal) -> None:

@@ -139,7 +139,11 @@ def inventory(azure: Azure, workspace: Workspace) -> list[Item]:
 def endpoint_item(azure: Azure, endpoint: deployments.Endpoint, base: str) -> Item:
     """An endpoint with its price and what it has cost; `base` is the name of its base model, empty: not known."""
     if endpoint.serves_a_base_model:
-        by_token = t("billed by the token, not by the hour")
+        by_token = (
+            t("made for a comparison, billed by the token")
+            if endpoint.of_comparison
+            else t("billed by the token, not by the hour")
+        )
         return Item("endpoint", endpoint.id, endpoint.name, False, None, endpoint.created, detail=by_token)
     prices = costs.prices(azure, endpoint.location, azure.settings, instance_type=endpoint.instance_type)
     if endpoint.kind == "online":

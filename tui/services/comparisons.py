@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -79,11 +79,11 @@ def make(
         UsageError: the file has no question.
         PhiftError: an endpoint cannot be made, or refused for another reason than content safety.
     """
-    served = (
-        deployments.base_endpoint(azure, workspace, base, journal=journal, report=report, cancel=cancel)
-        if isinstance(base, Model)
-        else nullcontext(base)
-    )
+    served: AbstractContextManager[Endpoint | None]
+    if isinstance(base, Model):
+        served = deployments.base_endpoint(azure, workspace, base, journal=journal, report=report, cancel=cancel)
+    else:
+        served = deployments.standing_endpoint(azure, workspace, base) if base else nullcontext()
     with served as against:
         found = compare_endpoints(
             azure, workspace, against, tuned, data, questions=chosen.questions, max_tokens=chosen.max_tokens,

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 API = "2024-10-01"
 _READY_SECONDS = 1800.0
 _FIRST_ANSWER_SECONDS = 600.0
+_COMPARISON = {"phift.for": "comparison"}
+"""Tag of an endpoint that is removed after the comparison it was made for."""
 
 Kind = Literal["serverless", "online"]
 
@@ -66,6 +68,8 @@ class Endpoint:
     """Resource id."""
     instance_type: str = ""
     """Virtual machine size of an online endpoint that this program made; empty: serverless, or not known."""
+    of_comparison: bool = False
+    """Whether it was made for the time of a comparison; without one it was left by a program that was killed."""
 
     def to_json(self) -> dict[str, Any]:
         """The endpoint for programs; without its keys."""
@@ -151,6 +155,7 @@ def deploy(
     *,
     content_safety: bool = True,
     instance_type: str = "",
+    of_comparison: bool = False,
     journal: Journal,
     report: Report | None = None,
     cancel: Cancel | None = None,
@@ -166,6 +171,7 @@ def deploy(
         name: name of the endpoint, such as `default_name` makes.
         content_safety: whether Azure AI Content Safety looks at prompts and answers.
         instance_type: virtual machine size of a managed online endpoint.
+        of_comparison: whether a serverless endpoint stands for the time of a comparison only.
         journal: where the intent and the outcome are noted.
         report: told of the stages.
         cancel: stops the waiting; the endpoint goes on being made, and is billed when it serves.
@@ -179,7 +185,9 @@ def deploy(
         if isinstance(model, Job) and model.engine != "serverless":
             return _deploy_online(azure, workspace, model, name, instance_type, journal, report, cancel)
         wanted = model_id(workspace, model) if isinstance(model, Job) else model
-        return _deploy_serverless(azure, workspace, wanted, name, content_safety, journal, report, cancel)
+        return _deploy_serverless(
+            azure, workspace, wanted, name, content_safety, journal, report, cancel, of_comparison=of_comparison
+        )
     except Cancelled as error:
         raise Cancelled(
             error.message,
@@ -197,6 +205,8 @@ def _deploy_serverless(
     journal: Journal,
     report: Report,
     cancel: Cancel | None,
+    *,
+    of_comparison: bool,
 ) -> Endpoint:
     path = f"{workspace.id}/serverlessEndpoints/{name}"
     existing = _existing(azure, path)
@@ -208,7 +218,7 @@ def _deploy_serverless(
         body = {
             "location": workspace.location,
             "sku": {"name": "Consumption"},
-            "tags": {},
+            "tags": _COMPARISON if of_comparison else {},
             "properties": {
                 "authMode": "Key",
                 "modelSettings": {"modelId": wanted},
@@ -231,11 +241,12 @@ def deploy_base(
     workspace: Workspace,
     model: Model,
     *,
+    of_comparison: bool = False,
     journal: Journal,
     report: Report | None = None,
     cancel: Cancel | None = None,
 ) -> Endpoint | None:
-    """Serve the base model for a comparison; serverless base models are billed by the token and not by the hour.
+    """Serve the base model; serverless base models are billed by the token and not by the hour.
 
     Returns:
         The endpoint, to be deleted after use; None where Azure does not serve the base model here.
@@ -243,7 +254,9 @@ def deploy_base(
     name = base_name(model)
     wanted = model.asset_id.partition("/versions/")[0]
     try:
-        return deploy(azure, workspace, wanted, name, journal=journal, report=report, cancel=cancel)
+        return deploy(
+            azure, workspace, wanted, name, of_comparison=of_comparison, journal=journal, report=report, cancel=cancel
+        )
     except (ModelUnavailable, Conflict, NotFound):
         return None
 
@@ -254,17 +267,19 @@ def base_endpoint(
 ) -> Iterator[Endpoint | None]:
     """A base model's endpoint for the time of a comparison; None where Azure does not serve the base model here.
 
-    One that stands already is somebody's own and is left standing. One that this makes is deleted at the end, also
-    after a stop or an error.
+    One that stands already is somebody's own and is left standing, unless an earlier comparison left it. That one, and
+    one that this makes, are deleted at the end, also after a stop or an error.
     """
     name = base_name(model)
     standing = _existing(azure, f"{workspace.id}/serverlessEndpoints/{name}")
-    if standing:
+    if standing and not standing.of_comparison:
         yield standing
         return
     unserved = False
     try:
-        make = partial(deploy_base, azure, workspace, model, journal=journal, report=report, cancel=cancel)
+        make = partial(
+            deploy_base, azure, workspace, model, of_comparison=True, journal=journal, report=report, cancel=cancel
+        )
         made = azure.outlast(make, report, cancel)
         unserved = made is None
         yield made
@@ -272,6 +287,17 @@ def base_endpoint(
         if not unserved:
             with to_the_end():
                 delete(azure, workspace, name)
+
+
+@contextmanager
+def standing_endpoint(azure: Azure, workspace: Workspace, endpoint: Endpoint) -> Iterator[Endpoint]:
+    """An endpoint that stands already, for the time of a comparison; one that an earlier one left is deleted after."""
+    try:
+        yield endpoint
+    finally:
+        if endpoint.of_comparison:
+            with to_the_end():
+                delete(azure, workspace, endpoint.name)
 
 
 def require_free(azure: Azure, workspace: Workspace, name: str) -> None:
@@ -481,6 +507,7 @@ def _serverless(body: dict[str, Any]) -> Endpoint:
         created=parse_time((body.get("systemData") or {}).get("createdAt")),
         location=str(body.get("location", "")),
         id=str(body.get("id", "")),
+        of_comparison=_COMPARISON.items() <= (body.get("tags") or {}).items(),
     )
 
 
