@@ -86,6 +86,7 @@ class ReviewScreen(Step):
     def action_refresh(self) -> None:
         """Estimate anew."""
         self._estimated = self._spent_in = None
+        self._code = {}
         self._reckon()
         load_catalogue(self, refresh=True)
         load_estimate(self)
@@ -203,7 +204,11 @@ class ReviewScreen(Step):
             self._code = {(kind, recipe): code}
             self._draw()
 
-        self.run_task("export", t("Writing code"), work, learn, quiet=True)
+        def refused(error: PhiftError) -> None:
+            learn(t("Not written: {reason}", reason=error.message))
+            self.program.show_error(error, t("Writing code"))
+
+        self.run_task("export", t("Writing code"), work, learn, failed=refused, quiet=True)
         return Content.styled(t("Writing …"), "$text-quiet")
 
     # --- submit ------------------------------------------------------------------------------------------------------

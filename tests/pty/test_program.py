@@ -151,6 +151,19 @@ def test_a_service_that_hangs_does_not_keep_the_program_from_ending(
     assert b"not-a-secret" not in terminal.raw
 
 
+def test_a_job_that_azure_does_not_tell_of_does_not_keep_the_program_from_ending(start: Start, tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    fakes = f"{here.parent / 'ui'}:{os.environ.get('PYTHONPATH', '')}"
+    terminal = start(str(tmp_path), script=here / "watched_program.py", env={"PYTHONPATH": fakes})
+    terminal.wait_for("40 of 1,600")
+    (tmp_path / "hung").touch()
+    asked = (tmp_path / "polls").stat().st_size
+    terminal.wait_for(lambda _: (tmp_path / "polls").stat().st_size > asked)
+    terminal.send(QUIT)
+    assert terminal.wait() == 0
+    assert LEAVES_ALTERNATE_SCREEN in terminal.raw
+
+
 CRASHING = """
 from tui.__main__ import main
 from tui.app import PhiftApp

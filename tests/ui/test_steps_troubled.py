@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from wizard_fakes import GOOD, Wired, recipe, wizard
 
+from tui import backend
 from tui.app import PhiftApp
 from tui.services.errors import PermissionDenied, ServiceError
 from tui.settings import Profile, Settings
@@ -238,6 +239,57 @@ async def test_a_slow_price_holds_the_question_back_and_nothing_else(tmp_path: P
         await pilot.press("f8", "enter")
         await until(pilot, lambda: "Submit this run?" in shown(app))
     assert not wired.called("submit")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_slow_look_at_the_access_within_the_submit_is_seen_left_and_stopped(
+    tmp_path: Path, wired: Wired, stopped: bool
+) -> None:
+    wired.gates["submit"] = threading.Event()
+    app = wizard(tmp_path, "review")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.wizard.facts.estimate is not None)
+        await pilot.press("s")
+        await until(pilot, lambda: "Submit this run?" in shown(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "Looking at access" in shown(app))
+        await pilot.press("s")
+        await until(pilot, lambda: "Goes on when this is done" in shown(app), "no second one is begun")
+        await pilot.press("escape", "f7")
+        await until(pilot, lambda: app.current_mode == "hyperparameters" and "Looking at access" in shown(app))
+        if stopped:
+            await pilot.press("f9")
+            await until(pilot, lambda: "In the background" in shown(app))
+            await pilot.press("x")
+            await until(pilot, lambda: "Asked to stop" in shown(app))
+        wired.gates["submit"].set()
+        if stopped:
+            await until(pilot, lambda: app.tasks.of("submit") is None)
+            assert not app.wizard.facts.job
+        else:
+            await until(pilot, lambda: "The run is submitted" in shown(app))
+            assert app.current_mode == "hyperparameters"
+    assert wired.called("submit") == 1
+
+
+async def test_code_that_cannot_be_written_says_why_in_its_place_and_is_tried_again(
+    tmp_path: Path, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> str:
+        raise ServiceError("The template is not there.", next_step="Install again.")
+
+    written = backend.export.as_python
+    monkeypatch.setattr(backend.export, "as_python", refuse)
+    app = wizard(tmp_path, "review")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "MLClient" not in shown(app) and app.wizard.facts.estimate is not None)
+        await pilot.press(*["right"] * 4)
+        await until(pilot, lambda: "Install again." in shown(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Not written: The template is not there." in shown(app))
+        monkeypatch.setattr(backend.export, "as_python", written)
+        await pilot.press("f5")
+        await until(pilot, lambda: "MLClient" in shown(app))
 
 
 async def test_a_comparison_that_breaks_off_says_why_and_is_asked_again(

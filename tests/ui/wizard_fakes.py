@@ -16,7 +16,7 @@ from run_fakes import AZURE, ESTIMATE, WORKSPACE, job, put, snapshot
 from tui.app import PhiftApp
 from tui.dataset.rules import Rules
 from tui.recipe import Recipe
-from tui.services import costs, datasets
+from tui.services import costs, datasets, flow
 from tui.services.access import ResourceGroup, Subscription, Tenant
 from tui.services.catalog import Availability, Catalogue, Model, Range, find, named
 from tui.services.doctor import Finding
@@ -98,7 +98,7 @@ class Wired:
             },
             journal={
                 "Journal": lambda path: SimpleNamespace(
-                    path=path, reconcile=lambda azure: self.left_open, standing=lambda workspace: []
+                    path=path, reconcile=lambda azure: self.left_open, standing=lambda _: [], of=lambda _: []
                 )
             },
             catalog={
@@ -160,9 +160,16 @@ class Wired:
             on_finding(finding)
         return self._answer("examine", lambda *a: self.findings)(azure, recipe)
 
-    def _flow(self, recipe: Recipe, base: Path, settings: Settings, **_: Any) -> Any:
+    def _flow(self, recipe: Recipe, base: Path, settings: Settings, *, on_event: Any, cancel: Any, **_: Any) -> Any:
         started = SimpleNamespace(job=job(), workspace=WORKSPACE, prepared=None, estimate=ESTIMATE)
-        return SimpleNamespace(submit=self._answer("submit", lambda *a: started))
+
+        def submit() -> Any:
+            on_event(flow.Event("access", "started"))
+            answer = self._answer("submit", lambda *a: started)()
+            cancel.check()
+            return answer
+
+        return SimpleNamespace(submit=submit)
 
 
 @pytest.fixture
