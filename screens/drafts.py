@@ -17,8 +17,9 @@ from tui import resuming, text
 from tui.messages import ago, t
 from tui.recipe import Recipe, RecipeError
 from tui.services import drafts
+from tui.services.drafts import free_name
 from tui.services.errors import PhiftError
-from tui.wizard import BY_NAME, free_name
+from tui.wizard import BY_NAME
 
 if TYPE_CHECKING:
     from tui.app import PhiftApp
@@ -39,6 +40,7 @@ def offer(program: PhiftApp) -> None:
         program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))
         program.action_show("drafts")
     elif same:
+        program.autosave.opened(recipe)
         resuming.go_on(program, program.preferences.left.get(same.name))
     else:
         program.wizard.recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in found}))

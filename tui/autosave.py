@@ -31,6 +31,10 @@ class Autosave:
         self._disk = threading.Lock()
         self._saved = program.wizard.recipe
         self._kept = program.preferences
+        self._seen: dict[str, Recipe] = {}
+        """What this program knows the drafts on disk to be, by name."""
+        self._moved: dict[str, str] = {}
+        """The names under which drafts go on whose file another program writes too."""
         self.refused = False
         """Whether the disk did not take the draft the last time."""
 
@@ -52,6 +56,11 @@ class Autosave:
     def _pending(self) -> bool:
         return not (self.is_written and self._program.preferences is self._kept)
 
+    def opened(self, recipe: Recipe) -> None:
+        """That draft is what the disk has under its name: it goes on there."""
+        self._seen[recipe.name] = recipe
+        self._moved.pop(recipe.name, None)
+
     def count_as_written(self) -> None:
         """The recipe as it is now needs no draft."""
         self._saved = self._program.wizard.recipe
@@ -70,8 +79,12 @@ class Autosave:
                 self._program.show_error(error, title)
             self._tell(refused=True)
 
-        def done(_: None) -> None:
+        def done(name: str) -> None:
             self._tell(refused=False)
+            if name != recipe.name == self._program.wizard.recipe.name:
+                self._program.wizard.change(name=name)
+                said = "There is another draft {old} on the disk by now. What you do here goes on as {new}."
+                self._program.notify(t(said, old=recipe.name, new=name), markup=False, timeout=15)
 
         self._program.tasks.start(
             _TASK, title, lambda report, cancel: self._write(recipe, remembered),
@@ -84,16 +97,24 @@ class Autosave:
         if before != refused:
             self._program.state_signal.publish(None)
 
-    def _write(self, recipe: Recipe, remembered: Preferences) -> None:
-        """Write what differs from what is on the disk; one at a time, or two could end in the wrong order."""
+    def _write(self, recipe: Recipe, remembered: Preferences) -> str:
+        """Write what differs from what is on the disk; one at a time, or two could end in the wrong order.
+
+        Returns:
+            The draft's name: another than the recipe's where another program has changed the draft of that name.
+        """
         settings = self._program.settings
         with self._disk:
             if remembered is not self._kept:
-                preferences.save(remembered, settings.state)
+                preferences.save(remembered, settings.state, since=self._kept)
                 self._kept = remembered
+            name = self._moved.get(recipe.name, recipe.name)
             if recipe is not self._saved:
-                backend.drafts.save(settings, recipe)
-                self._saved = recipe
+                kept = backend.drafts.save_apart(settings, recipe.with_(name=name), self._seen.get(name))
+                if kept.name != name:
+                    name = self._moved[recipe.name] = kept.name
+                self._seen[name], self._saved = kept, recipe
+            return name
 
     def now(self) -> None:
         """Write now what is not written.

@@ -64,11 +64,32 @@ def load(state: Path) -> Preferences:
         return Preferences()
 
 
-def save(preferences: Preferences, state: Path) -> None:
-    """Write them; where the folder cannot be written they last as long as the program."""
+def save(preferences: Preferences, state: Path, *, since: Preferences | None = None) -> None:
+    """Write them; where the folder cannot be written they last as long as the program.
+
+    Args:
+        preferences: what to write.
+        state: the state folder.
+        since: what they were when this program last had them from the disk: only what is different from that is
+            written, since another program may have written the rest; None: all of it.
+    """
+    if since is not None:
+        preferences = _changed(load(state), since, preferences)
     text = json.dumps(preferences.model_dump(), indent=1, ensure_ascii=False)
     with contextlib.suppress(OSError):
         write_private(_path(state), text)
+
+
+def _changed(there: Preferences, before: Preferences, after: Preferences) -> Preferences:
+    plain = ("theme", "language", "tour_seen")
+    changed = {name: getattr(after, name) for name in plain if getattr(after, name) != getattr(before, name)}
+    there = there.model_copy(update=changed)
+    if after.recent_files != before.recent_files and after.recent_files:
+        there = there.with_file(Path(after.recent_files[0]))
+    for draft, left in after.left.items():
+        if left != before.left.get(draft):
+            there = there.with_left(draft, left)
+    return there
 
 
 def _path(state: Path) -> Path:

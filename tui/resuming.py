@@ -35,7 +35,9 @@ def open_draft(program: PhiftApp, name: str) -> None:
         UsageError: there is no such draft, or it cannot be read.
     """
     left = program.preferences.left.get(name)
-    program.wizard.take(drafts.load(program.settings, name))
+    draft = drafts.load(program.settings, name)
+    program.autosave.opened(draft)
+    program.wizard.take(draft)
     go_on(program, left)
 
 

@@ -203,15 +203,6 @@ class Wizard:
         return mark.state if mark else "todo"
 
 
-def free_name(name: str, taken: set[str]) -> str:
-    """A draft's name that is not taken: `name`, with a number behind it where it is."""
-    if name not in taken:
-        return name
-    stem = name[:56]
-    number = next(number for number in range(2, len(taken) + 3) if f"{stem} {number}" not in taken)
-    return f"{stem} {number}"
-
-
 def next_place(name: str) -> str:
     """The place after `name`; the last has none after it and answers itself."""
     names = list(BY_NAME)

@@ -117,6 +117,18 @@ def test_a_draft_that_is_there_is_offered_and_a_new_one_gets_a_name_of_its_own(c
     ]
 
 
+def test_a_recipe_given_leaves_a_draft_of_its_name_as_it_is(cli: Cli, write: Write, tmp_path: Path) -> None:
+    path, recipe = write()
+    folder = tmp_path / "home" / "state" / "phift-tui" / "drafts"
+    recipes.save(recipe.with_(target__resource_group="theirs"), folder / f"{recipe.name}.toml")
+    ended = cli("--plain", "--sandbox", "--recipe", path, stdin="ours\nq\n")
+    assert ended.code == 0
+    assert f"the draft {recipe.name} 2 is kept" in ended.err
+    assert {one.stem: recipes.load(one).target.resource_group for one in folder.glob("*.toml")} == {
+        recipe.name: "theirs", f"{recipe.name} 2": "ours",
+    }  # fmt: skip
+
+
 def test_a_draft_goes_on_where_it_was_left(cli: Cli, write: Write, drafts: Callable[[], Recipe]) -> None:
     _, recipe = write()
     target = recipe.target

@@ -95,3 +95,16 @@ def test_a_name_that_is_no_text_does_not_cost_the_other_preferences(tmp_path: Pa
     preferences.save(files, tmp_path)
     known = preferences.load(tmp_path)
     assert (known.theme, known.recent_files[1]) == ("phift-light", "/data/rows.jsonl")
+
+
+def test_what_another_program_remembered_meanwhile_is_kept(tmp_path: Path) -> None:
+    preferences.save(Preferences(theme="phift-dark", recent_files=("/a",), left={"old": LEFT}), tmp_path)
+    ours = theirs = preferences.load(tmp_path)
+    mine = ours.with_file(Path("/mine")).with_left("mine", LEFT).model_copy(update={"language": "bg"})
+    other = theirs.with_file(Path("/other")).with_left("other", LEFT).model_copy(update={"theme": "phift-light"})
+    preferences.save(mine, tmp_path, since=ours)
+    preferences.save(other, tmp_path, since=theirs)
+    known = preferences.load(tmp_path)
+    assert (known.theme, known.language) == ("phift-light", "bg")
+    assert known.recent_files == ("/other", "/mine", "/a")
+    assert list(known.left) == ["old", "mine", "other"]

@@ -278,6 +278,50 @@ async def test_a_recipe_given_never_overwrites_a_draft_of_its_name(tmp_path: Pat
     assert drafts.load(settings, "support-agent 2").hyperparameters.epochs == 2
 
 
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_draft_that_another_program_changes_goes_on_under_a_name_of_its_own(
+    tmp_path: Path, wired: Wired, broken: bool
+) -> None:
+    settings = Settings(state=tmp_path)
+    drafts.save(settings, recipe(hyperparameters__epochs=9))
+    app = PhiftApp(settings, sandbox=True)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: "Drafts: Enter goes on" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.wizard.recipe.hyperparameters.epochs == 9)
+        app.wizard.change(hyperparameters__epochs=8)
+        await until(pilot, lambda: drafts.load(settings, "support-agent").hyperparameters.epochs == 8)
+        theirs = tmp_path / "drafts" / "support-agent.toml"
+        if broken:
+            theirs.write_text("name = ")
+        else:
+            drafts.save(settings, recipe(hyperparameters__epochs=4))
+        app.wizard.change(hyperparameters__epochs=7)
+        await until(pilot, lambda: "There is another draft" in shown(app))
+        app.wizard.change(hyperparameters__epochs=6)
+        await until(pilot, lambda: app.autosave.is_written)
+    assert app.wizard.recipe.name == "support-agent 2"
+    assert drafts.load(settings, "support-agent 2").hyperparameters.epochs == 6
+    assert len(drafts.listing(settings)) == 2
+    if broken:
+        assert theirs.read_text() == "name = "
+    else:
+        assert recipes.load(theirs).hyperparameters.epochs == 4
+
+
+async def test_what_another_program_changed_is_left_alone_by_the_end_too(tmp_path: Path, wired: Wired) -> None:
+    app = wizard(tmp_path, "hyperparameters")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.wizard.change(hyperparameters__epochs=7)
+        await until(pilot, lambda: app.autosave.is_written)
+        drafts.save(app.settings, recipe(hyperparameters__epochs=4))
+        app.wizard.change(hyperparameters__epochs=6)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: app._exit)
+    found = {each.name: recipes.load(each.path).hyperparameters.epochs for each in drafts.listing(app.settings)}
+    assert found == {"support-agent": 4, "support-agent 2": 6}
+
+
 async def test_drafts_are_renamed_copied_and_removed(tmp_path: Path, wired: Wired) -> None:
     settings = Settings(state=tmp_path)
     app = wizard(tmp_path, "validation")

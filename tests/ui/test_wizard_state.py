@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from wizard_fakes import CATALOGUE, FINDINGS, recipe
 
 from tui.recipe import Recipe, RecipeError
-from tui.wizard import BY_NAME, PLACES, Facts, Wizard, free_name, next_place, previous_place
+from tui.wizard import BY_NAME, PLACES, Facts, Wizard, next_place, previous_place
 
 
 def _wizard(**facts: object) -> tuple[Wizard, list[int]]:
@@ -81,18 +79,6 @@ def test_enter_leads_through_all_places_and_back() -> None:
     names = [place.name for place in PLACES]
     assert [next_place(name) for name in names] == [*names[1:], names[-1]]
     assert [previous_place(name) for name in names] == [names[0], *names[:-1]]
-
-
-@given(
-    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}", fullmatch=True),
-    st.sets(st.integers(2, 40), max_size=20),
-)
-def test_a_free_name_is_free_and_a_valid_one(name: str, numbers: set[int]) -> None:
-    taken = {name, *(f"{name[:56]} {number}" for number in numbers)}
-    found = free_name(name, taken)
-    assert found not in taken
-    assert Recipe(name=found)
-    assert free_name(name, set()) == name
 
 
 def test_taking_another_recipe_keeps_what_is_still_true() -> None:

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tui.recipe import Recipe
 from tui.services import drafts
@@ -70,3 +72,35 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_keeps_the_old_draft(se
     with pytest.raises(PhiftError) as raised:
         drafts.save(settings, Recipe(name="lost"))
     assert raised.value.code == "DraftNotSaved"
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}", fullmatch=True),
+    st.sets(st.integers(2, 40), max_size=20),
+)
+def test_a_free_name_is_free_and_a_valid_one(name: str, numbers: set[int]) -> None:
+    taken = {name, *(f"{name[:56]} {number}" for number in numbers)}
+    found = drafts.free_name(name, taken)
+    assert found not in taken
+    assert Recipe(name=found)
+    assert drafts.free_name(name, set()) == name
+
+
+@pytest.mark.parametrize("theirs", ["another", "broken", "absent", "same", "known"])
+def test_a_draft_of_anothers_is_left_as_it_is(settings: Settings, theirs: str) -> None:
+    known, ours = (Recipe(name="kettles").with_(hyperparameters__epochs=count) for count in (1, 2))
+    path = drafts.save(settings, known)
+    if theirs == "another":
+        drafts.save(settings, known.with_(hyperparameters__epochs=3))
+    elif theirs == "broken":
+        path.write_text("name = ")
+    elif theirs == "absent":
+        path.unlink()
+    elif theirs == "same":
+        drafts.save(settings, ours)
+    before = path.read_bytes() if path.exists() else b""
+    kept = drafts.save_apart(settings, ours, known)
+    apart = theirs in ("another", "broken")
+    assert kept == ours.with_(name="kettles 2" if apart else "kettles")
+    assert drafts.load(settings, kept.name) == kept
+    assert (path.read_bytes() == before) == (apart or theirs == "same")

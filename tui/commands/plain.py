@@ -86,7 +86,7 @@ class PlainWizard:
         self._locations: list[str] = []
         self._answered = False
         self._go_on_at = 0
-        self.recipe = recipe
+        self.recipe = self._draft = recipe
         self.deploy = True
         self.evaluate = True
 
@@ -195,7 +195,11 @@ class PlainWizard:
         from tui.services import drafts
 
         self.recipe = self.recipe.with_(**changes)
-        drafts.save(self._settings, self.recipe)
+        kept = drafts.save_apart(self._settings, self.recipe, self._draft)
+        if kept.name != self.recipe.name:
+            said = "There is another draft {old} on the disk by now. What you do here goes on as {new}."
+            output.say(t(said, old=self.recipe.name, new=kept.name))
+        self.recipe = self._draft = kept
 
     def _field(
         self,
@@ -612,7 +616,6 @@ class PlainWizard:
 def _draft(settings: Settings) -> Recipe:
     """The draft that the person goes on with: one of those on disk, or a new one."""
     from tui.services import drafts
-    from tui.wizard import free_name
 
     found = [draft for draft in drafts.listing(settings) if not draft.error]
     if not found:
@@ -623,7 +626,7 @@ def _draft(settings: Settings) -> Recipe:
         t("Draft"), found[0].name, choices={**choices, new: t("begin anew")}, explanation=t("All choices of a run.")
     )
     if answer == new:
-        return Recipe(name=free_name(Recipe().name, {draft.name for draft in found}))
+        return Recipe(name=drafts.free_name(Recipe().name, {draft.name for draft in found}))
     return drafts.load(settings, answer)
 
 
@@ -642,14 +645,13 @@ def run_wizard(settings: Settings, *, sandbox: bool, recipe: Recipe | None) -> i
     output.say(how())
     if sandbox:
         output.say(t("This is the sandbox: Azure on this machine, with a small stand-in model. Nothing is billed."))
-    name = ""
+    wizard: PlainWizard | None = None
     teller = Teller(json=False, sandbox=sandbox, asks=True)
     try:
         wizard = PlainWizard(settings, sandbox=sandbox, recipe=recipe or _draft(settings))
-        name = wizard.recipe.name
         if recipe is None:
             wizard.take_up()
-        output.say(t("The draft is called {name}.", name=name))
+        output.say(t("The draft is called {name}.", name=wizard.recipe.name))
         again = False
         while True:
             wizard.walk(again=again)
@@ -660,14 +662,15 @@ def run_wizard(settings: Settings, *, sandbox: bool, recipe: Recipe | None) -> i
             else:
                 return 0
     except (Quit, Back):
-        output.say(t("Stopped; the draft {name} is kept.", name=name) if name else t("Stopped."))
+        output.say(t("Stopped; the draft {name} is kept.", name=wizard.recipe.name) if wizard else t("Stopped."))
         return 0
     except NoInput:
+        name = wizard.recipe.name if wizard else ""
         output.error(t("the input ended"), t("the draft {name} is kept: start again to go on", name=name))
         return 7
     except (PhiftError, KeyboardInterrupt) as problem:
         if isinstance(problem, KeyboardInterrupt):
             output.say()  # the terminal has shown the key on the question's line
-        if name:
-            output.say(t("The draft {name} is kept: start again to go on.", name=name))
+        if wizard:
+            output.say(t("The draft {name} is kept: start again to go on.", name=wizard.recipe.name))
         return teller.failed(problem)

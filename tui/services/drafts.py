@@ -44,6 +44,40 @@ def save(settings: Settings, recipe: Recipe) -> Path:
     return path
 
 
+def save_apart(settings: Settings, recipe: Recipe, known: Recipe | None) -> Recipe:
+    """Write the draft, under another name where another program or an editor has written the one of its name.
+
+    Args:
+        settings: the settings in force.
+        recipe: the draft.
+        known: what the draft of its name is on disk, as far as this program knows; None: there is none.
+
+    Returns:
+        The recipe as it is written: its name may be another one.
+
+    Raises:
+        PhiftError: as `save`.
+    """
+    path = _path(settings, recipe.name)
+    try:
+        others = recipes.load(path) not in (recipe, known)
+    except RecipeError:  # also where there is none
+        others = path.exists()
+    if others:
+        recipe = recipe.with_(name=free_name(recipe.name, {draft.name for draft in listing(settings)}))
+    save(settings, recipe)
+    return recipe
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """A draft's name that is not taken: `name`, with a number behind it where it is."""
+    if name not in taken:
+        return name
+    stem = name[:56]
+    number = next(number for number in range(2, len(taken) + 3) if f"{stem} {number}" not in taken)
+    return f"{stem} {number}"
+
+
 def listing(settings: Settings) -> list[Draft]:
     """All drafts, the last changed first; one that cannot be read is listed with the reason."""
     found = []
