@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from screens.page import Step
 from tui import actions, backend, text
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 from tui.services.errors import Cancelled, PhiftError, UsageError
 from tui.services.progress import Progress
 from tui.widgets.data_report import group_line, report_content
@@ -176,7 +176,7 @@ class DataScreen(Step):
         if report and report.stats.rows:
             spread = report.stats.row_tokens
             title = t("Tokens a row: median {median}, longest {longest}",
-                      median=f"{spread.percentiles.get(50, 0):,}", longest=f"{spread.maximum:,}")  # fmt: skip
+                      median=grouped(spread.percentiles.get(50, 0)), longest=grouped(spread.maximum))  # fmt: skip
             bars = histogram(spread.bins, width=20 if self.size.width < 120 else 26, rows=6)
             self.query_one("#lengths", Static).update(Content("\n").join([Content.styled(title, "$text-quiet"), bars]))
         self._advise()

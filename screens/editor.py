@@ -16,7 +16,7 @@ from textual.widgets import Input
 
 from tui import recipe as recipes
 from tui import terminal, text
-from tui.messages import t
+from tui.messages import grouped, t
 from tui.recipe import RecipeError
 from tui.services.errors import PhiftError, UsageError
 
@@ -89,7 +89,7 @@ def _run(program: PhiftApp, path: Path) -> str:
 def _read(path: Path) -> str:
     try:
         if path.stat().st_size > _LONGEST:
-            raise _NotTaken(t("it is longer than {limit} bytes", limit=f"{_LONGEST:,}"))
+            raise _NotTaken(t("it is longer than {limit} bytes", limit=grouped(_LONGEST)))
         raw = path.read_bytes()
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

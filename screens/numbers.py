@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from screens.dialog import Dialog, Key
 from tui import text
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 from tui.widgets.histogram import histogram
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MOST = 8
 def shares(counts: Mapping[str, int]) -> str:
     """Counts as `en 210, de 12`, the largest first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{text.clean_line(name, limit=20)} {count:,}" for name, count in ordered[:MOST])
+    named = ", ".join(f"{text.clean_line(name, limit=20)} {grouped(count)}" for name, count in ordered[:MOST])
     rest = len(ordered) - MOST
     return named if rest <= 0 else n("{named} and {count} other", "{named} and {count} others", rest, named=named)
 
@@ -42,15 +42,15 @@ def tokens(stats: Stats, epochs: int) -> Iterator[str]:
                 name=stats.tokenizer)  # fmt: skip
     yield t(
         "All {total}; in answers, which are what is learnt, {answers}; in prompts {prompts}.",
-        total=f"{stats.tokens_total:,}",
-        answers=f"{stats.tokens_assistant:,}",
-        prompts=f"{stats.tokens_total - stats.tokens_assistant:,}",
+        total=grouped(stats.tokens_total),
+        answers=grouped(stats.tokens_assistant),
+        prompts=grouped(stats.tokens_total - stats.tokens_assistant),
     )
     yield n(
         "Billed for {count} epoch: {tokens} tokens.",
         "Billed for {count} epochs: {tokens} tokens.",
         epochs,
-        tokens=f"{stats.billable_tokens(epochs):,}",
+        tokens=grouped(stats.billable_tokens(epochs)),
     )
 
 
@@ -108,9 +108,9 @@ class Numbers(Dialog[None]):
 
     def _spread(self, title: str, spread: Distribution) -> Iterator[Content]:
         yield Content.styled(title, "bold $text-primary")
-        places = "  ".join(f"{percent} % {value:,}" for percent, value in spread.percentiles.items())
-        middle = f"{spread.percentiles.get(50, 0):,}"
-        said = t("half have {middle} or fewer, the most {most}", middle=middle, most=f"{spread.maximum:,}")
+        places = "  ".join(f"{percent} % {grouped(value)}" for percent, value in spread.percentiles.items())
+        middle = grouped(spread.percentiles.get(50, 0))
+        said = t("half have {middle} or fewer, the most {most}", middle=middle, most=grouped(spread.maximum))
         yield Content.styled(said, "$text-quiet")
         yield Content.styled(places, "$text-quiet")
         yield histogram(spread.bins, width=40, rows=12)

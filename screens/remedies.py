@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList, Static
 
 from screens.dialog import Dialog, Key
 from tui import backend, text
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 from tui.paths import expanded
 from tui.services.errors import PhiftError, UsageError
 from tui.services.progress import Progress
@@ -105,7 +105,7 @@ class Remedies(Dialog[Path]):
             [
                 Row(
                     remedy.code,
-                    (text.line(remedy.code, "bold"), text.line(remedy.title), text.line(f"{remedy.rows:,}")),
+                    (text.line(remedy.code, "bold"), text.line(remedy.title), text.line(grouped(remedy.rows))),
                 )
                 for remedy in remedies
             ]

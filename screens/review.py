@@ -85,8 +85,7 @@ class ReviewScreen(Step):
 
     def action_refresh(self) -> None:
         """Estimate anew."""
-        self._estimated = self._spent_in = None
-        self._code = {}
+        self._estimated = self._spent_in = self._drawn = None
         self._reckon()
         load_catalogue(self, refresh=True)
         load_estimate(self)
@@ -205,7 +204,8 @@ class ReviewScreen(Step):
             self._draw()
 
         def refused(error: PhiftError) -> None:
-            learn(t("Not written: {reason}", reason=error.message))
+            if self.query_one("#tabs", Choice).value == kind:
+                self.query_one("#view-text", Static).update(text.line(t("Not written: {reason}", reason=error.message)))
             self.program.show_error(error, t("Writing code"))
 
         self.run_task("export", t("Writing code"), work, learn, failed=refused, quiet=True)

@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 from screens.dialog import Dialog, Key
 from tui import text
 from tui.dataset import rows as dataset_rows
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 
 if TYPE_CHECKING:
     from tui.dataset.report import Finding, Group, Report
@@ -130,7 +130,7 @@ class Rows(Dialog[None]):
             return
         faulty = sorted({finding.line for finding in self._findings})
         known = n("{count} faulty row known", "{count} faulty rows known", len(faulty))
-        place = t("Line {line} of {lines}", line=f"{self.line:,}", lines=f"{self._lines:,}")
+        place = t("Line {line} of {lines}", line=grouped(self.line), lines=grouped(self._lines))
         where.update(Content.assemble((place, "bold"), (f"  {known}", "$text-quiet")))
         here = [finding for finding in self._findings if finding.line == self.line]
         self.query_one("#row-text", Static).update(row_content(row, here))

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from screens.page import Step
 from tui import actions, backend, text
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 from tui.paths import expanded
 from tui.services.errors import Cancelled, PhiftError
 from tui.services.progress import Progress
@@ -164,8 +164,8 @@ class ValidationScreen(Step):
 
     def _leak(self, group: Group) -> str:
         """How many rows both files have, and where the first are."""
-        first = "; ".join(f"{finding.line:,}: {finding.message}" for finding in group.first[:2])
-        count = f"{group.count:,}"
+        first = "; ".join(f"{grouped(finding.line)}: {finding.message}" for finding in group.first[:2])
+        count = grouped(group.count)
         return t("{count} × {title}: line {first}. {advice}.", count=count, title=group.title, first=first,
                  advice=group.advice)  # fmt: skip
 

@@ -55,7 +55,17 @@ def t(text: str, /, **values: object) -> str:
 
 def n(one: str, many: str, count: int, /, **values: object) -> str:
     """The text for `count` things, which is also the value of `{count}`; the language decides which form."""
-    return _catalogue.ngettext(one, many, count).format(count=f"{count:,}", **values)
+    return _catalogue.ngettext(one, many, count).format(count=grouped(count), **values)
+
+
+_THOUSAND = mark("1,000")
+"""How one thousand is written; not translated yet."""
+
+
+def grouped(value: float, decimals: int = 0) -> str:
+    """A number with its thousands apart as the language in use has them, and a decimal point, as in the fields."""
+    written = f"{value:,}" if isinstance(value, int) and not decimals else f"{value:,.{decimals}f}"
+    return written.replace(",", t(_THOUSAND)[1:-3])
 
 
 def ago(moment: datetime) -> str:
@@ -72,4 +82,4 @@ def ago(moment: datetime) -> str:
 
 def size(count: float) -> str:
     """A number of bytes in kB or MB."""
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+    return f"{grouped(count / 1e6, 1)} MB" if count >= 1e6 else f"{grouped(count / 1e3, 1)} kB"

@@ -10,7 +10,7 @@ import shlex
 import shutil
 from typing import Literal
 
-from tui.messages import t
+from tui.messages import grouped, t
 from tui.text import clean_line
 
 CLIPBOARD_LIMIT = 74_000
@@ -57,7 +57,11 @@ def osc52(text: str) -> str:
     raw = text.encode("utf-8", "replace")
     if len(raw) > CLIPBOARD_LIMIT:
         raise ValueError(
-            t("{size} bytes are more than terminals take ({limit})", size=f"{len(raw):,}", limit=f"{CLIPBOARD_LIMIT:,}")
+            t(
+                "{size} bytes are more than terminals take ({limit})",
+                size=grouped(len(raw)),
+                limit=grouped(CLIPBOARD_LIMIT),
+            )
         )
     plain = f"\x1b]52;c;{base64.b64encode(raw).decode('ascii')}\x07"
     return plain + _through_tmux(plain)

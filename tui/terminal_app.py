@@ -19,7 +19,7 @@ from textual.widgets import Input
 from tui import courtesy, terminal, themes
 from tui.filters import AsciiFilter, ControlFilter
 from tui.key_order import KeyOrder
-from tui.messages import t
+from tui.messages import grouped, t
 from tui.stylesheet import LastingStylesheet
 from tui.text import clean, clean_line
 
@@ -79,8 +79,8 @@ class TerminalApp(App[None]):
         if isinstance(self.focused, Input):
             told = t(
                 "{length} characters were pasted; the field took {taken}. Put the whole into a file and give its path.",
-                length=f"{event.length:,}",
-                taken=f"{event.taken:,}",
+                length=grouped(event.length),
+                taken=grouped(event.taken),
             )
             self.notify(told, severity="warning", timeout=15, markup=False)
 

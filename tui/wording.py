@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from tui.messages import t
+from tui.messages import grouped, t
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -35,7 +35,7 @@ def range_of(info: FieldInfo) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return grouped(value) if isinstance(value, int) else f"{value:g}"
 
 
 _SYSTEM = {

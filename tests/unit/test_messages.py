@@ -15,6 +15,7 @@ from babel.messages.pofile import read_po
 
 from assets import ROOT
 from tui import messages
+from tui.dataset.said import Grouped, said
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "messages.py"))
 LANGUAGES = sorted(path.name for path in (ROOT / "locale").iterdir())
@@ -49,6 +50,22 @@ def test_a_translation_fills_the_same_places(language: str) -> None:
             assert set(PLACES.findall(string)) <= allowed, message.id
             if isinstance(message.id, str):
                 assert set(PLACES.findall(string)) == allowed, message.id
+
+
+def test_thousands_are_set_apart_as_the_language_has_it() -> None:
+    found = said("{tokens} of {most}", tokens=Grouped(1_234_567), most=Grouped(999))
+    assert [str(found), messages.grouped(1234.5, 2), messages.size(2.5e9)] == [
+        "1,234,567 of 999", "1,234.50", "2,500.0 MB",
+    ]  # fmt: skip
+    messages.use("bg")
+    try:
+        # With a point, as in the fields: what is shown can be typed.
+        assert [str(found), messages.grouped(1234.5, 2), messages.grouped(10**400)[-8:]] == [
+            "1\u00a0234\u00a0567 of 999", "1\u00a0234.50", "\u00a0000\u00a0000",
+        ]  # fmt: skip
+        assert messages.n("{count} row", "{count} rows", 12_000).startswith("12\u00a0000 ")
+    finally:
+        messages.use("en")
 
 
 def test_a_count_takes_the_form_of_its_language() -> None:

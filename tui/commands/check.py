@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.commands import common, output
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 
 if TYPE_CHECKING:
     from tui.dataset.rules import Rules
@@ -124,7 +124,7 @@ def _mend(path: Path, out: Path, rules: Rules, told: Callable[[int], None]) -> P
     except OSError as error:
         raise UsageError(t("{file} cannot be written: {reason}.", file=out, reason=error.strerror or error)) from None
     for code, rows in outcome.applied.items():
-        output.say(f"  {rows:,} × {t(fix.TITLES[code])}")
+        output.say(f"  {grouped(rows)} × {t(fix.TITLES[code])}")
     output.say(
         n(
             "Wrote {count} row to {file}; {original} is unchanged.",

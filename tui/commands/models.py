@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tui.commands import common, output
-from tui.messages import t
+from tui.messages import grouped, t
 
 _STATUS = {"available": "available", "deprecated": "deprecated", "retired": "retired", "unknown": "unknown"}
 _OFFERED = {True: "yes", False: "no", None: "unknown"}
@@ -51,7 +51,7 @@ def _list(args: argparse.Namespace) -> int:
                 (
                     model.name,
                     t(_STATUS[model.status(today)]),
-                    f"{model.context_length:,}" if model.context_length else t("unknown"),
+                    grouped(model.context_length) if model.context_length else t("unknown"),
                     t(_OFFERED[model.availability("serverless", today).ok]),
                     model.finetune_retirement or t("no date"),
                 )

@@ -18,7 +18,7 @@ from tui.dataset.helper import Helper
 from tui.dataset.lines import UTF8_BOM, newline_of
 from tui.dataset.report import Collector, Finding, Group, Report
 from tui.dataset.rules import DOCUMENTED, Rules
-from tui.dataset.said import Said, counted, said
+from tui.dataset.said import Grouped, Said, counted, said
 from tui.dataset.scan import Partial, Stretch, messages_of, scan_stretch
 from tui.dataset.shape import Shape, container_of, shape_of
 from tui.dataset.tokens import EXACT_BYTES, counter
@@ -150,8 +150,8 @@ class _Run:
         if file.size > self.rules.max_bytes:
             text = said(
                 "{size} MB; at most {most} MB are taken",
-                size=f"{file.size / 2**20:,.0f}",
-                most=f"{self.rules.max_bytes / 2**20:,.0f}",
+                size=Grouped(round(file.size / 2**20)),
+                most=Grouped(round(self.rules.max_bytes / 2**20)),
             )
             whole.add(Finding("E132", 0, "", text))
         start = self._mark(file, whole)
@@ -332,8 +332,8 @@ class _Run:
                 if tokens > bound:
                     text = said(
                         "about {tokens} tokens; half of the rows have {middle} or fewer",
-                        tokens=f"{tokens:,}",
-                        middle=f"{middle:,}",
+                        tokens=Grouped(tokens),
+                        middle=Grouped(middle),
                     )
                     add(Finding("W216", -line, "", text))
         if lopsided := describer.imbalance():
@@ -341,10 +341,10 @@ class _Run:
             text = said(
                 "{common} answers {most} of {rows} rows, {rare} {fewest}",
                 common=ascii(common),
-                most=f"{most:,}",
-                rows=f"{describer.rows:,}",
+                most=Grouped(most),
+                rows=Grouped(describer.rows),
                 rare=ascii(rare),
-                fewest=f"{fewest:,}",
+                fewest=Grouped(fewest),
             )
             add(Finding("W215", 0, "", text))
         without = describer.rows_without_system
@@ -353,7 +353,7 @@ class _Run:
                 "{count} row of {rows} has no system message, this one first",
                 "{count} rows of {rows} have no system message, this one first",
                 without,
-                rows=f"{describer.rows:,}",
+                rows=Grouped(describer.rows),
             )
             add(Finding("W229", describer.first_without_system, "messages", text))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.dataset import characters, personal, safety
-from tui.dataset.said import said
+from tui.dataset.said import Grouped, said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,14 +70,14 @@ def _repeated(text: str) -> Said | None:
             return None
         return said(
             "{characters} characters, with only {different} different sequences of four",
-            characters=f"{len(text):,}",
-            different=f"{sequences:,}",
+            characters=Grouped(len(text)),
+            different=Grouped(sequences),
         )
     different = len(set(words))
     if len(words) < _LONG_WORDS or different**2 >= _FEW * len(words):
         return None
     return said(
-        "{words} words, of which {different} are different", words=f"{len(words):,}", different=f"{different:,}"
+        "{words} words, of which {different} are different", words=Grouped(len(words)), different=Grouped(different)
     )
 
 

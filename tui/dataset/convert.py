@@ -15,7 +15,7 @@ from tui.dataset.jsontext import JsonFault, parse
 from tui.dataset.lines import UTF8_BOM, WINDOWS, is_blank, is_windows, numbered, replacing
 from tui.dataset.roles import ROLES
 from tui.dataset.shape import SEPARATOR_LINE, SPEAKERS, Shape, is_record, shape_of
-from tui.messages import t
+from tui.messages import grouped, t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,7 +198,7 @@ def _document(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
         for number, record in enumerate(elements(chunks(path, encoding), is_record), 1):
             yield number, record[1]
     except DocumentFault as fault:
-        place = t("line {line}", line=f"{fault.line:,}"), t("column {column}", column=f"{fault.column:,}")
+        place = t("line {line}", line=grouped(fault.line)), t("column {column}", column=grouped(fault.column))
         told = {"file": path.name, "place": " ".join(place), "reason": fault.said}
         raise ConvertError(
             t("{file} cannot be converted at {place}: {reason}", **told)

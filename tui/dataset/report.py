@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tui.dataset.codes import CODES
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,9 +26,9 @@ def _sentence(text: str) -> str:
 def _place(finding: Finding) -> str:
     """Return where a finding is, as `line 3 column 7 messages[1].content`."""
     parts = [finding.file] if finding.file != "train" else []
-    parts.append(t("line {line}", line=f"{finding.line:,}") if finding.line else t("the file"))
+    parts.append(t("line {line}", line=grouped(finding.line)) if finding.line else t("the file"))
     if finding.column is not None:
-        parts.append(t("column {column}", column=f"{finding.column:,}"))
+        parts.append(t("column {column}", column=grouped(finding.column)))
     return " ".join([*parts, finding.path]).rstrip()
 
 
@@ -177,7 +177,7 @@ class Report:
         made = []
         for group in (*self.errors, *self.warnings):
             kind = t("error") if CODES[group.code].is_error else t("warning")
-            made.append(f"{kind} {group.code}: {group.title}, {group.count:,} ×. {_sentence(group.advice)}")
+            made.append(f"{kind} {group.code}: {group.title}, {grouped(group.count)} ×. {_sentence(group.advice)}")
             for finding in group.first[:_SHOWN_LINES]:
                 place = f"{_place(finding)}: " if finding.line or finding.file != "train" else ""
                 made.append(f"    {place}{finding.message}")
@@ -186,10 +186,10 @@ class Report:
         stats = self.stats
         if stats.rows:
             numbers = {
-                "tokens": f"{stats.tokens_total:,}",
+                "tokens": grouped(stats.tokens_total),
                 "error": f"{stats.tokens_error:.1%}",
-                "answers": f"{stats.tokens_assistant:,}",
-                "longest": f"{stats.row_tokens.maximum:,}",
+                "answers": grouped(stats.tokens_assistant),
+                "longest": grouped(stats.row_tokens.maximum),
             }
             made.append(
                 t(

@@ -34,6 +34,19 @@ class Said:
         return t(self.text, **values)
 
 
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """A number in a sentence; its thousands are set apart as the language has it, where it is shown."""
+
+    number: int
+
+    def __str__(self) -> str:
+        """Return the number in the language in use."""
+        from tui.messages import grouped  # as above
+
+        return grouped(self.number)
+
+
 def said(text: str, /, **values: object) -> Said:
     """Return a sentence with its values."""
     return Said(text, values)

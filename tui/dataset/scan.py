@@ -17,7 +17,7 @@ from tui.dataset.jsontext import MAX_DEPTH, JsonFault, infinities, member, parse
 from tui.dataset.lines import LONGEST_LINE, blocks, lines_of
 from tui.dataset.report import Collector
 from tui.dataset.rules import Rules
-from tui.dataset.said import Said, said
+from tui.dataset.said import Grouped, Said, said
 from tui.dataset.structure import Message, check_order, check_row
 
 if TYPE_CHECKING:
@@ -262,12 +262,14 @@ class Scanner:
                 text = (
                     said(
                         "about {tokens} tokens; the model's context is {limit}",
-                        tokens=f"{tokens[0]:,}",
-                        limit=f"{limit:,}",
+                        tokens=Grouped(tokens[0]),
+                        limit=Grouped(limit),
                     )
                     if counter.is_estimate
                     else said(
-                        "{tokens} tokens; the model's context is {limit}", tokens=f"{tokens[0]:,}", limit=f"{limit:,}"
+                        "{tokens} tokens; the model's context is {limit}",
+                        tokens=Grouped(tokens[0]),
+                        limit=Grouped(limit),
                     )
                 )
                 add(code, "", text)

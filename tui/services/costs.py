@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import assets
-from tui.messages import mark, n, t
+from tui.messages import grouped, mark, n, t
 from tui.recipe import Recipe, write_private
 from tui.services import machines
 from tui.services.errors import BudgetExceeded, PhiftError
@@ -171,7 +171,7 @@ class Estimate:
 
 def amount_of(low: float, high: float, currency: str) -> str:
     """An amount, or the range that it lies in, for a person."""
-    least, most = f"{low:,.2f}", f"{high:,.2f}"
+    least, most = grouped(low, 2), grouped(high, 2)
     if least == most:
         return f"{most} {currency}"
     return t("{low} to {high} {currency}", low=least, high=most, currency=currency)
@@ -378,7 +378,7 @@ def _training(recipe: Recipe, model: Model, stats: Stats | None, prices: Prices)
         if stats.tokens_are_estimate
         else n("{count} token", "{count} tokens", tokens)
     )
-    passes = n("{each} × {count} epoch", "{each} × {count} epochs", epochs, each=f"{stats.tokens_total:,}")
+    passes = n("{each} × {count} epoch", "{each} × {count} epochs", epochs, each=grouped(stats.tokens_total))
     return Line(
         label,
         amount * (1 - error),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 from tui.paths import expanded
 from tui.recipe import Recipe
 from tui.services.catalog import Model, rules
@@ -213,7 +213,7 @@ def _rows(path: Path | None) -> int:
 def _refused(source: Path, found: Report) -> DataRefused:
     count = sum(group.count for group in found.errors)
     first = found.errors[0]
-    kinds = "; ".join(f"{t(group.title)} ({group.code}, {group.count:,} ×)" for group in found.errors[:5])
+    kinds = "; ".join(f"{t(group.title)} ({group.code}, {grouped(group.count)} ×)" for group in found.errors[:5])
     return DataRefused(
         n("{file} has {count} error.", "{file} has {count} errors.", count, file=source.name),
         meaning=t("{kinds}. The first is in line {line}. Nothing was uploaded.", kinds=kinds, line=first.first[0].line)

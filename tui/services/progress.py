@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tui.messages import mark, size, t
+from tui.messages import grouped, mark, size, t
 from tui.services.errors import Cancelled
 
 UNITS = {
@@ -50,8 +50,8 @@ class Progress:
             return t("{done} of {total}", done=done, total=size(self.total)) if self.total else done
         unit = t(UNITS.get(self.unit, self.unit))
         if self.total is None:
-            return f"{self.done:,.0f} {unit}".strip()
-        return t("{done} of {total} {unit}", done=f"{self.done:,.0f}", total=f"{self.total:,.0f}", unit=unit).strip()
+            return f"{grouped(self.done)} {unit}".strip()
+        return t("{done} of {total} {unit}", done=grouped(self.done), total=grouped(self.total), unit=unit).strip()
 
 
 Report = Callable[[Progress], None]

@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
-from tui.messages import t
+from tui.messages import grouped, t
 from tui.widgets.labelled_input import LabelledInput
 
 _HOTTEST = 2.0
@@ -33,7 +33,10 @@ class ChatSettings(Vertical):
     def compose(self) -> ComposeResult:
         """The three."""
         length = t(
-            "{unit} · {range} · default {value}", unit=t("tokens"), range=f"1 – {_LONGEST:,}", value=self.max_tokens
+            "{unit} · {range} · default {value}",
+            unit=t("tokens"),
+            range=f"1 – {grouped(_LONGEST)}",
+            value=self.max_tokens,
         )
         heat = t("{range} · default {value}", range="0 – 2", value=f"{self.temperature:g}")
         self._system = LabelledInput(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from tui import text
-from tui.messages import n, size, t
+from tui.messages import grouped, n, size, t
 
 if TYPE_CHECKING:
     from tui.dataset.report import Group, Report
@@ -24,7 +24,7 @@ def group_line(group: Group) -> Content:
     return Content.assemble(
         ("✗ " if error else "! ", "$text-error" if error else "$text-warning"),
         (f"{group.code} ", "bold"),
-        (f"{group.count:,} × ", ""),
+        (f"{grouped(group.count)} × ", ""),
         text.clean_line(group.title, limit=80),
         (where, "$text-quiet"),
     )
@@ -36,10 +36,10 @@ def report_content(report: Report, *, typing: bool = False) -> Content:
     about = t("about {tokens} tokens") if stats.tokens_are_estimate else t("{tokens} tokens")
     known = [n("{count} row", "{count} rows", report.rows)] if report.rows else []
     if stats.rows:
-        known.append(about.format(tokens=f"{stats.tokens_total:,}"))
+        known.append(about.format(tokens=grouped(stats.tokens_total)))
         if stats.tokens_are_estimate and stats.tokens_error:
             known.append(t("estimate, ± {error}", error=f"{stats.tokens_error:.1%}"))
-        known.append(t("{tokens} in answers", tokens=f"{stats.tokens_assistant:,}"))
+        known.append(t("{tokens} in answers", tokens=grouped(stats.tokens_assistant)))
     facts = " · ".join([size(report.bytes), *known])
     if not report.complete:
         errors = sum(group.count for group in report.errors)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from tui.messages import grouped
+
 
 def histogram(bins: Sequence[tuple[int, int, int]], *, width: int = 24, rows: int = 8) -> Content:
     """Bars of (from, up to and without, rows), at most `rows` lines: neighbouring bins are put together.
@@ -25,6 +27,6 @@ def histogram(bins: Sequence[tuple[int, int, int]], *, width: int = 24, rows: in
     lines = []
     for low, high, count in kept:
         bar = "█" * max(round(width * count / longest), 1 if count else 0) if longest else ""
-        name = f"{low:,}" if high - low <= 1 else f"{low:,}–{high - 1:,}"
-        lines.append(Content.assemble((f"{name:>13} ", "$text-quiet"), (bar, "$primary"), f" {count:,}"))
+        name = grouped(low) if high - low <= 1 else f"{grouped(low)}–{grouped(high - 1)}"
+        lines.append(Content.assemble((f"{name:>13} ", "$text-quiet"), (bar, "$primary"), f" {grouped(count)}"))
     return Content("\n").join(lines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from tui import text
-from tui.messages import t
+from tui.messages import grouped, t
 from tui.recipe import Recipe
 from tui.widgets.field import shown
 from tui.widgets.summary import money, total
@@ -39,7 +39,7 @@ def price_content(estimate: Estimate, limit: float | None, spent: str) -> Conten
     if limit:
         share = f"{estimate.total_high / limit:.0%}"
         budget = t("Budget of a run: {limit} {currency}; this one takes up to {share} of it.",
-                   limit=f"{limit:,.2f}", currency=estimate.currency, share=share)  # fmt: skip
+                   limit=grouped(limit, 2), currency=estimate.currency, share=share)  # fmt: skip
         parts.append(Content.styled(budget, "bold"))
     parts.append(text.line(spent or t("Reckoning what was spent …"), "$text-quiet", limit=400))
     return Content("\n").join(parts)

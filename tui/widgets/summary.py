@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui import text
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 from tui.wizard import Wizard
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def money(low: float | None, high: float | None, currency: str) -> str:
     if low is None or high is None:
         return t("unknown")
     if round(low, 2) == round(high, 2):
-        return f"{high:,.2f} {currency}"
-    return f"{low:,.2f}–{high:,.2f} {currency}"
+        return f"{grouped(high, 2)} {currency}"
+    return f"{grouped(low, 2)}–{grouped(high, 2)} {currency}"
 
 
 def total(estimate: Estimate) -> str:

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from tui.messages import n, t
+from tui.messages import grouped, n, t
 from tui.text import clean
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def measured(answer: Answer) -> str:
     parts = []
     if answer.usage:
         parts.append(n("{count} token", "{count} tokens", answer.usage.completion))
-        parts.append(t("prompt {count}", count=f"{answer.usage.prompt:,}"))
+        parts.append(t("prompt {count}", count=grouped(answer.usage.prompt)))
     else:
         parts.append(t("tokens not told"))
     parts.append(
